@@ -1,0 +1,135 @@
+"""Rightseat: run GitHub Copilot in production from Python.
+
+The public names, imported when first used, so that `import rightseat` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rightseat.errors import (
+        AuthenticationError,
+        CallerError,
+        CliNotFoundError,
+        CliNotRunnableError,
+        ConnectError,
+        ConnectionLostError,
+        DeclinedError,
+        EncodeError,
+        EventsLostError,
+        InvalidOptionError,
+        InvalidToolError,
+        MethodNotFoundError,
+        NotStartedError,
+        PeerError,
+        ProtocolError,
+        RightseatError,
+        RpcError,
+        RpcTimeoutError,
+        SessionError,
+        SessionNotFoundError,
+        StartTimeoutError,
+        TransportError,
+        TurnAbortedError,
+        TurnTimeoutError,
+        UnknownOptionError,
+        UnsupportedVersionError,
+    )
+    from rightseat.sdk.client import CopilotClient
+    from rightseat.sdk.options import ClientOptions, SessionOptions
+    from rightseat.sdk.permissions import PermissionDecision, PermissionHandler, PermissionRequestResult
+    from rightseat.sdk.runtime import RuntimeConnection, find_cli
+    from rightseat.sdk.session import CopilotSession, TextStream
+    from rightseat.sdk.subscriptions import EventStream
+    from rightseat.sdk.tools import Tool, ToolBinaryResult, ToolFailure, ToolInvocation, ToolResult, define_tool
+    from rightseat.wire.events import SessionEvent
+    from rightseat.wire.record import Record
+    from rightseat.wire.session_events import SessionEventType
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "rightseat.errors": (
+        "AuthenticationError", "CallerError", "CliNotFoundError", "CliNotRunnableError", "ConnectError",
+        "ConnectionLostError", "DeclinedError", "EncodeError", "EventsLostError", "InvalidOptionError", "InvalidToolError",
+        "MethodNotFoundError", "NotStartedError", "PeerError", "ProtocolError", "RightseatError", "RpcError",
+        "RpcTimeoutError", "SessionError", "SessionNotFoundError", "StartTimeoutError", "TransportError",
+        "TurnAbortedError", "TurnTimeoutError", "UnknownOptionError", "UnsupportedVersionError",
+    ),
+    "rightseat.sdk.client": ("CopilotClient",),
+    "rightseat.sdk.options": ("ClientOptions", "SessionOptions"),
+    "rightseat.sdk.permissions": ("PermissionDecision", "PermissionHandler", "PermissionRequestResult"),
+    "rightseat.sdk.runtime": ("RuntimeConnection", "find_cli"),
+    "rightseat.sdk.session": ("CopilotSession", "TextStream"),
+    "rightseat.sdk.subscriptions": ("EventStream",),
+    "rightseat.sdk.tools": ("Tool", "ToolBinaryResult", "ToolFailure", "ToolInvocation", "ToolResult", "define_tool"),
+    "rightseat.wire.events": ("SessionEvent",),
+    "rightseat.wire.record": ("Record",),
+    "rightseat.wire.session_events": ("SessionEventType",),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "AuthenticationError",
+    "CallerError",
+    "CliNotFoundError",
+    "CliNotRunnableError",
+    "ClientOptions",
+    "ConnectError",
+    "ConnectionLostError",
+    "CopilotClient",
+    "CopilotSession",
+    "DeclinedError",
+    "EncodeError",
+    "EventStream",
+    "EventsLostError",
+    "InvalidOptionError",
+    "InvalidToolError",
+    "MethodNotFoundError",
+    "NotStartedError",
+    "PeerError",
+    "PermissionDecision",
+    "PermissionHandler",
+    "PermissionRequestResult",
+    "ProtocolError",
+    "Record",
+    "RightseatError",
+    "RpcError",
+    "RpcTimeoutError",
+    "RuntimeConnection",
+    "SessionError",
+    "SessionEvent",
+    "SessionEventType",
+    "SessionNotFoundError",
+    "SessionOptions",
+    "StartTimeoutError",
+    "TextStream",
+    "Tool",
+    "ToolBinaryResult",
+    "ToolFailure",
+    "ToolInvocation",
+    "ToolResult",
+    "TransportError",
+    "TurnAbortedError",
+    "TurnTimeoutError",
+    "UnknownOptionError",
+    "UnsupportedVersionError",
+    "define_tool",
+    "find_cli",
+]
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'rightseat' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

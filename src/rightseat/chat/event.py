@@ -1,0 +1,44 @@
+"""What a model says, piece by piece."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from rightseat.chat.message import ToolCall
+
+
+class TextDelta(Struct, frozen=True, gc=False):
+    """The next piece of the answer."""
+
+    text: str
+
+
+class ReasoningDelta(Struct, frozen=True, gc=False):
+    """The next piece of the model's reasoning."""
+
+    text: str
+
+
+class ToolCallEvent(Struct, frozen=True):
+    """The model calls a tool; the call is whole."""
+
+    call: ToolCall
+
+
+class Usage(Struct, frozen=True, gc=False):
+    """Tokens read and written."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+
+
+class Finish(Struct, frozen=True, gc=False):
+    """The answer is complete: "stop", "length", "tool_calls" or "content_filter"."""
+
+    reason: str = "stop"
+
+
+ModelEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallEvent | Usage | Finish

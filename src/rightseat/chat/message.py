@@ -1,0 +1,75 @@
+"""A request to a model: messages, tools, and what else was asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+
+class ToolCall(Struct, frozen=True):
+    """The model wants a tool to run. `arguments` is JSON text, as models write it."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+
+
+class Message(Struct, frozen=True):
+    """One message.
+
+    Attributes:
+        role: "system", "user", "assistant" or "tool".
+        content: its text; parts that are not text are in `parts`.
+        tool_calls: with role "assistant": what the model called.
+        tool_call_id: with role "tool": the call that this answers.
+        parts: content parts that are not text, as they came.
+    """
+
+    role: str
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    parts: tuple[Any, ...] = ()
+
+
+class ToolSpec(Struct, frozen=True):
+    """A tool that the model may call. `parameters` is a JSON Schema."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+class ChatRequest(Struct, frozen=True):
+    """What a model is asked.
+
+    Attributes:
+        model: the model's id.
+        messages: the conversation, oldest first.
+        tools: the tools it may call.
+        stream: whether the caller wants the answer in pieces.
+        extra: every other field of the request, under its own name.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    stream: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def last_user_text(self) -> str:
+        """The text of the last message of the user, or ""."""
+        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def tool_results(self) -> tuple[Message, ...]:
+        """The tool results that came after the last message of the user, oldest first."""
+        found = []
+        for message in reversed(self.messages):
+            if message.role == "user":
+                break
+            if message.role == "tool":
+                found.append(message)
+        return tuple(reversed(found))

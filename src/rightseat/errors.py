@@ -1,0 +1,251 @@
+"""One tree of errors. The branch says whose fault it was, so a caller can decide without reading the text.
+
+    RightseatError                     status_hint: the HTTP status that fits; retry_after: seconds, if known
+    |-- CallerError                    you asked wrongly: asking again the same way is pointless
+    |   |-- UnknownOptionError           (TypeError) an option nobody knows; names the nearest known one
+    |   |-- InvalidOptionError           (ValueError) an option with a value of the wrong kind
+    |   |-- InvalidToolError             (TypeError) a tool or its schema that cannot be offered to a model
+    |   |-- EncodeError                  (ValueError) a value that JSON cannot hold
+    |   |-- CliNotFoundError             (FileNotFoundError) no Copilot CLI at the place named, or anywhere
+    |   |-- CliNotRunnableError          (PermissionError) there is a file, and it cannot be run
+    |   `-- NotStartedError              the client or session is not open (never started, or closed)
+    |-- PeerError                      they answered wrongly, or answered no
+    |   |-- ProtocolError                bytes that are not the protocol; the connection is given up
+    |   |-- UnsupportedVersionError      a CLI whose protocol this version cannot speak
+    |   |-- RpcError                     a JSON-RPC error: method, code, message, data
+    |   |   |-- MethodNotFoundError        the CLI does not know that method
+    |   |   |-- SessionNotFoundError       the CLI does not know that session
+    |   |   `-- AuthenticationError        not logged in, or a wrong connection token
+    |   |-- SessionError                 the session said `session.error`: error_type, status_code
+    |   `-- TurnAbortedError             the turn was aborted before its answer was complete
+    |-- TransportError                 nobody answered
+    |   |-- ConnectError                 (ConnectionError) nobody listens at that address
+    |   |-- ConnectionLostError          (ConnectionError) the CLI died or hung up: exit_status, stderr_tail
+    |   |-- RpcTimeoutError              (TimeoutError) one call went unanswered
+    |   |-- StartTimeoutError            (TimeoutError) the CLI started and never became ready
+    |   `-- TurnTimeoutError             (TimeoutError) a turn did not end in time; says what it was doing
+    `-- DeclinedError                  we chose not to go on
+        `-- EventsLostError              a consumer was too slow and its bounded buffer overflowed: lost
+
+No error of this tree carries a secret: tokens are never put into a message, and the CLI's stderr is masked before it is
+shown.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class RightseatError(Exception):
+    """Root of every error this package raises on purpose."""
+
+    status_hint: ClassVar[int] = 500
+    retry_after: float | None = None
+
+
+class CallerError(RightseatError):
+    """You asked wrongly."""
+
+    status_hint = 400
+
+
+class UnknownOptionError(CallerError, TypeError):
+    """An option that nobody knows."""
+
+
+class InvalidOptionError(CallerError, ValueError):
+    """An option whose value is of the wrong kind."""
+
+
+class InvalidToolError(CallerError, TypeError):
+    """A tool that cannot be offered to a model."""
+
+
+class EncodeError(CallerError, ValueError):
+    """A value that cannot be written as JSON."""
+
+
+class CliNotFoundError(CallerError, FileNotFoundError):
+    """No Copilot CLI where one was expected."""
+
+
+class CliNotRunnableError(CallerError, PermissionError):
+    """A file stands where the CLI should be, and the system will not run it."""
+
+
+class NotStartedError(CallerError, RuntimeError):
+    """The client or session is not open."""
+
+
+class PeerError(RightseatError):
+    """The peer answered wrongly, or answered no."""
+
+    status_hint = 502
+
+
+class ProtocolError(PeerError):
+    """Bytes that are not the protocol. The connection cannot be trusted any more and is given up."""
+
+
+class UnsupportedVersionError(PeerError):
+    """The CLI speaks a protocol version that this package does not."""
+
+
+class RpcError(PeerError):
+    """A JSON-RPC error answer (JSON-RPC 2.0, section 5.1).
+
+    Attributes:
+        method: the method that was called.
+        code: the JSON-RPC error code.
+        message: the peer's text.
+        data: the peer's extra data, or None.
+    """
+
+    def __init__(self, method: str, code: int, message: str, data: Any = None) -> None:
+        super().__init__(f"{method}: {message} (JSON-RPC error {code})")
+        self.method = method
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+class MethodNotFoundError(RpcError):
+    """The CLI does not know the method (-32601): it is older or newer than what was asked of it."""
+
+    status_hint = 501
+
+
+class SessionNotFoundError(RpcError):
+    """The CLI does not know the session: never created, deleted, or lost with a crash before its first turn ended."""
+
+    status_hint = 404
+
+
+class AuthenticationError(RpcError):
+    """Not logged in, or a wrong connection token."""
+
+    status_hint = 401
+
+
+class SessionError(PeerError):
+    """The session reported an error while it worked on a message (event `session.error`).
+
+    Attributes:
+        error_type: the CLI's own class of error, such as "query" or "authentication".
+        status_code: the model API's HTTP status, or None.
+        session_id: the session that failed.
+    """
+
+    def __init__(
+        self, message: str, *, error_type: str | None = None, status_code: int | None = None, session_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.error_type = error_type
+        self.status_code = status_code
+        self.session_id = session_id
+
+
+class TurnAbortedError(PeerError):
+    """The turn was aborted before its answer was complete."""
+
+    status_hint = 499
+
+
+class TransportError(RightseatError):
+    """Nobody answered."""
+
+    status_hint = 503
+
+
+class ConnectError(TransportError, ConnectionError):
+    """Nobody listens at that address, or the address cannot be reached."""
+
+
+class ConnectionLostError(TransportError, ConnectionError):
+    """The connection ended while somebody was waiting on it.
+
+    Attributes:
+        exit_status: the CLI's exit status (negative: killed by that signal), or None for a connection without a child.
+        stderr_tail: the last lines the CLI wrote to stderr, masked; "" when there were none.
+    """
+
+    def __init__(self, message: str, *, exit_status: int | None = None, stderr_tail: str = "") -> None:
+        tail = f"\nlast lines of its stderr:\n{stderr_tail}" if stderr_tail else ""
+        super().__init__(message + tail)
+        self.exit_status = exit_status
+        self.stderr_tail = stderr_tail
+
+
+class RpcTimeoutError(TransportError, TimeoutError):
+    """One call went unanswered for longer than its timeout."""
+
+    status_hint = 504
+
+
+class StartTimeoutError(TransportError, TimeoutError):
+    """The CLI was started and did not become ready."""
+
+    status_hint = 504
+
+
+class TurnTimeoutError(TransportError, TimeoutError):
+    """A turn did not end in time. The message says what the session was doing; the fields say it to programs.
+
+    Attributes:
+        session_id: the session that was waited for.
+        kind: "total" (the whole turn took too long) or "inactivity" (no event for too long).
+        waited: seconds since the message was sent.
+        last_event: type of the last event seen, or None.
+        last_event_age: seconds since that event, or None.
+        pending_tools: names of the tools that were running.
+        pending_permissions: kinds of the permission requests that nobody had answered.
+    """
+
+    status_hint = 504
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        kind: str,
+        limit: float,
+        waited: float,
+        last_event: str | None,
+        last_event_age: float | None,
+        pending_tools: tuple[str, ...],
+        pending_permissions: tuple[str, ...],
+    ) -> None:
+        what = f"no answer within {limit:g} s" if kind == "total" else f"nothing happened for {limit:g} s"
+        seen = f"last event {last_event}, {last_event_age:.1f} s ago" if last_event else "no event at all"
+        tools = f"; tools still running: {', '.join(pending_tools)}" if pending_tools else ""
+        asks = f"; permission requests unanswered: {', '.join(pending_permissions)}" if pending_permissions else ""
+        super().__init__(f"session {session_id}: {what} ({seen}{tools}{asks}). The turn goes on; abort() ends it.")
+        self.session_id = session_id
+        self.kind = kind
+        self.waited = waited
+        self.last_event = last_event
+        self.last_event_age = last_event_age
+        self.pending_tools = pending_tools
+        self.pending_permissions = pending_permissions
+
+
+class DeclinedError(RightseatError):
+    """We chose not to go on."""
+
+    status_hint = 503
+
+
+class EventsLostError(DeclinedError):
+    """A consumer was slower than its session, and its bounded buffer overflowed.
+
+    Attributes:
+        lost: how many events were not delivered.
+    """
+
+    def __init__(self, lost: int, capacity: int) -> None:
+        super().__init__(
+            f"{lost} events were lost: the consumer was slower than the session and its buffer of {capacity} events was "
+            f"full. Read faster, raise max_buffered, or choose overflow='drop_oldest'."
+        )
+        self.lost = lost

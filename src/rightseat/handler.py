@@ -1,0 +1,104 @@
+"""The one interface: a request goes in, an answer comes out, perhaps slowly.
+
+    Handler = async (ChatRequest) -> Reply
+
+A handler returns once the head of the answer is known; what is wrong before that is raised by the call, what breaks later is
+raised while iterating. The simulator's model, a Python function used as a model, and every upstream are handlers.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from rightseat.chat import (
+    ChatRequest,
+    Finish,
+    ModelEvent,
+    ReasoningDelta,
+    Reply,
+    TextDelta,
+    ToolCall,
+    ToolCallEvent,
+    Usage,
+)
+from rightseat.errors import InvalidOptionError
+
+Handler: TypeAlias = Callable[[ChatRequest], Awaitable[Reply]]
+
+_EVENTS = (TextDelta, ReasoningDelta, ToolCallEvent, Usage, Finish)
+
+
+def as_handler(model: Callable[..., Any]) -> Handler:
+    """Any function that can be a model, as a Handler.
+
+    The function takes a ChatRequest and returns, or yields, any of: text; a ToolCall (or a dict with `name` and `arguments`);
+    a chat event; a list of these. It may be an async generator, a coroutine function, a generator or a plain function, or an
+    object with such a `__call__`. It may also return a Reply, which makes it a Handler already.
+
+    Raises:
+        InvalidOptionError: it cannot be called.
+    """
+    if not callable(model):
+        raise InvalidOptionError(f"a model must be a function or an object that can be called, not {type(model).__name__}")
+
+    async def handler(request: ChatRequest) -> Reply:
+        answer = model(request)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        return answer if isinstance(answer, Reply) else Reply(_complete(_events(answer)))
+
+    return handler
+
+
+async def _events(answer: Any) -> AsyncIterator[ModelEvent]:
+    if hasattr(answer, "__aiter__"):
+        async for item in answer:
+            for event in _plain(item):
+                yield event
+    elif inspect.isgenerator(answer):
+        for item in answer:
+            for event in _plain(item):
+                yield event
+    else:
+        for event in _plain(answer):
+            yield event
+
+
+async def _complete(events: AsyncIterator[ModelEvent]) -> AsyncIterator[ModelEvent]:
+    """The events with a Finish at the end, should there be none."""
+    called = finished = False
+    async for event in events:
+        called = called or isinstance(event, ToolCallEvent)
+        finished = finished or isinstance(event, Finish)
+        yield event
+    if not finished:
+        yield Finish("tool_calls" if called else "stop")
+
+
+def _plain(item: Any) -> list[ModelEvent]:
+    match item:
+        case None:
+            return []
+        case str():
+            return [TextDelta(item)] if item else []
+        case ToolCall():
+            return [ToolCallEvent(item)]
+        case list() | tuple():
+            return [event for part in item for event in _plain(part)]
+        case Mapping() if "name" in item:
+            return [ToolCallEvent(tool_call(str(item["name"]), item.get("arguments") or {}, item.get("id")))]
+        case _ if isinstance(item, _EVENTS):
+            return [item]
+    raise InvalidOptionError(f"a model may give text, tool calls or chat events, not {type(item).__name__}: {item!r:.80}")
+
+
+def tool_call(name: str, arguments: Any = None, call_id: str | None = None) -> ToolCall:
+    """A ToolCall with arguments as values or as JSON text, and an id of its own if none is given."""
+    text = arguments if isinstance(arguments, str) else json.dumps(msgspec.to_builtins(arguments or {}))
+    return ToolCall(call_id or f"call_{uuid.uuid4().hex[:24]}", name, text)

@@ -1,0 +1,420 @@
+"""A Copilot CLI and the sessions in it.
+
+The client starts the CLI or connects to one, shakes hands, creates sessions, hands each its events and questions, and leaves
+nothing behind when it stops. It refuses to know what sessions talk about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Unpack
+
+import msgspec
+from msgspec import Raw
+
+from rightseat.errors import (
+    ConnectionLostError,
+    InvalidOptionError,
+    MethodNotFoundError,
+    NotStartedError,
+    ProtocolError,
+    RightseatError,
+    RpcError,
+    StartTimeoutError,
+    TransportError,
+    UnsupportedVersionError,
+)
+from rightseat.sdk.calling import call
+from rightseat.sdk.options import ClientOptions, SessionOptions, client_options, session_options
+from rightseat.sdk.pump import Pump, UnknownMethodError
+from rightseat.sdk.rpc import Rpc, decode_result
+from rightseat.sdk.runtime import RuntimeConnection, connection_of, open_stream
+from rightseat.sdk.session import CopilotSession
+from rightseat.sdk.trace import TracedStream
+from rightseat.transport.base import ByteStream
+from rightseat.wire.events import EventParams, event_params_from_raw
+from rightseat.wire.record import Record, as_record
+
+logger = logging.getLogger("rightseat")
+
+START_SECONDS = 30.0  # the CLI is ready after about one; a cold disk and a busy machine take longer
+RPC_SECONDS = 60.0
+DETACH_SECONDS = 2.0  # politeness at the end has a limit
+SHUTDOWN_SECONDS = 3.0
+
+# Tools and permissions travel as events since protocol 3; older CLIs would wait for ever. Newer ones are tried.
+OLDEST_PROTOCOL = 3
+NEWEST_PROTOCOL_SEEN = 3
+
+
+class CopilotClient:
+    """A client for the Copilot CLI. Options as a dict, as keywords, or both; see `ClientOptions`.
+
+        async with CopilotClient() as client:
+            session = await client.create_session(streaming=True)
+            async for text in session.stream("Why is the sky blue?"):
+                print(text, end="", flush=True)
+
+    One client holds any number of sessions, for any number of users. It belongs to one event loop.
+
+    Raises:
+        UnknownOptionError, InvalidOptionError: a bad option.
+    """
+
+    def __init__(self, options: ClientOptions | Mapping[str, Any] | None = None, **keywords: Unpack[ClientOptions]) -> None:
+        self._options = client_options(options, keywords)
+        self._connection = connection_of(self._options)
+        self._sessions: dict[str, CopilotSession] = {}
+        self._lifecycle: tuple[tuple[str | None, Callable[[Record], Any]], ...] = ()
+        self._stream: ByteStream | None = None
+        self._pump: Pump | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._version = Record()
+
+    # Start and end.
+
+    async def start(self) -> None:
+        """Start or reach the CLI and shake hands. Does nothing when that is done already; starts anew after a crash.
+
+        Raises:
+            CliNotFoundError, CliNotRunnableError: there is no CLI, or it cannot be run.
+            ConnectError, AuthenticationError: no server at that address, or a wrong connection token.
+            StartTimeoutError, ConnectionLostError: the CLI did not become ready, or died at once.
+            UnsupportedVersionError: the CLI is too old.
+        """
+        if self._pump is not None and self._pump.lost is None:
+            return
+        if self._starting is None:
+            self._starting = asyncio.ensure_future(self._start())
+            self._starting.add_done_callback(lambda _: setattr(self, "_starting", None))
+        await asyncio.shield(self._starting)
+
+    async def stop(self) -> None:
+        """Leave all sessions, end the CLI if this client started it, and everything the CLI started. May be called twice."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        pump, self._pump = self._pump, None
+        if pump is None:
+            return
+        sessions = list(self._sessions.values())
+        if pump.lost is None:
+            leaving = [asyncio.ensure_future(self._detach(pump, session)) for session in sessions]
+            if leaving:
+                await asyncio.wait(leaving)
+            if self._owns_cli:
+                with contextlib.suppress(RpcError, TransportError):
+                    await pump.call("runtime.shutdown", {}, SHUTDOWN_SECONDS)
+        for session in sessions:
+            session.end(None)
+        for task in list(self._tasks):
+            task.cancel()
+        await pump.close()
+
+    async def force_stop(self) -> None:
+        """End the CLI at once, without leaving sessions politely."""
+        kill = getattr(self._stream, "kill", None)
+        if kill is not None:
+            await kill()
+        pump, self._pump = self._pump, None
+        for session in list(self._sessions.values()):
+            session.end(None)
+        if pump is not None:
+            await pump.close()
+
+    async def __aenter__(self) -> CopilotClient:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        await self.stop()
+
+    @property
+    def state(self) -> str:
+        """ "disconnected", "connecting", "connected" or "error" (the connection was lost)."""
+        if self._starting is not None:
+            return "connecting"
+        if self._pump is None:
+            return "disconnected"
+        return "connected" if self._pump.lost is None else "error"
+
+    @property
+    def connection(self) -> RuntimeConnection:
+        """How the CLI is reached."""
+        return self._connection
+
+    @property
+    def runtime_port(self) -> int | None:
+        """The TCP port of the CLI that this client started, for others to connect to; None over stdio."""
+        port = getattr(self._stream, "port", None)
+        return port.result() if isinstance(port, asyncio.Future) and port.done() and not port.cancelled() else None
+
+    @property
+    def process_id(self) -> int | None:
+        """The process id of the CLI that this client started, or None."""
+        process = getattr(self._stream, "process", None)
+        return None if process is None else process.pid
+
+    @property
+    def cli_version(self) -> str | None:
+        """The CLI's version, as it said in the handshake; None before, and for CLIs that do not say."""
+        return self._version.get("version")
+
+    # Sessions.
+
+    async def create_session(
+        self, options: SessionOptions | Mapping[str, Any] | None = None, **keywords: Unpack[SessionOptions]
+    ) -> CopilotSession:
+        """Begin a session. Options as a dict, as keywords, or both; see `SessionOptions`.
+
+        Raises:
+            UnknownOptionError, InvalidOptionError, InvalidToolError: a bad option.
+            RpcError: the CLI refused.
+        """
+        checked = session_options(options, keywords)
+        return await self._open("session.create", checked.get("session_id") or str(uuid.uuid4()), checked)
+
+    async def resume_session(
+        self, session_id: str, options: SessionOptions | Mapping[str, Any] | None = None, **keywords: Unpack[SessionOptions]
+    ) -> CopilotSession:
+        """Open a session that exists: one that was left, one on disk, or one that another client uses now.
+
+        Tools, handlers and hooks are not stored and are given again.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+            UnknownOptionError, InvalidOptionError, InvalidToolError, RpcError: as `create_session`.
+        """
+        return await self._open("session.resume", session_id, session_options(options, keywords))
+
+    async def list_sessions(self, filter: Mapping[str, Any] | None = None) -> list[Record]:  # noqa: A002 - the wire's word
+        """The sessions the CLI keeps: session_id, start_time, modified_time, summary, context ..."""
+        result = await self.rpc("session.list", {"filter": dict(filter)} if filter else {})
+        return list(result.get("sessions") or ())
+
+    async def get_session_metadata(self, session_id: str) -> Record | None:
+        """The same for one session, or None when the CLI does not know it."""
+        return (await self.rpc("session.getMetadata", {"sessionId": session_id})).get("session")
+
+    async def get_last_session_id(self) -> str | None:
+        """The session that was used last, or None."""
+        return (await self.rpc("session.getLastId")).get("sessionId")
+
+    async def delete_session(self, session_id: str) -> None:
+        """Remove a session and what it stored.
+
+        Raises:
+            RpcError: the CLI could not.
+        """
+        result = await self.rpc("session.delete", {"sessionId": session_id})
+        if not result.get("success", True):
+            raise RpcError("session.delete", -32603, str(result.get("error") or "the CLI gave no reason"))
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.end(None)
+
+    # The CLI itself.
+
+    @property
+    def rpc(self) -> Rpc:
+        """Any method of the CLI by name: `await client.rpc("account.getQuota")`."""
+        return Rpc(self.call, timeout=self.rpc_timeout)
+
+    async def ping(self, message: str = "") -> Record:
+        """message, timestamp, protocol_version."""
+        return Record(await self.rpc("ping", {"message": message}))
+
+    async def get_status(self) -> Record:
+        """version, protocol_version."""
+        return Record(await self.rpc("status.get"))
+
+    async def get_auth_status(self) -> Record:
+        """is_authenticated, auth_type, host, login, status_message."""
+        return Record(await self.rpc("auth.getStatus"))
+
+    async def list_models(self) -> list[Record]:
+        """The models of the account: id, name, capabilities, policy, billing ...
+
+        Raises:
+            AuthenticationError: nobody is logged in.
+        """
+        return list((await self.rpc("models.list")).get("models") or ())
+
+    def on_lifecycle(self, *arguments: Any) -> Callable[[], None]:
+        """Be told when sessions come, change and go: `on_lifecycle(handler)` or `on_lifecycle("session.created", handler)`.
+
+        `handler(event)` gets a Record: type, session_id, metadata. Returns the function that ends it.
+        """
+        *kinds, handler = arguments or (None,)
+        if not callable(handler) or len(kinds) > 1:
+            raise InvalidOptionError("on_lifecycle takes a handler, or an event type and a handler")
+        entry = (kinds[0] if kinds else None, handler)
+        self._lifecycle = (*self._lifecycle, entry)
+
+        def remove() -> None:
+            self._lifecycle = tuple(e for e in self._lifecycle if e is not entry)
+
+        return remove
+
+    on = on_lifecycle
+
+    # For sessions (the protocol `sdk.session.Connection`).
+
+    @property
+    def rpc_timeout(self) -> float | None:
+        """Seconds for one call; None waits for ever."""
+        return self._options.get("rpc_timeout", RPC_SECONDS)
+
+    async def call(self, method: str, params: dict[str, Any], timeout: float | None) -> Raw:  # noqa: ASYNC109
+        """Call a method of the CLI; the raw result. `rpc` is more comfortable."""
+        if self._pump is None:
+            raise NotStartedError("the client is not started: use `async with CopilotClient()` or `await client.start()`")
+        return await self._pump.call(method, params, timeout)
+
+    def forget(self, session_id: str) -> None:
+        """Route no more events to that session."""
+        self._sessions.pop(session_id, None)
+
+    # Inside.
+
+    @property
+    def _owns_cli(self) -> bool:
+        return hasattr(self._stream, "process")
+
+    async def _start(self) -> None:
+        limit = self._options.get("start_timeout", START_SECONDS)
+        stream, token = await open_stream(self._connection, self._options, limit)
+        self._stream = stream
+        trace = self._options.get("trace")
+        pump = Pump(
+            TracedStream(stream, trace) if trace else stream,
+            on_notification=self._notified,
+            on_request=self._asked,
+            on_lost=self._lost,
+            params_types={"session.event": EventParams},
+        )
+        try:
+            self._version = await self._shake_hands(pump, token, limit)
+            self._check_version()
+        except TimeoutError as e:
+            await self._abandon(pump)
+            raise StartTimeoutError(f"the CLI did not shake hands within {limit:g} s") from e
+        except ConnectionLostError as e:
+            await self._abandon(pump)
+            raise ConnectionLostError(
+                f"{e.args[0].splitlines()[0]} before it was ready. Is it the Copilot CLI, and not older than 1.0 "
+                "(copilot --version; npm install -g @github/copilot updates it)?",
+                exit_status=e.exit_status,
+                stderr_tail=e.stderr_tail,
+            ) from None
+        except ProtocolError as e:
+            await self._abandon(pump)
+            raise ProtocolError(f"what answers is not a Copilot CLI in server mode: {e}") from None
+        except BaseException:
+            await self._abandon(pump)
+            raise
+        self._pump = pump
+
+    async def _abandon(self, pump: Pump) -> None:
+        kill = getattr(self._stream, "kill", None)
+        if kill is not None:
+            await kill()
+        await pump.close()
+
+    async def _shake_hands(self, pump: Pump, token: str | None, limit: float) -> Record:
+        """`connect`, or `ping` for those that do not know it."""
+        try:
+            return Record(decode_result(await pump.call("connect", {"token": token} if token else {}, limit)))
+        except MethodNotFoundError:
+            return Record(decode_result(await pump.call("ping", {}, limit)))
+
+    def _check_version(self) -> None:
+        version = self._version.get("protocolVersion")
+        if not isinstance(version, int) or version < OLDEST_PROTOCOL:
+            raise UnsupportedVersionError(
+                f"the CLI {self.cli_version or ''} speaks protocol {version}; this version of rightseat needs {OLDEST_PROTOCOL} or newer. "
+                "Update the CLI: npm install -g @github/copilot"
+            )
+        if version > NEWEST_PROTOCOL_SEEN:
+            logger.warning(
+                "the CLI speaks protocol %s; rightseat was tested up to %s. Going on.", version, NEWEST_PROTOCOL_SEEN
+            )
+
+    async def _open(self, method: str, session_id: str, options: SessionOptions) -> CopilotSession:
+        if self._pump is None and self._options.get("auto_start", True):
+            await self.start()
+        if session_id in self._sessions:
+            raise InvalidOptionError(f"session {session_id} is open on this client already")
+        session = CopilotSession(session_id, options, self)
+        params = session.creation_params()
+        self._sessions[session_id] = session  # before the call: its events come before the answer
+        try:
+            session.created(Record(decode_result(await self.call(method, params, self.rpc_timeout))))
+        except BaseException:
+            session.end(None)
+            raise
+        return session
+
+    async def _detach(self, pump: Pump, session: CopilotSession) -> None:
+        with contextlib.suppress(RpcError, TransportError):
+            await pump.call("session.detach", {"sessionId": session.session_id}, DETACH_SECONDS)
+
+    def _notified(self, method: str, params: Any) -> None:
+        if method == "session.event":
+            if type(params) is not EventParams:
+                try:
+                    params = event_params_from_raw(params)
+                except ProtocolError as e:
+                    logger.warning("%s", e)
+                    return
+            session = self._sessions.get(params.session_id)
+            if session is not None:
+                session.take(params.event, self._now())
+        elif method == "session.lifecycle" and self._lifecycle:
+            self._tell_lifecycle(params)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    def _tell_lifecycle(self, params: Raw) -> None:
+        event = as_record(msgspec.json.decode(params))
+        for kind, handler in self._lifecycle:
+            if kind is None or kind == event.get("type"):
+                task = asyncio.ensure_future(_logged(handler, event))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _asked(self, method: str, params: Raw) -> Any:
+        record = Record(decode_result(params) or {})
+        session = self._sessions.get(str(record.get("sessionId")))
+        if session is not None:
+            with contextlib.suppress(LookupError):
+                return await session.answer(method, record)
+        raise UnknownMethodError(method)
+
+    def _lost(self, error: RightseatError) -> None:
+        logger.warning("the connection to the Copilot CLI was lost: %s", str(error).splitlines()[0])
+        for session in list(self._sessions.values()):
+            session.end(error)
+        # The CLI may be gone while what it started is not.
+        task = asyncio.ensure_future(self._clean_up())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _clean_up(self) -> None:
+        if self._stream is not None and self._owns_cli:
+            await self._stream.close()
+
+
+async def _logged(handler: Callable[..., Any], event: Record) -> None:
+    try:
+        await call(handler, event)
+    except Exception:
+        logger.exception("a lifecycle handler failed")

@@ -1,0 +1,27 @@
+"""What a secret looks like, and how to show text that may hold one.
+
+Pure text in, pure text out: this module refuses to know where the text came from. It is a leaf; every package may use it.
+"""
+
+from __future__ import annotations
+
+import re
+
+# GitHub's token formats: ghp_, gho_, ghu_, ghs_, ghr_ and github_pat_. Copilot tokens are `tid=...;exp=...:mac`.
+_SECRETS = re.compile(
+    r"\b(?:gh[pousr]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|sk-[A-Za-z0-9_-]{8,}|tid=[^\s\"']{16,})"
+    r"|(?<=[Bb]earer )[^\s\"']{8,}|(?<=[Tt]oken )(?=\S*\d)[^\s\"']{16,}"
+)
+
+
+def mask_secret(secret: str) -> str:
+    """`abcd...wxyz` for a secret long enough to stay secret that way, else `****`."""
+    return f"{secret[:4]}...{secret[-4:]}" if len(secret) >= 16 else "****"
+
+
+def mask(text: str, *, known: tuple[str, ...] = ()) -> str:
+    """`text` with everything that looks like a secret, and every `known` one, masked."""
+    for secret in known:
+        if len(secret) >= 4:
+            text = text.replace(secret, mask_secret(secret))
+    return _SECRETS.sub(lambda found: mask_secret(found.group()), text)

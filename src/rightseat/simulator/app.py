@@ -1,0 +1,153 @@
+"""The HTTP side: an ASGI application that plays GitHub's API and the Copilot API on one address.
+
+    GET  /copilot_internal/user     the account: plan, endpoints, quota
+    GET  /models                    the model list
+    POST /chat/completions          the simulated model, streaming or whole
+    anything else                   404, harmlessly
+
+All paths also work below /v1, so that the simulator serves as a BYOK provider.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from rightseat.chat import ChatRequest, ModelEvent, fold
+from rightseat.handler import Handler
+from rightseat.simulator.model import SimulatedError
+from rightseat.wire.copilot_models import model_entry, model_list
+from rightseat.wire.openai_chat import BadRequestError, ChunkEncoder, decode_request, encode_completion, encode_error
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+logger = logging.getLogger("rightseat.simulator")
+
+# Names that programs ask for; to the simulator they are all one model.
+DEFAULT_MODELS = ("gpt-5", "gpt-4", "gpt-4.1", "gpt-5-mini", "claude-sonnet-4.5")
+LOGIN = "rightseat-simulator"
+_KEEP = 1000  # requests remembered
+_JSON = [(b"content-type", b"application/json")]
+
+
+class Seen(Struct, frozen=True):
+    """A request that came in. Values of headers that authenticate are not kept."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class SimulatorApp:
+    """The application.
+
+    Args:
+        model: who answers.
+        models: the ids in the model list; the first is the default.
+
+    Attributes:
+        seen: the last requests, oldest first, for tests.
+        url: where it is served; known once it is.
+    """
+
+    def __init__(self, model: Handler, models: Sequence[str] = DEFAULT_MODELS) -> None:
+        self.seen: list[Seen] = []
+        self.url = ""
+        self._model = model
+        self._models = [model_entry(name, default=i == 0) for i, name in enumerate(models)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        if scope["type"] != "http":
+            return
+        body = await _body(receive)
+        path = scope["path"].removeprefix("/v1").rstrip("/") or "/"
+        self._remember(scope, path, body)
+        match scope["method"], path:
+            case "GET", "/copilot_internal/user":
+                await _answer(send, 200, _dump(self._user()))
+            case "GET", "/models":
+                await _answer(send, 200, _dump(model_list(self._models)))
+            case "POST", "/chat/completions":
+                await self._chat(body, receive, send)
+            case _:
+                await _answer(send, 404, _dump({"message": "Not Found", "status": "404"}))
+
+    def _remember(self, scope: Scope, path: str, body: bytes) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        for name in ("authorization", "x-api-key", "cookie"):
+            if name in headers:
+                headers[name] = "(present)"
+        self.seen.append(Seen(scope["method"], path, headers, body))
+        del self.seen[:-_KEEP]
+        logger.debug("%s %s", scope["method"], path)
+
+    def _user(self) -> dict[str, Any]:
+        unlimited = {"entitlement": -1, "remaining": 0, "percent_remaining": 100.0, "unlimited": True, "overage_permitted": False}
+        return {
+            "login": LOGIN,
+            "access_type_sku": "copilot_standalone_seat",
+            "chat_enabled": True,
+            "copilot_plan": "individual_pro",
+            "assigned_date": "2026-01-01T00:00:00Z",
+            "organization_login_list": [],
+            "organization_list": [],
+            "endpoints": {"api": self.url, "telemetry": self.url, "proxy": self.url, "origin-tracker": self.url},
+            "is_mcp_enabled": True,
+            "quota_reset_date": "2099-01-01",
+            "quota_snapshots": {
+                name: {"quota_id": name, **unlimited} for name in ("chat", "completions", "premium_interactions")
+            },
+        }
+
+    async def _chat(self, body: bytes, receive: Receive, send: Send) -> None:
+        try:
+            request = decode_request(body)
+            reply = await self._model(request)
+        except BadRequestError as e:
+            await _answer(send, 400, encode_error(str(e), "invalid_request_error", "bad_request"))
+        except SimulatedError as e:
+            error = e.error
+            extra = [(b"retry-after", f"{error.retry_after:g}".encode())] if error.retry_after is not None else []
+            await _answer(send, error.status, encode_error(error.message, "simulated_error", error.code), extra)
+        else:
+            async with reply:
+                await self._say(request, reply.__aiter__(), send)
+
+    async def _say(self, request: ChatRequest, events: Any, send: Send) -> None:
+        if not request.stream:
+            collected: list[ModelEvent] = [event async for event in events]
+            await _answer(send, 200, encode_completion(fold(collected), request.model))
+            return
+        encoder = ChunkEncoder(request.model)
+        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async for event in events:
+            await send({"type": "http.response.body", "body": encoder.encode(event), "more_body": True})
+        await send({"type": "http.response.body", "body": encoder.end()})
+
+
+async def _body(receive: Receive) -> bytes:
+    pieces = []
+    while True:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(pieces)
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*_JSON, length, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _dump(value: Any) -> bytes:
+    return json.dumps(value).encode()

@@ -1,0 +1,224 @@
+"""What the simulated model does with a request: plain instructions are obeyed, all else gets prose. Pure decisions.
+
+Understood in the last message of the user:
+
+    Reply with exactly: TEXT
+    Run the shell command `COMMAND` and reply with its output
+    Write the file `PATH` containing: TEXT
+    Use the NAME tool ...            (arguments are taken from the prompt by the tool's schema)
+
+The tools are those that the request offers, whatever they are called. When a tool has answered, its result is used.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from rightseat.chat import ChatRequest, Message, ToolSpec
+
+# What the CLI wraps around a prompt: <current_datetime>...</current_datetime>, <reminder>...</reminder> and the like.
+_WRAPPING = re.compile(r"<([a-z_]+)\b[^>]*>.*?</\1>\s*", re.DOTALL)
+
+_REPLY = re.compile(r"reply with exactly:?\s*(.+)", re.IGNORECASE | re.DOTALL)
+_SHELL = re.compile(r"run the shell command\s+`([^`]+)`", re.IGNORECASE)
+_WRITE = re.compile(r"write the file\s+`([^`]+)`\s+containing:?\s*(.*)", re.IGNORECASE | re.DOTALL)
+_USE = re.compile(r"\buse the\s+[`\"']?([\w-]+)[`\"']?\s+tool\b", re.IGNORECASE)
+
+_EXPRESSION = re.compile(r"[-+]?\(*\d[\d\s.()]*(?:[-+*/%^]+[\d\s.()]+)+")
+_QUOTED = re.compile(r"[`\"']([^`\"']+)[`\"']")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_AFTER_COLON = re.compile(r"tool\b[^:\n]*:\s*(.+)", re.IGNORECASE | re.DOTALL)
+
+_SHELL_NAMES = ("bash", "shell", "powershell", "local_shell", "run_in_terminal", "run_command", "execute_command", "terminal")
+_WRITE_NAMES = ("create", "create_file", "write_file", "write", "str_replace_editor", "edit_file")
+_PATH_FIELDS = ("path", "file_path", "filePath", "filename", "file")
+_TEXT_FIELDS = ("file_text", "content", "contents", "text", "fileText")
+
+
+class Say(Struct, frozen=True):
+    """Answer with this text."""
+
+    text: str
+
+
+class UseTool(Struct, frozen=True):
+    """Call this tool."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+Decision = Say | UseTool
+
+
+def user_prompt(request: ChatRequest) -> str:
+    """What the user wrote, without what a client wrapped around it."""
+    text = request.last_user_text
+    return _WRAPPING.sub("", text).strip() or text.strip()
+
+
+def decide(request: ChatRequest, prose: Callable[[str], str]) -> Decision:
+    """What to do. `prose` writes about a prompt when nothing plainer was asked."""
+    prompt = user_prompt(request)
+    results = request.tool_results
+    if results:
+        return Say(_use_result(prompt, results))
+    if found := _REPLY.search(prompt):
+        return Say(found[1].strip())
+    if found := _SHELL.search(prompt):
+        return _run_shell(found[1], request.tools)
+    if found := _WRITE.search(prompt):
+        return _write_file(found[1], found[2], request.tools)
+    if found := _USE.search(prompt):
+        tool = next((t for t in request.tools if t.name.lower() == found[1].lower()), None)
+        if tool is None:
+            return Say(f"There is no tool named {found[1]}. I can use: {_names(request.tools)}.")
+        return UseTool(tool.name, arguments_from(prompt, tool.parameters))
+    return Say(prose(prompt))
+
+
+def _use_result(prompt: str, results: tuple[Message, ...]) -> str:
+    text = results[-1].content.strip()
+    if _SHELL.search(prompt):
+        return _without_exit_note(text)
+    if _WRITE.search(prompt):
+        return f"Done. The tool said: {text}" if text else "Done."
+    return f"The tool answered: {text}"
+
+
+def _without_exit_note(text: str) -> str:
+    """The output alone: shell tools add a line on the exit status."""
+    lines = text.splitlines()
+    while lines and re.match(r"\s*<?(command |shell )?(exited|exit|completed|shellId|finished).*", lines[-1], re.IGNORECASE):
+        lines.pop()
+    return "\n".join(lines).strip()
+
+
+def _run_shell(command: str, tools: Iterable[ToolSpec]) -> Decision:
+    tools = list(tools)
+    tool = _by_name(tools, _SHELL_NAMES) or next((t for t in tools if "command" in _properties(t)), None)
+    if tool is None:
+        return Say(f"There is no shell tool to run `{command}` with. I can use: {_names(tools)}.")
+    return UseTool(tool.name, _complete(tool, {"command": command}))
+
+
+def _write_file(path: str, text: str, tools: Iterable[ToolSpec]) -> Decision:
+    tools = list(tools)
+    tool = _by_name(tools, _WRITE_NAMES) or next((t for t in tools if _field(t, _PATH_FIELDS) and _field(t, _TEXT_FIELDS)), None)
+    if tool is None:
+        if (patch := _by_name(tools, ("apply_patch",))) is not None:
+            lines = "\n".join(f"+{line}" for line in text.splitlines())
+            body = f"*** Begin Patch\n*** Add File: {path}\n{lines}\n*** End Patch\n"
+            name = next(iter(_properties(patch)), "input")
+            return UseTool(patch.name, {name: body})
+        return Say(f"There is no tool to write {path} with. I can use: {_names(tools)}.")
+    given = {_field(tool, _PATH_FIELDS) or "path": path, _field(tool, _TEXT_FIELDS) or "content": text}
+    if "command" in _properties(tool):
+        given["command"] = "create"
+    return UseTool(tool.name, _complete(tool, given))
+
+
+def arguments_from(prompt: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments for a tool, taken from a prompt by the tool's JSON Schema.
+
+    A JSON object in the prompt is taken as it is. Otherwise each property gets what looks most like it: an expression, a
+    quoted text, a number, one of the values of its enum, or what follows the colon.
+    """
+    if (given := _json_object(prompt)) is not None:
+        return given
+    properties = schema.get("properties") or {}
+    required = schema.get("required") or list(properties)
+    found: dict[str, Any] = {}
+    texts, numbers = _QUOTED.findall(prompt), _NUMBER.findall(prompt)
+    texts = [t for t in texts if t.lower() not in prompt.lower().partition(" tool")[0].split()[-1:]]
+    for name, inner in properties.items():
+        value = _value(name, inner if isinstance(inner, Mapping) else {}, prompt, texts, numbers)
+        if value is None and name in required:
+            value = _default(inner if isinstance(inner, Mapping) else {}, prompt)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _value(name: str, schema: Mapping[str, Any], prompt: str, texts: list[str], numbers: list[str]) -> Any:
+    kind = _type(schema)
+    if enum := schema.get("enum"):
+        return next((v for v in enum if re.search(rf"\b{re.escape(str(v))}\b", prompt, re.IGNORECASE)), None)
+    if kind in ("integer", "number"):
+        if not numbers:
+            return None
+        number = numbers.pop(0)
+        return int(float(number)) if kind == "integer" else float(number)
+    if kind == "boolean":
+        return not re.search(r"\b(no|not|false|without)\b", prompt, re.IGNORECASE)
+    if kind == "array":
+        return list(texts) if texts else None
+    if kind != "string":
+        return None
+    if re.search(r"expr|math|formula|calc", f"{name} {schema.get('description', '')}", re.IGNORECASE) and (
+        expression := _EXPRESSION.search(prompt)
+    ):
+        return expression[0].strip()
+    if texts:
+        return texts.pop(0)
+    if after := _AFTER_COLON.search(prompt):
+        return after[1].strip()
+    return None
+
+
+def _default(schema: Mapping[str, Any], prompt: str) -> Any:
+    if "default" in schema:
+        return schema["default"]
+    if enum := schema.get("enum"):
+        return enum[0]
+    return {"integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}}.get(_type(schema), prompt[:200])
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    kind = schema.get("type", "string")
+    if isinstance(kind, list):
+        kind = next((k for k in kind if k != "null"), "string")
+    return str(kind)
+
+
+def _complete(tool: ToolSpec, given: dict[str, Any]) -> dict[str, Any]:
+    """`given` and whatever else the tool requires, filled with something harmless."""
+    properties = _properties(tool)
+    for name in tool.parameters.get("required") or ():
+        if name not in given:
+            schema = properties.get(name)
+            given[name] = _default(schema if isinstance(schema, Mapping) else {}, "asked for by the user")
+    return given
+
+
+def _json_object(prompt: str) -> dict[str, Any] | None:
+    start = prompt.find("{")
+    if start < 0:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(prompt[start:])
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _properties(tool: ToolSpec) -> Mapping[str, Any]:
+    return tool.parameters.get("properties") or {}
+
+
+def _field(tool: ToolSpec, names: Iterable[str]) -> str | None:
+    return next((name for name in names if name in _properties(tool)), None)
+
+
+def _by_name(tools: list[ToolSpec], names: Iterable[str]) -> ToolSpec | None:
+    by_name = {tool.name: tool for tool in tools}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _names(tools: Iterable[ToolSpec]) -> str:
+    return ", ".join(tool.name for tool in tools) or "no tools at all"

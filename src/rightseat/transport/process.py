@@ -1,0 +1,233 @@
+"""A child process and everything it starts: begun in a group of its own, and ended without leaving anything behind.
+
+The Copilot CLI runs shells, language servers and MCP servers, some of them in sessions of their own, which a signal to the
+process group does not reach. So the child carries a mark in its environment that all its descendants inherit, and what
+still lives after the group is gone is found by that mark and by parentage (Linux, /proc). Elsewhere the group is all.
+
+This module refuses to know what the process is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rightseat.errors import CliNotFoundError, CliNotRunnableError
+
+MARK = "RIGHTSEAT_CHILD"
+TERMINATE_SECONDS = 2.0  # between SIGTERM and SIGKILL
+_POLL_SECONDS = 0.01
+_PROC = Path("/proc")
+
+_living: weakref.WeakSet[ChildProcess] = weakref.WeakSet()
+
+
+class ChildProcess:
+    """A running child.
+
+    Args:
+        argv: the program and its arguments.
+        env: its whole environment.
+        cwd: its working directory, or None for ours.
+
+    Raises:
+        CliNotFoundError: there is no such program or working directory.
+        CliNotRunnableError: the system refuses to run it.
+    """
+
+    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | None) -> None:
+        self._mark = uuid.uuid4().hex
+        self._loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[int] = self._loop.create_future()
+        if cwd is not None and not Path(cwd).is_dir():
+            raise CliNotFoundError(f"the working directory {cwd!r} does not exist")
+        try:
+            self._popen = subprocess.Popen(  # noqa: S603 - running what the caller named is the purpose
+                list(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**env, MARK: self._mark},
+                cwd=cwd,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except FileNotFoundError as e:
+            raise CliNotFoundError(f"{argv[0]!r} does not exist, or the program its first line names does not") from e
+        except OSError as e:
+            raise CliNotRunnableError(
+                f"the system will not run {argv[0]!r}: {e.strerror}. Is it executable (chmod +x), and built for this machine?"
+            ) from e
+        _living.add(self)
+        threading.Thread(target=self._wait, name=f"rightseat-wait-{self.pid}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._popen.pid
+
+    @property
+    def stdin_fd(self) -> int:
+        """Our end of its standard input."""
+        assert self._popen.stdin is not None
+        return self._popen.stdin.fileno()
+
+    @property
+    def stdout_fd(self) -> int:
+        """Our end of its standard output."""
+        assert self._popen.stdout is not None
+        return self._popen.stdout.fileno()
+
+    @property
+    def stderr_fd(self) -> int:
+        """Our end of its standard error."""
+        assert self._popen.stderr is not None
+        return self._popen.stderr.fileno()
+
+    def close_stdin(self) -> None:
+        """Tell the child that nothing more will come."""
+        if self._popen.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._popen.stdin.close()
+
+    def close_output(self) -> None:
+        """Give back our ends of its output."""
+        for pipe in (self._popen.stdout, self._popen.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    async def end(self, grace: float) -> int:
+        """Wait `grace` seconds for the child to exit by itself, then end it and whatever it left. Its exit status."""
+        family = self._family()
+        if not await self._exits_within(grace):
+            self._signal_group(signal.SIGTERM)
+            if not await self._exits_within(TERMINATE_SECONDS):
+                self._signal_group(signal.SIGKILL)
+        status = await asyncio.shield(self.exited)
+        await self._end_stragglers(family)
+        _living.discard(self)
+        return status
+
+    def kill(self) -> None:
+        """End the whole group at once, without waiting."""
+        self._signal_group(signal.SIGKILL)
+
+    async def _exits_within(self, seconds: float) -> bool:
+        done, _ = await asyncio.wait([self.exited], timeout=seconds)
+        return bool(done)
+
+    async def _end_stragglers(self, family: set[tuple[int, str]]) -> None:
+        """What outlives the child: its group first, then its marked or known descendants."""
+        self._signal_group(signal.SIGTERM)
+        for number, patience in ((signal.SIGTERM, TERMINATE_SECONDS), (signal.SIGKILL, TERMINATE_SECONDS)):
+            deadline = time.monotonic() + patience
+            for pid in (left := self._stragglers(family)):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, number)
+            while left and time.monotonic() < deadline:
+                await asyncio.sleep(_POLL_SECONDS)
+                left = self._stragglers(family)
+            if not left:
+                return
+
+    def _signal_group(self, number: int) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, number)
+
+    def _wait(self) -> None:
+        status = self._popen.wait()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._exited, status)
+
+    def _exited(self, status: int) -> None:
+        if not self.exited.done():
+            self.exited.set_result(status)
+
+    def _family(self) -> set[tuple[int, str]]:
+        """Descendants by parentage, each with its start time so that a reused pid is not mistaken for it."""
+        children: dict[int, list[int]] = {}
+        started: dict[int, str] = {}
+        for pid, stat in _process_stats():
+            children.setdefault(int(stat[1]), []).append(pid)
+            started[pid] = stat[19]
+        found, queue = set(), [self.pid]
+        while queue:
+            for pid in children.get(queue.pop(), ()):
+                found.add((pid, started[pid]))
+                queue.append(pid)
+        return found
+
+    def _stragglers(self, family: set[tuple[int, str]]) -> list[int]:
+        mark = f"{MARK}={self._mark}".encode()
+        left = []
+        for pid, stat in _process_stats():
+            if stat[0] == "Z" or pid == self.pid:
+                continue
+            if (pid, stat[19]) in family or mark in _environment(pid):
+                left.append(pid)
+        return left
+
+
+def _process_stats() -> list[tuple[int, list[str]]]:
+    """(pid, fields of /proc/pid/stat from the state on) of every process; empty where there is no /proc (proc(5))."""
+    found = []
+    if _PROC.is_dir():
+        for entry in os.listdir(_PROC):  # noqa: PTH208 - names only
+            if entry.isdigit():
+                with contextlib.suppress(OSError):
+                    text = (_PROC / entry / "stat").read_text("ascii", "replace")
+                    found.append((int(entry), text.rpartition(")")[2].split()))
+    return found
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+@atexit.register
+def _end_all() -> None:
+    """Our own exit without `end`: whoever forgot to stop a client still leaves nothing running."""
+    for child in list(_living):
+        if child._popen.poll() is None:  # noqa: SLF001 - same module
+            child.kill()
+
+
+class Tail:
+    """The last lines of a stream of text, within a bound.
+
+    Args:
+        limit: how many bytes are kept.
+        on_line: called with every whole line, for those who want to log them.
+    """
+
+    def __init__(self, limit: int = 16 * 1024, on_line: Callable[[str], None] | None = None) -> None:
+        self._limit = limit
+        self._on_line = on_line
+        self._kept = b""
+        self._partial = b""
+
+    def put(self, chunk: bytes) -> None:
+        """Take the next bytes. Called on the reading thread."""
+        self._kept = (self._kept + chunk)[-self._limit :]
+        if self._on_line is not None:
+            *lines, self._partial = (self._partial + chunk).split(b"\n")
+            self._partial = self._partial[-self._limit :]
+            for line in lines:
+                self._on_line(line.decode("utf-8", "replace").rstrip("\r"))
+
+    def text(self, lines: int = 20) -> str:
+        """The last lines."""
+        return "\n".join(self._kept.decode("utf-8", "replace").strip().splitlines()[-lines:])

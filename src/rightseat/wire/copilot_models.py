@@ -1,0 +1,48 @@
+"""An entry of Copilot's `GET /models`, written (fields as public clients read them)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def model_entry(
+    model: str,
+    *,
+    name: str | None = None,
+    vendor: str = "Rightseat",
+    max_prompt_tokens: int = 128_000,
+    max_output_tokens: int = 16_384,
+    default: bool = False,
+) -> dict[str, Any]:
+    """One model that streams, calls tools and is enabled, reached over `/chat/completions`."""
+    return {
+        "id": model,
+        "name": name or model,
+        "vendor": vendor,
+        "version": model,
+        "object": "model",
+        "preview": False,
+        "model_picker_enabled": True,
+        "is_chat_default": default,
+        "is_chat_fallback": default,
+        "policy": {"state": "enabled", "terms": ""},
+        "supported_endpoints": ["/chat/completions"],
+        "billing": {"is_premium": False, "multiplier": 0},
+        "capabilities": {
+            "type": "chat",
+            "family": model,
+            "object": "model_capabilities",
+            "tokenizer": "o200k_base",
+            "limits": {
+                "max_context_window_tokens": max_prompt_tokens + max_output_tokens,
+                "max_prompt_tokens": max_prompt_tokens,
+                "max_output_tokens": max_output_tokens,
+            },
+            "supports": {"streaming": True, "tool_calls": True, "parallel_tool_calls": True, "vision": False},
+        },
+    }
+
+
+def model_list(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """The whole body."""
+    return {"object": "list", "data": entries}

@@ -1,0 +1,170 @@
+"""OpenAI chat completions, the dialect of Copilot's `/chat/completions`: requests in, answers out.
+
+Request fields that have no place in `ChatRequest` are kept in `extra`. This module knows one dialect and no other.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from rightseat.chat import (
+    ChatRequest,
+    Completion,
+    Finish,
+    Message,
+    ModelEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolCallEvent,
+    ToolSpec,
+    Usage,
+)
+from rightseat.errors import CallerError
+from rightseat.wire.sse import DONE, encode_sse
+
+_KNOWN = frozenset({"model", "messages", "tools", "stream"})
+_encode = msgspec.json.Encoder().encode
+
+
+class BadRequestError(CallerError):
+    """A request body that is no chat completion request. The message names the field."""
+
+
+def decode_request(body: bytes) -> ChatRequest:
+    """A request body.
+
+    Raises:
+        BadRequestError: naming the field that is wrong.
+    """
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise BadRequestError(f"the body is not JSON: {e}") from e
+    if not isinstance(value, dict):
+        raise BadRequestError("the body must be a JSON object")
+    messages = value.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadRequestError("messages: must be a list with at least one message")
+    if not isinstance(model := value.get("model", ""), str):
+        raise BadRequestError("model: must be text")
+    return ChatRequest(
+        model=model,
+        messages=tuple(_message(message, f"messages[{i}]") for i, message in enumerate(messages)),
+        tools=tuple(_tools(value.get("tools") or ())),
+        stream=bool(value.get("stream")),
+        extra={name: item for name, item in value.items() if name not in _KNOWN},
+    )
+
+
+def _message(value: Any, where: str) -> Message:
+    if not isinstance(value, dict) or not isinstance(value.get("role"), str):
+        raise BadRequestError(f"{where}: must be an object with a role")
+    content, parts = value.get("content"), []
+    if isinstance(content, list):
+        parts = [part for part in content if not isinstance(part, dict) or part.get("type") != "text"]
+        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict) and part.get("type") == "text")
+    elif content is not None and not isinstance(content, str):
+        raise BadRequestError(f"{where}.content: must be text, a list of parts, or null")
+    return Message(
+        role=value["role"],
+        content=content or "",
+        tool_calls=tuple(_tool_call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(value.get("tool_calls") or ())),
+        tool_call_id=value.get("tool_call_id"),
+        parts=tuple(parts),
+    )
+
+
+def _tool_call(value: Any, where: str) -> ToolCall:
+    function = value.get("function") if isinstance(value, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise BadRequestError(f"{where}: must have a function with a name")
+    return ToolCall(str(value.get("id", "")), function["name"], str(function.get("arguments") or "{}"))
+
+
+def _tools(values: Iterable[Any]) -> Iterator[ToolSpec]:
+    for value in values:
+        function = value.get("function") if isinstance(value, dict) else None
+        if isinstance(function, Mapping) and isinstance(function.get("name"), str):
+            yield ToolSpec(function["name"], str(function.get("description") or ""), dict(function.get("parameters") or {}))
+
+
+class ChunkEncoder:
+    """Events of one answer -> server-sent chunks. The constant part of a chunk is made once a stream."""
+
+    def __init__(self, model: str) -> None:
+        self._head = {"id": f"chatcmpl-{uuid.uuid4().hex[:24]}", "object": "chat.completion.chunk", "created": int(time.time())}
+        self._model = model
+        self._calls = 0
+        self._begun = False
+
+    def encode(self, event: ModelEvent) -> bytes:
+        """The bytes of one event; b"" for one that the dialect does not show."""
+        match event:
+            case TextDelta():
+                return self._delta({"content": event.text})
+            case ReasoningDelta():
+                return self._delta({"reasoning_text": event.text})
+            case ToolCallEvent():
+                index, self._calls = self._calls, self._calls + 1
+                call = event.call
+                function = {"name": call.name, "arguments": call.arguments}
+                return self._delta({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": function}]})
+            case Finish():
+                return self._chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": event.reason}]})
+            case Usage():
+                return self._chunk({"choices": [], "usage": _usage(event)})
+        return b""
+
+    def end(self) -> bytes:
+        """The bytes after the last event."""
+        return DONE
+
+    def _delta(self, delta: dict[str, Any]) -> bytes:
+        if not self._begun:
+            self._begun = True
+            delta = {"role": "assistant", **delta}
+        return self._chunk({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+
+    def _chunk(self, rest: dict[str, Any]) -> bytes:
+        return encode_sse(_encode({**self._head, "model": self._model, **rest}))
+
+
+def encode_completion(done: Completion, model: str) -> bytes:
+    """A whole answer as one body."""
+    message: dict[str, Any] = {"role": "assistant", "content": done.text or None}
+    if done.reasoning:
+        message["reasoning_text"] = done.reasoning
+    if done.tool_calls:
+        message["tool_calls"] = [
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in done.tool_calls
+        ]
+    body: dict[str, Any] = {
+        "id": f"chatcmpl-{uuid.uuid4().hex[:24]}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": done.finish_reason}],
+    }
+    if done.usage is not None:
+        body["usage"] = _usage(done.usage)
+    return _encode(body)
+
+
+def encode_error(message: str, kind: str, code: str | None = None) -> bytes:
+    """An error body."""
+    return _encode({"error": {"message": message, "type": kind, "code": code}})
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
