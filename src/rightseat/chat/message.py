@@ -8,11 +8,17 @@ from msgspec import Struct, field
 
 
 class ToolCall(Struct, frozen=True):
-    """The model wants a tool to run. `arguments` is JSON text, as models write it."""
+    """The model wants a tool to run.
+
+    Attributes:
+        arguments: JSON text, as models write it; with kind "custom": free text.
+        kind: "function", or "custom" for a tool that takes text instead of JSON.
+    """
 
     id: str
     name: str
     arguments: str = "{}"
+    kind: str = "function"
 
 
 class Message(Struct, frozen=True):
@@ -34,11 +40,12 @@ class Message(Struct, frozen=True):
 
 
 class ToolSpec(Struct, frozen=True):
-    """A tool that the model may call. `parameters` is a JSON Schema."""
+    """A tool that the model may call. `parameters` is a JSON Schema; a tool of kind "custom" has none and takes text."""
 
     name: str
     description: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
+    kind: str = "function"
 
 
 class ChatRequest(Struct, frozen=True):

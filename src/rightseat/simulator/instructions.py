@@ -47,10 +47,10 @@ class Say(Struct, frozen=True):
 
 
 class UseTool(Struct, frozen=True):
-    """Call this tool."""
+    """Call this tool: with arguments, or, one that takes free text, with text."""
 
     name: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] | str
 
 
 Decision = Say | UseTool
@@ -78,7 +78,7 @@ def decide(request: ChatRequest, prose: Callable[[str], str]) -> Decision:
         tool = next((t for t in request.tools if t.name.lower() == found[1].lower()), None)
         if tool is None:
             return Say(f"There is no tool named {found[1]}. I can use: {_names(request.tools)}.")
-        return UseTool(tool.name, arguments_from(prompt, tool.parameters))
+        return UseTool(tool.name, prompt if tool.kind == "custom" else arguments_from(prompt, tool.parameters))
     return Say(prose(prompt))
 
 
@@ -114,8 +114,9 @@ def _write_file(path: str, text: str, tools: Iterable[ToolSpec]) -> Decision:
         if (patch := _by_name(tools, ("apply_patch",))) is not None:
             lines = "\n".join(f"+{line}" for line in text.splitlines())
             body = f"*** Begin Patch\n*** Add File: {path}\n{lines}\n*** End Patch\n"
-            name = next(iter(_properties(patch)), "input")
-            return UseTool(patch.name, {name: body})
+            if patch.kind == "custom":
+                return UseTool(patch.name, body)
+            return UseTool(patch.name, {next(iter(_properties(patch)), "input"): body})
         return Say(f"There is no tool to write {path} with. I can use: {_names(tools)}.")
     given = {_field(tool, _PATH_FIELDS) or "path": path, _field(tool, _TEXT_FIELDS) or "content": text}
     if "command" in _properties(tool):

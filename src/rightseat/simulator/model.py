@@ -6,6 +6,8 @@ import inspect
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
+
 from rightseat.chat import ChatRequest, Finish, ModelEvent, ReasoningDelta, Reply, TextDelta, ToolCallEvent, Usage
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import InvalidOptionError, PeerError
@@ -98,6 +100,8 @@ class SimulatedModel:
         match decide(request, lambda prompt: prose(prompt, self._seed, self._words)):
             case UseTool(name, arguments):
                 call = tool_call(name, arguments)
+                if isinstance(arguments, str):
+                    call = msgspec.structs.replace(call, kind="custom")
                 yield ToolCallEvent(call)
                 yield Finish("tool_calls")
                 yield _usage(request, call.arguments)

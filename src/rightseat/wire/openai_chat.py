@@ -81,17 +81,32 @@ def _message(value: Any, where: str) -> Message:
 
 
 def _tool_call(value: Any, where: str) -> ToolCall:
-    function = value.get("function") if isinstance(value, dict) else None
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+    kind, body = _kind(value)
+    if body is None:
         raise BadRequestError(f"{where}: must have a function with a name")
-    return ToolCall(str(value.get("id", "")), function["name"], str(function.get("arguments") or "{}"))
+    text = body.get("input") if kind == "custom" else body.get("arguments") or "{}"
+    return ToolCall(str(value.get("id", "")), body["name"], str(text or ""), kind)
 
 
 def _tools(values: Iterable[Any]) -> Iterator[ToolSpec]:
     for value in values:
-        function = value.get("function") if isinstance(value, dict) else None
-        if isinstance(function, Mapping) and isinstance(function.get("name"), str):
-            yield ToolSpec(function["name"], str(function.get("description") or ""), dict(function.get("parameters") or {}))
+        kind, body = _kind(value)
+        if body is not None:
+            yield ToolSpec(body["name"], str(body.get("description") or ""), dict(body.get("parameters") or {}), kind)
+
+
+def _kind(value: Any) -> tuple[str, Mapping[str, Any] | None]:
+    """Which kind of tool or call an entry is, and its body if that has a name."""
+    for kind in ("function", "custom"):
+        body = value.get(kind) if isinstance(value, dict) else None
+        if isinstance(body, Mapping) and isinstance(body.get("name"), str):
+            return kind, body
+    return "function", None
+
+
+def _written(call: ToolCall) -> dict[str, Any]:
+    body = {"name": call.name, "input" if call.kind == "custom" else "arguments": call.arguments}
+    return {"id": call.id, "type": call.kind, call.kind: body}
 
 
 class ChunkEncoder:
@@ -112,9 +127,7 @@ class ChunkEncoder:
                 return self._delta({"reasoning_text": event.text})
             case ToolCallEvent():
                 index, self._calls = self._calls, self._calls + 1
-                call = event.call
-                function = {"name": call.name, "arguments": call.arguments}
-                return self._delta({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": function}]})
+                return self._delta({"tool_calls": [{"index": index, **_written(event.call)}]})
             case Finish():
                 return self._chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": event.reason}]})
             case Usage():
@@ -141,9 +154,7 @@ def encode_completion(done: Completion, model: str) -> bytes:
     if done.reasoning:
         message["reasoning_text"] = done.reasoning
     if done.tool_calls:
-        message["tool_calls"] = [
-            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in done.tool_calls
-        ]
+        message["tool_calls"] = [_written(call) for call in done.tool_calls]
     body: dict[str, Any] = {
         "id": f"chatcmpl-{uuid.uuid4().hex[:24]}",
         "object": "chat.completion",

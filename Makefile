@@ -1,0 +1,40 @@
+# Each verb does its own set-up. CI runs `make test` and `make check`.
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: demo demo-cli test check fix bench lock setup setup-dev clean
+
+demo: demo-cli            ## the main job, on the embedded default: no account, no network
+
+demo-cli: setup           ## the real Copilot CLI, a simulated cloud, a streamed answer
+	@$(BIN)/rightseat demo-cli
+
+test: setup-dev           ## all tests, with the real CLI
+	$(BIN)/python -m pytest
+
+check: setup-dev          ## format, lint, types, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/python scripts/generate_session_events.py --check
+
+fix: setup-dev            ## what can be mended by machine
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python scripts/generate_session_events.py
+
+bench: setup-dev          ## ratios beside the official SDK
+	$(BIN)/python -m benchmarks
+
+lock: setup-dev           ## requirements/*.txt anew (needs uv)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/lock.py
+
+setup:
+	@$(PYTHON) scripts/bootstrap.py runtime
+
+setup-dev:
+	@$(PYTHON) scripts/bootstrap.py dev
+
+clean:
+	rm -rf .venv node_modules .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,4 @@
+"""The client."""
+
+from rightseat.sdk.client import CopilotClient
+from rightseat.sdk.runtime import RuntimeConnection, StdioRuntimeConnection, TcpRuntimeConnection, UriRuntimeConnection

@@ -1,0 +1,1 @@
+"""Where the official SDK keeps its generated modules."""

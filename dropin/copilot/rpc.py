@@ -1,0 +1,3 @@
+"""RPC by name."""
+
+from rightseat.sdk.rpc import Rpc

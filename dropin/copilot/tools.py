@@ -1,0 +1,3 @@
+"""Tools."""
+
+from rightseat.sdk.tools import Tool, ToolBinaryResult, ToolHandler, ToolInvocation, ToolResult, ToolResultType, define_tool

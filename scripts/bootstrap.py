@@ -1,0 +1,112 @@
+"""Set up what a verb of the Makefile needs; do nothing when it is there already. Standard library only.
+
+usage: python3 scripts/bootstrap.py runtime|dev
+
+runtime: .venv with the package, its extras and the drop-in, and the pinned Copilot CLI in node_modules.
+dev:     the same and the tools for tests and checks.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+CLI = ROOT / "node_modules" / "@github" / "copilot" / "package.json"
+
+
+def main() -> None:
+    what = sys.argv[1] if len(sys.argv) > 1 else "runtime"
+    if sys.version_info < (3, 11):
+        sys.exit(f"Rightseat needs Python 3.11 or newer; this is {sys.version.split()[0]}. Say PYTHON=python3.12 make ... to choose one.")
+    install_python(what)
+    install_cli()
+
+
+def install_python(what: str) -> None:
+    requirements = ROOT / "requirements" / f"{what}.txt"
+    stamps = [VENV / f".installed-{name}" for name in (["dev"] if what == "dev" else ["runtime", "dev"])]
+    want = fingerprint(requirements, ROOT / "pyproject.toml", ROOT / "dropin" / "pyproject.toml")
+    if PYTHON.exists() and any(stamp.exists() and want_of(stamp, what) == want for stamp in stamps):
+        return
+    if not PYTHON.exists():
+        say("making a virtual environment in .venv")
+        make_venv()
+    say(f"installing {what} requirements (locked, with hashes)")
+    pip("install", "--require-hashes", "-r", str(requirements))
+    say("installing rightseat and its drop-in")
+    pip("install", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    pip("install", "--no-deps", "--no-build-isolation", str(ROOT / "dropin"))
+    for name in (["runtime", "dev"] if what == "dev" else ["runtime"]):
+        (VENV / f".installed-{name}").write_text(
+            fingerprint(ROOT / "requirements" / f"{name}.txt", ROOT / "pyproject.toml", ROOT / "dropin" / "pyproject.toml")
+        )
+
+
+def want_of(stamp: Path, what: str) -> str:
+    """What a stamp promises for `what`: an environment for development serves the runtime too."""
+    if stamp.name.endswith(what):
+        return stamp.read_text()
+    twin = stamp.with_name(f".installed-{what}")
+    return twin.read_text() if twin.exists() else ""
+
+
+def make_venv() -> None:
+    try:
+        venv.create(VENV, with_pip=True)
+        return
+    except (subprocess.CalledProcessError, ModuleNotFoundError):
+        shutil.rmtree(VENV, ignore_errors=True)
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        sys.exit(f"This Python cannot make virtual environments. Install its venv module (Debian, Ubuntu: apt-get install {package}).")
+    say(f"installing the Debian package {package}")
+    subprocess.run(["apt-get", "update", "-qq"], check=True)
+    subprocess.run(["apt-get", "install", "-y", "-qq", package], check=True)
+    venv.create(VENV, with_pip=True)
+
+
+def install_cli() -> None:
+    lock = ROOT / "package-lock.json"
+    stamp = ROOT / "node_modules" / ".installed"
+    if CLI.exists() and stamp.exists() and stamp.read_text() == fingerprint(lock):
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        sys.exit(
+            "npm is not installed, and the Copilot CLI comes from npm. Install Node.js 20 or newer, which brings npm:\n"
+            "  Debian, Ubuntu:  apt-get install nodejs npm\n"
+            "  macOS:           brew install node\n"
+            "  others:          see the Node.js web site\n"
+            "Then run make again."
+        )
+    say("installing the pinned Copilot CLI into node_modules (some 190 MB)")
+    run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=ROOT)
+    stamp.write_text(fingerprint(lock))
+
+
+def pip(*arguments: str) -> None:
+    run([str(PYTHON), "-m", "pip", arguments[0], "-q", "--disable-pip-version-check", *arguments[1:]])
+
+
+def run(argv: list[str], **options) -> None:
+    done = subprocess.run(argv, check=False, **options)
+    if done.returncode:
+        sys.exit(f"failed with status {done.returncode}: {' '.join(argv)}")
+
+
+def fingerprint(*files: Path) -> str:
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def say(text: str) -> None:
+    print(f"[setup] {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

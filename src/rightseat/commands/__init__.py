@@ -1,0 +1,16 @@
+"""The `rightseat` command, one file a verb. Imports nothing heavy until a verb needs it."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of the command."""
+    try:
+        from rightseat.commands.root import cli
+    except ModuleNotFoundError as e:
+        if e.name not in ("click", "rich"):
+            raise
+        sys.exit("The rightseat command needs the package's extra 'cli': pip install 'rightseat[all]'")
+    cli(prog_name="rightseat")

@@ -1,0 +1,117 @@
+"""`rightseat demo-cli`: the first thing to see. The real CLI, a simulated cloud, a streamed answer with a tool call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from typing import Annotated
+
+import click
+from rich.console import Console
+
+from rightseat import CopilotClient, SessionEvent, SessionEventType, define_tool, find_cli
+from rightseat.simulator.app import SimulatorApp
+from rightseat.simulator.environment import simulated_environment
+from rightseat.simulator.model import SimulatedModel
+from rightseat.simulator.server import SimulatorServer
+
+QUESTIONS = (
+    "Explain in a few sentences why streaming matters in a chat",
+    "What is 25 * 4 + 10? Use the calculate tool.",
+)
+
+NEXT = """
+[bold]With a real account[/bold]
+  copilot login                    log the Copilot CLI in, once (or export COPILOT_GITHUB_TOKEN=...)
+  python examples/stream_basic.py  the same code talks to the real Copilot
+
+[bold]Without one[/bold]
+  rightseat simulate -- python examples/stream_basic.py      any program, inside the simulator
+  examples/your_function_as_model.py                         your own Python function as the model
+"""
+
+
+@click.command()
+@click.option("--pace", type=click.FloatRange(0), default=40.0, show_default=True, help="Tokens a second; 0: no pauses.")
+def command(pace: float) -> None:
+    """Ask the real Copilot CLI two questions, offline: the cloud behind it is simulated, all else is real."""
+    console = Console(highlight=False)
+    try:
+        asyncio.run(_demo(console, pace))
+    except KeyboardInterrupt:
+        console.print("\n[yellow]stopped[/yellow]")
+        raise SystemExit(130) from None
+
+
+@define_tool
+def calculate(expression: Annotated[str, "an arithmetic expression, such as 25 * 4 + 10"]) -> str:
+    """Evaluate an arithmetic expression."""
+    return f"{evaluate(expression):g}"
+
+
+async def _demo(console: Console, pace: float) -> None:
+    cli = find_cli()
+    app = SimulatorApp(SimulatedModel(pace=pace))
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="rightseat-", ignore_cleanup_errors=True) as home:
+        async with SimulatorServer(app) as server:
+            console.print(f"[dim]simulated GitHub and Copilot API on {server.url}[/dim]")
+            env = simulated_environment(server.url, home, os.environ)
+            async with CopilotClient(cli_path=str(cli), env=env, working_directory=home) as client:
+                console.print(
+                    f"[dim]Copilot CLI {client.cli_version} ready after {time.monotonic() - begun:.1f} s, process {client.process_id}[/dim]"
+                )
+                session = await client.create_session(streaming=True, tools=[calculate])
+                session.on(lambda event: _show_tool(console, event), SessionEventType.TOOL_CALL, SessionEventType.TOOL_RESULT)
+                for question in QUESTIONS:
+                    await _ask(console, session, question)
+    console.print(NEXT)
+
+
+async def _ask(console: Console, session, question: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    console.print(f"\n[bold cyan]you[/bold cyan]      {question}")
+    begun, first, pieces = time.monotonic(), 0.0, 0
+    console.print("[bold green]copilot[/bold green]  ", end="")
+    async with session.stream(question, timeout=60) as answer:
+        async for text in answer:
+            first = first or time.monotonic() - begun
+            pieces += 1
+            console.print(text, end="", markup=False, soft_wrap=True)
+    console.print(f"\n[dim]         first text after {first * 1000:.0f} ms, {pieces} pieces, {time.monotonic() - begun:.1f} s[/dim]")
+
+
+def _show_tool(console: Console, event: SessionEvent) -> None:
+    if event.type is SessionEventType.TOOL_CALL:
+        console.print(f"[yellow]\\[calls {event.data.name}({event.data.arguments})][/yellow] ", end="")
+    else:
+        result = event.data.result
+        console.print(f"[yellow]\\[it gave {result.content if result else event.data.error}][/yellow]\n         ", end="")
+
+
+def evaluate(expression: str) -> float:
+    """The value of an arithmetic expression: numbers, + - * / % **, parentheses.
+
+    Raises:
+        ValueError: it is something else, or too large.
+    """
+    import ast
+    import operator
+
+    operators = {
+        ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+        ast.Mod: operator.mod, ast.UAdd: operator.pos, ast.USub: operator.neg,
+    }  # fmt: skip
+
+    def value(node: ast.expr) -> float:
+        match node:
+            case ast.Constant(value=int() | float() as number):
+                return number
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in operators:
+                return operators[type(op)](value(left), value(right))  # type: ignore[operator]
+            case ast.UnaryOp(op=op, operand=operand) if type(op) in operators:
+                return operators[type(op)](value(operand))  # type: ignore[operator]
+        raise ValueError(f"not an arithmetic expression: {expression!r}")
+
+    return value(ast.parse(expression, mode="eval").body)

@@ -1,0 +1,50 @@
+"""`rightseat` itself: its verbs, and how errors look. Verbs are imported when they are called."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from rightseat import __version__
+from rightseat.errors import RightseatError
+
+_VERBS = {
+    "simulate": ("rightseat.commands.simulate", "Play GitHub and the Copilot API on this machine, alone or around a command."),
+    "demo-cli": ("rightseat.commands.demo_cli", "A streamed answer with a tool call from the real CLI, offline."),
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _VERBS:
+            return None
+        try:
+            return importlib.import_module(_VERBS[cmd_name][0]).command  # type: ignore[no-any-return]
+        except ModuleNotFoundError as e:
+            if e.name is None or e.name.startswith("rightseat"):
+                raise
+            raise click.ClickException(f"'{cmd_name}' needs the package {e.name}: pip install 'rightseat[all]'") from e
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(_VERBS.items())])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RightseatError as e:
+            raise click.ClickException(str(e)) from e
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="rightseat %(version)s")
+def cli() -> None:
+    """Run GitHub Copilot in production from Python.
+
+    Exit status: 0 when all went well, 1 for an error (said on standard error), 2 for a wrong call.
+    """

@@ -1,0 +1,120 @@
+"""`rightseat simulate`: serve the simulator, or run a command inside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from rightseat.errors import CliNotFoundError
+from rightseat.sdk.runtime import find_cli
+from rightseat.simulator.app import DEFAULT_MODELS, SimulatorApp
+from rightseat.simulator.environment import simulated_environment
+from rightseat.simulator.model import SimulatedModel
+from rightseat.simulator.script import load_script
+from rightseat.simulator.server import SimulatorServer
+
+
+@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; 0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. The simulator has no protection.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same answers.")
+@click.option("--words", type=click.IntRange(1), default=60, show_default=True, help="Length of an answer.")
+@click.option("--pace", type=click.FloatRange(0), default=100.0, show_default=True, help="Tokens a second; 0: no pauses.")
+@click.option("--script", type=click.Path(path_type=Path), help="A .toml or .py file with exact answers.")
+@click.option("--model", "models", multiple=True, help="A model id to offer; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Serving: say the address and the environment as one line of JSON.")
+@click.argument("command", nargs=-1, metavar="[-- COMMAND ...]")
+def command(
+    port: int,
+    host: str,
+    seed: int,
+    words: int,
+    pace: float,
+    script: Path | None,
+    models: tuple[str, ...],
+    as_json: bool,  # noqa: FBT001
+    command: tuple[str, ...],
+) -> None:
+    """Play GitHub and the Copilot API on this machine, so that the real Copilot CLI works offline.
+
+    With a COMMAND, run it in an environment that points the CLI and the SDK at the simulator, and return its exit status:
+
+        rightseat simulate -- python my_agent.py
+
+    Without one, serve until Ctrl-C and print the environment to set.
+    """
+    model = SimulatedModel(seed=seed, words=words, pace=pace, script=load_script(script) if script else None)
+    server = SimulatorServer(SimulatorApp(model, models or DEFAULT_MODELS), host, port)
+    sys.exit(asyncio.run(_run(server, command) if command else _serve(server, as_json=as_json)))
+
+
+async def _run(server: SimulatorServer, command: tuple[str, ...]) -> int:
+    if shutil.which(command[0]) is None:
+        click.echo(f"rightseat simulate: {command[0]}: no such command", err=True)
+        return 127
+    async with server:
+        with tempfile.TemporaryDirectory(prefix="rightseat-", ignore_cleanup_errors=True) as home:
+            env = simulated_environment(server.url, home, os.environ, cli=_cli())
+            process = await asyncio.create_subprocess_exec(*command, env=env)
+            with _signals_to(process):
+                status = await process.wait()
+    return status if status >= 0 else 128 - status
+
+
+async def _serve(server: SimulatorServer, *, as_json: bool) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with server:
+        with tempfile.TemporaryDirectory(prefix="rightseat-", ignore_cleanup_errors=True) as home:
+            changed = {
+                name: value
+                for name, value in simulated_environment(server.url, home, {}, cli=_cli()).items()
+                if name != "NO_PROXY"
+            }
+            if as_json:
+                click.echo(json.dumps({"url": server.url, "environment": changed}))
+            else:
+                click.echo(f"# The simulator listens on {server.url}. Ctrl-C ends it. In another terminal:")
+                click.echo("\n".join(f"export {name}={value}" for name, value in changed.items()))
+            sys.stdout.flush()
+            await stop.wait()
+    return 0
+
+
+def _cli() -> Path | None:
+    """The CLI, where one is found: the command may do without."""
+    try:
+        return find_cli().absolute()
+    except CliNotFoundError:
+        return None
+
+
+@contextlib.contextmanager
+def _signals_to(process: asyncio.subprocess.Process):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    """Ctrl-C reaches the command through the terminal and ends it, not us; SIGTERM is handed on."""
+    loop = asyncio.get_running_loop()
+
+    def hand_on() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    loop.add_signal_handler(signal.SIGTERM, hand_on)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
