@@ -27,7 +27,7 @@ SEEN_ON_THE_WIRE = [
     "model.compaction_completed", "model.compaction_started", "model.compaction_static_context_blocked", "model.log",
     "model.message", "model.messages_snapshot", "model.model_call_failure", "model.model_call_started",
     "model.model_call_success", "model.response", "model.telemetry", "model.tool_execution", "model.turn_ended",
-    "model.turn_failed", "model.turn_started",
+    "model.turn_failed", "model.turn_retry", "model.turn_started",
 ]  # fmt: skip
 
 PLAIN = {str: "str", int: "int", float: "float", bool: "bool"}
@@ -56,6 +56,8 @@ def plain_type(hint) -> str:
     if isinstance(hint, type):
         if issubclass(hint, enum.Enum):
             return "str"
+        if dataclasses.is_dataclass(hint) and hint.__name__.startswith("_"):
+            return "object"
         if dataclasses.is_dataclass(hint) and hasattr(hint, "from_dict"):
             return hint.__name__
         if hint.__name__ in ("UUID", "datetime", "date"):

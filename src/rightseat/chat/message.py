@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from msgspec import Struct, field
+
+# What agents wrap around a prompt: <current_datetime>...</current_datetime>, <reminder>...</reminder> and the like.
+_WRAPPING = re.compile(r"<([a-z_]+)\b[^>]*>.*?</\1>\s*", re.DOTALL)
 
 
 class ToolCall(Struct, frozen=True):
@@ -69,6 +73,12 @@ class ChatRequest(Struct, frozen=True):
     def last_user_text(self) -> str:
         """The text of the last message of the user, or ""."""
         return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def prompt(self) -> str:
+        """The same without what an agent wrapped around it, such as `<current_datetime>` blocks."""
+        text = self.last_user_text
+        return _WRAPPING.sub("", text).strip() or text.strip()
 
     @property
     def tool_results(self) -> tuple[Message, ...]:

@@ -30,6 +30,8 @@ from rightseat.errors import (
     UnsupportedVersionError,
 )
 from rightseat.sdk.calling import call
+from rightseat.sdk.model_provider import METHODS as MODEL_METHODS
+from rightseat.sdk.model_provider import ModelProvider
 from rightseat.sdk.options import ClientOptions, SessionOptions, client_options, session_options
 from rightseat.sdk.pump import Pump, UnknownMethodError
 from rightseat.sdk.rpc import Rpc, decode_result
@@ -76,6 +78,7 @@ class CopilotClient:
         self._starting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._version = Record()
+        self._models = ModelProvider(self.call)
 
     # Start and end.
 
@@ -113,6 +116,7 @@ class CopilotClient:
                     await pump.call("runtime.shutdown", {}, SHUTDOWN_SECONDS)
         for session in sessions:
             session.end(None)
+        self._models.close()
         for task in list(self._tasks):
             task.cancel()
         await pump.close()
@@ -289,6 +293,8 @@ class CopilotClient:
 
     async def _start(self) -> None:
         limit = self._options.get("start_timeout", START_SECONDS)
+        self._models.close()
+        self._models = ModelProvider(self.call)
         stream, token = await open_stream(self._connection, self._options, limit)
         self._stream = stream
         trace = self._options.get("trace")
@@ -352,7 +358,7 @@ class CopilotClient:
         if session_id in self._sessions:
             raise InvalidOptionError(f"session {session_id} is open on this client already")
         session = CopilotSession(session_id, options, self)
-        params = session.creation_params()
+        params = {**session.creation_params(), **await self._function_model(options)}
         self._sessions[session_id] = session  # before the call: its events come before the answer
         try:
             session.created(Record(decode_result(await self.call(method, params, self.rpc_timeout))))
@@ -360,6 +366,27 @@ class CopilotClient:
             session.end(None)
             raise
         return session
+
+    async def _function_model(self, options: SessionOptions) -> dict[str, Any]:
+        """What session.create needs when the model is a Python function; nothing otherwise.
+
+        The CLI routes the model calls of a whole connection to us or none, so the two kinds of session need two clients.
+        """
+        model = options.get("model")
+        if not callable(model):
+            if self._models.in_use:
+                raise InvalidOptionError(
+                    "model: this client serves models from Python functions; open sessions with other models on another CopilotClient"
+                )
+            return {}
+        if "provider" in options:
+            raise InvalidOptionError("model: a Python function needs no provider=; give one or the other")
+        if self._sessions and not self._models.in_use:
+            raise InvalidOptionError(
+                "model: this client has sessions with other models open; open the one with a Python function on another CopilotClient"
+            )
+        name, provider = await self._models.register(model, self.rpc_timeout)
+        return {"model": name, "provider": provider}
 
     async def _detach(self, pump: Pump, session: CopilotSession) -> None:
         with contextlib.suppress(RpcError, TransportError):
@@ -393,6 +420,8 @@ class CopilotClient:
 
     async def _asked(self, method: str, params: Raw) -> Any:
         record = Record(decode_result(params) or {})
+        if method in MODEL_METHODS:
+            return await self._models.answer(method, record)
         session = self._sessions.get(str(record.get("sessionId")))
         if session is not None:
             with contextlib.suppress(LookupError):

@@ -21,9 +21,6 @@ from msgspec import Struct
 
 from rightseat.chat import ChatRequest, Message, ToolSpec
 
-# What the CLI wraps around a prompt: <current_datetime>...</current_datetime>, <reminder>...</reminder> and the like.
-_WRAPPING = re.compile(r"<([a-z_]+)\b[^>]*>.*?</\1>\s*", re.DOTALL)
-
 _REPLY = re.compile(r"reply with exactly:?\s*(.+)", re.IGNORECASE | re.DOTALL)
 _SHELL = re.compile(r"run the shell command\s+`([^`]+)`", re.IGNORECASE)
 _WRITE = re.compile(r"write the file\s+`([^`]+)`\s+containing:?\s*(.*)", re.IGNORECASE | re.DOTALL)
@@ -56,15 +53,9 @@ class UseTool(Struct, frozen=True):
 Decision = Say | UseTool
 
 
-def user_prompt(request: ChatRequest) -> str:
-    """What the user wrote, without what a client wrapped around it."""
-    text = request.last_user_text
-    return _WRAPPING.sub("", text).strip() or text.strip()
-
-
 def decide(request: ChatRequest, prose: Callable[[str], str]) -> Decision:
     """What to do. `prose` writes about a prompt when nothing plainer was asked."""
-    prompt = user_prompt(request)
+    prompt = request.prompt
     results = request.tool_results
     if results:
         return Say(_use_result(prompt, results))

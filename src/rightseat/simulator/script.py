@@ -29,7 +29,6 @@ from msgspec import Struct, field
 
 from rightseat.chat import ChatRequest
 from rightseat.errors import InvalidOptionError
-from rightseat.simulator.instructions import user_prompt
 
 
 class ScriptedError(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +67,7 @@ class Rule(Struct, forbid_unknown_fields=True):
             return False
         if self.when is None:
             return True
-        prompt = user_prompt(request)
+        prompt = request.prompt
         if len(self.when) > 2 and self.when.startswith("/") and self.when.endswith("/"):
             return re.search(self.when[1:-1], prompt) is not None
         return self.when.lower() in prompt.lower()

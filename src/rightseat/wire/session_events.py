@@ -84,6 +84,7 @@ class SessionEventType(enum.StrEnum):
     MODEL_TOOL_EXECUTION = "model.tool_execution"
     MODEL_TURN_ENDED = "model.turn_ended"
     MODEL_TURN_FAILED = "model.turn_failed"
+    MODEL_TURN_RETRY = "model.turn_retry"
     MODEL_TURN_STARTED = "model.turn_started"
     PENDING_MESSAGES_MODIFIED = "pending_messages.modified"
     PERMISSION_ASSENT_DETECTED = "permission.assentDetected"
@@ -251,7 +252,7 @@ class AssistantFusionPhaseCompletedData(EventData):
     projection_message: Any = None
     projection_mode: str | None = None
     reasoning_effort: str | None = None
-    staged_terminal: _FusionStagedTerminal | None = None
+    staged_terminal: Record | None = None
 
 
 class AssistantFusionPhaseFailedData(EventData):
@@ -592,7 +593,7 @@ class CompactionCompleteCompactionTokensUsed(EventData):
     ai_credits_status: str | None = None
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
-    copilot_usage: _CompactionCompleteCompactionTokensUsedCopilotUsage | None = None
+    copilot_usage: Record | None = None
     duration: float | None = None
     input_tokens: int | None = None
     model: str | None = None
@@ -1363,7 +1364,7 @@ class SessionCompactionCompleteData(EventData):
     responses_reasoning: ResponsesReasoning | None = None
     service_request_id: str | None = None
     status_code: int | None = None
-    summarizer_progress: _CompactionCompleteSummarizerProgress | None = None
+    summarizer_progress: Record | None = None
     summary_content: str | None = None
     switch_target_model: str | None = None
     system_tokens: int | None = None
@@ -1851,7 +1852,7 @@ class SessionTruncationData(EventData):
 class SessionUsageCheckpointData(EventData):
     total_nano_aiu: float
     accounting_snapshot: UsageGetMetricsResult | None = None
-    model_cache_state: list[_UsageCheckpointModelCacheState] | None = None
+    model_cache_state: list[Record] | None = None
     prompt_cache_break_state: list[Any] | None = None
     provider_model_metrics: list[UsageMetricsProviderModelMetric] | None = None
     tool_usage_request_ids: list[str] | None = None
