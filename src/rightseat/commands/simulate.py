@@ -102,15 +102,16 @@ def _cli() -> Path | None:
 
 @contextlib.contextmanager
 def _signals_to(process: asyncio.subprocess.Process):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    """Ctrl-C reaches the command through the terminal and ends it, not us; SIGTERM is handed on."""
+    """Signals are for the command. Ctrl-C at a terminal reaches it without our help."""
     loop = asyncio.get_running_loop()
 
-    def hand_on() -> None:
+    def hand_on(number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
 
-    loop.add_signal_handler(signal.SIGINT, lambda: None)
-    loop.add_signal_handler(signal.SIGTERM, hand_on)
+    at_terminal = sys.stdin is not None and sys.stdin.isatty()
+    loop.add_signal_handler(signal.SIGINT, (lambda: None) if at_terminal else lambda: hand_on(signal.SIGINT))
+    loop.add_signal_handler(signal.SIGTERM, lambda: hand_on(signal.SIGTERM))
     try:
         yield
     finally:

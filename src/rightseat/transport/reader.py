@@ -55,7 +55,7 @@ class Inbox:
     def _wake(self, waiter: asyncio.Future[None] | None) -> None:
         if waiter is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(_resolve, waiter)
+                self._loop.call_soon_threadsafe(resolve, waiter)
 
     # The loop's side.
 
@@ -87,7 +87,8 @@ class Inbox:
         return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), room
 
 
-def _resolve(waiter: asyncio.Future[None]) -> None:
+def resolve(waiter: asyncio.Future[None]) -> None:
+    """Wake whoever awaits it, unless that has happened or nobody does any more."""
     if not waiter.done():
         waiter.set_result(None)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rightseat.security.masking import mask
 from rightseat.transport.base import StreamEnd
 from rightseat.transport.process import ChildProcess, Tail
-from rightseat.transport.reader import Inbox, ReaderThread
+from rightseat.transport.reader import Inbox, ReaderThread, resolve
 from rightseat.transport.writer import DescriptorWriter
 
 PIPE_BYTES = 1024 * 1024  # asked of Linux for the child's stdout: fewer, larger reads
@@ -48,7 +48,9 @@ class StdioStream:
         loop = asyncio.get_running_loop()
         self._name = name
         self.process = ChildProcess(argv, env=env, cwd=cwd)
+        self._loop = loop
         self._stderr = Tail(on_line=on_stderr)
+        self._silent: asyncio.Future[None] = loop.create_future()  # done when its stderr has ended
         self._inbox = Inbox(loop)
         self._writer = DescriptorWriter(loop, self.process.stdin_fd)
         _widen(self.process.stdout_fd)
@@ -91,8 +93,7 @@ class StdioStream:
 
     async def end(self) -> StreamEnd:
         """See ByteStream."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.process.exited), LAST_WORDS_SECONDS)
+        await asyncio.wait([self.process.exited, self._silent], timeout=LAST_WORDS_SECONDS, return_when=asyncio.ALL_COMPLETED)
         status = self.process.exited.result() if self.process.exited.done() else None
         return StreamEnd(describe_exit(self._name, status), status, mask(self._stderr.text()))
 
@@ -111,7 +112,11 @@ class StdioStream:
         return True
 
     def _take_stderr(self, chunk: bytes, _: Callable[[], None]) -> bool:
-        self._stderr.put(chunk)
+        if chunk:
+            self._stderr.put(chunk)
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
+                self._loop.call_soon_threadsafe(resolve, self._silent)
         return True
 
 

@@ -116,7 +116,7 @@ class TcpChildStream:
         if not self.process.exited.done() and self._tcp is not None:
             return await self._tcp.end()
         status = self.process.exited.result() if self.process.exited.done() else None
-        self._reader.join(0.2)  # its last words
+        await asyncio.to_thread(self._reader.join, 0.2)  # its last words
         return StreamEnd(describe_exit(self._name, status), status, mask(self._stderr.text() or self._stdout.text()))
 
     async def _close(self, grace: float) -> None:

@@ -64,7 +64,7 @@ class SessionEvent(Struct, frozen=True, weakref=True):
 
     @property
     def raw_type(self) -> str:  # noqa: D102 - documented above
-        return self._raw_type or self.type.value
+        return self.type.value if self._raw_type is None else self._raw_type
 
     @property
     def timestamp(self) -> datetime:

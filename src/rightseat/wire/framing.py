@@ -14,6 +14,7 @@ handed out. The peer's stream cannot be trusted past that point, because the pla
 from __future__ import annotations
 
 from rightseat.errors import ProtocolError
+from rightseat.security.masking import mask
 
 # The largest body taken. The CLI's largest frames are some tens of KiB, but tool results and context echoes grow with
 # what users put in. Past this, a length is more likely garbage than data.
@@ -117,7 +118,7 @@ class FrameDecoder:
         return length
 
     def _fail(self, why: str, piece: bytes) -> None:
-        quoted = repr(piece[:_SHOWN])[1:] + ("..." if len(piece) > _SHOWN else "")
+        quoted = mask(repr(piece[:_SHOWN])[1:]) + ("..." if len(piece) > _SHOWN else "")
         self.failure = ProtocolError(f"after {self._frames} good frames: {why}: {quoted}")
 
 

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from rightseat.errors import EncodeError, ProtocolError
+from rightseat.security.masking import mask
 from rightseat.wire.framing import MAX_FRAME_BYTES, FrameDecoder, encode_frame
 
 Id: TypeAlias = int | str
@@ -305,5 +306,5 @@ class Peer:
                 raise self._broken(f"it is not JSON ({e})", body) from None
 
     def _broken(self, why: str, body: bytes) -> ProtocolError:
-        quoted = repr(body[:_SHOWN])[1:] + ("..." if len(body) > _SHOWN else "")
+        quoted = mask(repr(body[:_SHOWN])[1:]) + ("..." if len(body) > _SHOWN else "")
         return ProtocolError(f"message {self._seen} of the connection is broken: {why}: {quoted}")
