@@ -152,7 +152,7 @@ async def open_stream(connection: RuntimeConnection, options: ClientOptions, sta
         case TcpRuntimeConnection(path, args, port, token):
             argv = [*cli_command(path, env), *args, *_flags(options), *(["--port", str(port)] if port else [])]
             env["COPILOT_CONNECTION_TOKEN"] = token
-            stream = await TcpChildStream.start(argv, env=env, cwd=cwd, timeout=start_timeout, on_stderr=on_stderr)
+            stream = await TcpChildStream.start(argv, env=env, cwd=cwd, timeout=start_timeout, port=port, on_stderr=on_stderr)
             return stream, token
         case StdioRuntimeConnection(path, args):
             argv = [*cli_command(path, env), *args, *_flags(options), "--stdio"]

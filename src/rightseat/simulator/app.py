@@ -10,14 +10,15 @@ All paths also work below /v1, so that the simulator serves as a BYOK provider.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from rightseat.chat import ChatRequest, ModelEvent, fold
+from rightseat.chat import ChatRequest, ModelEvent, Reply, fold
 from rightseat.handler import Handler
 from rightseat.simulator.model import SimulatedError
 from rightseat.wire.copilot_models import model_entry, model_list
@@ -118,10 +119,21 @@ class SimulatorApp:
             extra = [(b"retry-after", f"{error.retry_after:g}".encode())] if error.retry_after is not None else []
             await _answer(send, error.status, encode_error(error.message, "simulated_error", error.code), extra)
         else:
-            async with reply:
-                await self._say(request, reply.__aiter__(), send)
+            # A client that leaves ends the answer at once, as it does with the real thing.
+            saying = asyncio.ensure_future(self._say(request, reply, send))
+            leaving = asyncio.ensure_future(_gone(receive))
+            await asyncio.wait([saying, leaving], return_when=asyncio.FIRST_COMPLETED)
+            for task in (saying, leaving):
+                task.cancel()
+            await asyncio.gather(saying, leaving, return_exceptions=True)
+            if not saying.cancelled():
+                saying.result()
 
-    async def _say(self, request: ChatRequest, events: Any, send: Send) -> None:
+    async def _say(self, request: ChatRequest, reply: Reply, send: Send) -> None:
+        async with reply:
+            await self._write(request, reply.__aiter__(), send)
+
+    async def _write(self, request: ChatRequest, events: AsyncIterator[ModelEvent], send: Send) -> None:
         if not request.stream:
             collected: list[ModelEvent] = [event async for event in events]
             await _answer(send, 200, encode_completion(fold(collected), request.model))
@@ -132,6 +144,11 @@ class SimulatorApp:
         async for event in events:
             await send({"type": "http.response.body", "body": encoder.encode(event), "more_body": True})
         await send({"type": "http.response.body", "body": encoder.end()})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _body(receive: Receive) -> bytes:

@@ -49,10 +49,11 @@ class TcpChildStream:
         env: Mapping[str, str],
         cwd: str | None = None,
         timeout: float,  # noqa: ASYNC109
+        port: int = 0,
         name: str = "the Copilot CLI",
         on_stderr: Callable[[str], None] | None = None,
     ) -> TcpChildStream:
-        """Start the child, wait for its port, connect.
+        """Start the child, wait for its port, connect. `port` is the one that it was asked for, for errors.
 
         Raises:
             CliNotFoundError, CliNotRunnableError: it cannot be started.
@@ -65,7 +66,7 @@ class TcpChildStream:
             if self.process.exited.done() and not self.port.done():
                 end = await self.end()
                 raise ConnectionLostError(
-                    f"{end.reason} before it listened on a port", exit_status=end.exit_status, stderr_tail=end.stderr_tail
+                    f"{end.reason} before it listened on {f'port {port}' if port else 'a port'}", exit_status=end.exit_status, stderr_tail=end.stderr_tail
                 )
             if not self.port.done():
                 raise StartTimeoutError(f"{name} did not say a port within {timeout:g} s")
