@@ -68,19 +68,20 @@ class Turn:
                 self._started = self._started or sent_id is None or sent_id == self._message_id
             case T.ASSISTANT_MESSAGE:
                 origin = getattr(data, "originating_message_id", None)
-                if origin == self._message_id or (origin is None and self._started):
+                if self._is_ours(origin) or (origin is None and self._started):
                     self._started, self.reply = True, event
             case T.SESSION_WARNING:
-                self._started = self._started or self._is_ours(data, "policy_blocked")
+                blocked = getattr(data, "warning_type", None) == "policy_blocked"
+                self._started = self._started or (blocked and self._is_ours(getattr(data, "originating_message_id", None)))
             case T.SESSION_ERROR:
                 origin = getattr(data, "originating_message_id", None)
-                if origin is None or origin == self._message_id:
+                if origin is None or self._is_ours(origin):
                     self._fail(_session_error(event, self._session_id))
             case T.SESSION_IDLE:
                 if self._started and getattr(data, "mode", None) != "autopilot":
                     self._finish(aborted=bool(getattr(data, "aborted", None)))
             case T.SESSION_AUTOPILOT_STOPPED:
-                if getattr(data, "request_id", None) == self._message_id:
+                if self._is_ours(getattr(data, "request_id", None)):
                     self._finish(aborted=data.reason == "aborted")
 
     def fail(self, error: RightseatError) -> None:
@@ -88,8 +89,8 @@ class Turn:
         if not self.done:
             self._fail(error)
 
-    def _is_ours(self, data: object, kind: str) -> bool:
-        return getattr(data, "warning_type", None) == kind and getattr(data, "originating_message_id", None) == self._message_id
+    def _is_ours(self, message_id: str | None) -> bool:
+        return self._message_id is None or message_id == self._message_id
 
     def _fail(self, error: RightseatError) -> None:
         self.error, self.done = error, True
