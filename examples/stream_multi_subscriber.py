@@ -30,7 +30,9 @@ async def main():
         raise RuntimeError("this listener is broken; the log says so, and nobody else suffers")
 
     async with CopilotClient() as client, await client.create_session(streaming=True) as session:
-        session.on(lambda event: print(event.data.delta_content, end="", flush=True), SessionEventType.ASSISTANT_MESSAGE_DELTA)
+        session.on(
+            lambda event: print(event.data.delta_content, end="", flush=True), SessionEventType.ASSISTANT_MESSAGE_DELTA
+        )
         session.on(collector, SessionEventType.ASSISTANT_MESSAGE_DELTA)
         session.on(fail, SessionEventType.ASSISTANT_MESSAGE)
         stop_counting = session.on(count)
@@ -40,7 +42,9 @@ async def main():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "response.txt"
         path.write_text(collector.text, encoding="utf-8")
-        print(f"\n\nsaved {path.stat().st_size} bytes; the whole message is the same: {collector.text == reply.data.content}")
+        print(
+            f"\n\nsaved {path.stat().st_size} bytes; the whole message is the same: {collector.text == reply.data.content}"
+        )
     for kind, number in counts.most_common(5):
         print(f"{number:5d} {kind}")
 

@@ -23,7 +23,9 @@ CLI = ROOT / "node_modules" / "@github" / "copilot" / "package.json"
 def main() -> None:
     what = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     if sys.version_info < (3, 11):
-        sys.exit(f"Rightseat needs Python 3.11 or newer; this is {sys.version.split()[0]}. Say PYTHON=python3.12 make ... to choose one.")
+        sys.exit(
+            f"Rightseat needs Python 3.11 or newer; this is {sys.version.split()[0]}. Say PYTHON=python3.12 make ... to choose one."
+        )
     install_python(what)
     install_cli()
 
@@ -42,9 +44,11 @@ def install_python(what: str) -> None:
     say("installing rightseat and its drop-in")
     pip("install", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
     pip("install", "--no-deps", "--no-build-isolation", str(ROOT / "dropin"))
-    for name in (["runtime", "dev"] if what == "dev" else ["runtime"]):
+    for name in ["runtime", "dev"] if what == "dev" else ["runtime"]:
         (VENV / f".installed-{name}").write_text(
-            fingerprint(ROOT / "requirements" / f"{name}.txt", ROOT / "pyproject.toml", ROOT / "dropin" / "pyproject.toml")
+            fingerprint(
+                ROOT / "requirements" / f"{name}.txt", ROOT / "pyproject.toml", ROOT / "dropin" / "pyproject.toml"
+            )
         )
 
 
@@ -64,7 +68,9 @@ def make_venv() -> None:
         shutil.rmtree(VENV, ignore_errors=True)
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        sys.exit(f"This Python cannot make virtual environments. Install its venv module (Debian, Ubuntu: apt-get install {package}).")
+        sys.exit(
+            f"This Python cannot make virtual environments. Install its venv module (Debian, Ubuntu: apt-get install {package})."
+        )
     say(f"installing the Debian package {package}")
     subprocess.run(["apt-get", "update", "-qq"], check=True)
     subprocess.run(["apt-get", "install", "-y", "-qq", package], check=True)

@@ -77,7 +77,7 @@ def field_line(wire: str, kind: str) -> str:
 
 
 def class_lines(name: str, fields: dict[str, str]) -> list[str]:
-    lines = ["", "", f"class {name}(EventData):"]
+    lines = ["", "", f"class {name}(EventData, frozen=True, kw_only=True):"]
     lines += [field_line(wire, kind) for wire, kind in fields.items()] or ["    pass"]
     for alias, target in FIELD_ALIASES.get(name, {}).items():
         hint = annotation(next(kind for wire, kind in fields.items() if snake(wire) == target))
@@ -97,7 +97,12 @@ def render(catalogue: dict) -> str:
     lines += [BASE.rstrip()]
     for name, fields in catalogue["classes"].items():
         lines += class_lines(name, fields)
-    lines += ["", "", "# What each kind carries; a kind that is missing here carries a Record.", "DATA_CLASSES: dict[str, type[EventData]] = {"]
+    lines += [
+        "",
+        "",
+        "# What each kind carries; a kind that is missing here carries a Record.",
+        "DATA_CLASSES: dict[str, type[EventData]] = {",
+    ]
     lines += [f'    "{kind}": {name},' for kind, name in events.items() if name]
     return "\n".join([*lines, "}", ""])
 

@@ -17,7 +17,14 @@ LOCKS = {
 
 for name, sources in LOCKS.items():
     target = ROOT / "requirements" / name
-    subprocess.run([*COMMON, *sources, "--output-file", str(target), *sys.argv[1:]], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*COMMON, *sources, "--output-file", str(target), *sys.argv[1:]],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     lines = [line for line in target.read_text().splitlines() if not line.startswith(("rightseat", "-e "))]
-    target.write_text(f"# Made by scripts/lock.py from {', '.join(s for s in sources if '.' in s)}.\n" + "\n".join(lines) + "\n")
+    target.write_text(
+        f"# Made by scripts/lock.py from {', '.join(s for s in sources if '.' in s)}.\n" + "\n".join(lines) + "\n"
+    )
     print(f"{name}: {sum('==' in line for line in lines)} packages")

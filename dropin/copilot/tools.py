@@ -1,3 +1,11 @@
 """Tools."""
 
-from rightseat.sdk.tools import Tool, ToolBinaryResult, ToolHandler, ToolInvocation, ToolResult, ToolResultType, define_tool
+from rightseat.sdk.tools import (
+    Tool,
+    ToolBinaryResult,
+    ToolHandler,
+    ToolInvocation,
+    ToolResult,
+    ToolResultType,
+    define_tool,
+)

@@ -137,7 +137,12 @@ class SessionError(PeerError):
     """
 
     def __init__(
-        self, message: str, *, error_type: str | None = None, status_code: int | None = None, session_id: str | None = None
+        self,
+        message: str,
+        *,
+        error_type: str | None = None,
+        status_code: int | None = None,
+        session_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message

@@ -45,7 +45,9 @@ def as_handler(model: Callable[..., Any]) -> Handler:
         InvalidOptionError: it cannot be called.
     """
     if not callable(model):
-        raise InvalidOptionError(f"a model must be a function or an object that can be called, not {type(model).__name__}")
+        raise InvalidOptionError(
+            f"a model must be a function or an object that can be called, not {type(model).__name__}"
+        )
 
     async def handler(request: ChatRequest) -> Reply:
         answer = model(request)
@@ -95,7 +97,9 @@ def _plain(item: Any) -> list[ModelEvent]:
             return [ToolCallEvent(tool_call(str(item["name"]), item.get("arguments") or {}, item.get("id")))]
         case _ if isinstance(item, _EVENTS):
             return [item]
-    raise InvalidOptionError(f"a model may give text, tool calls or chat events, not {type(item).__name__}: {item!r:.80}")
+    raise InvalidOptionError(
+        f"a model may give text, tool calls or chat events, not {type(item).__name__}: {item!r:.80}"
+    )
 
 
 def tool_call(name: str, arguments: Any = None, call_id: str | None = None) -> ToolCall:

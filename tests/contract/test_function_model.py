@@ -38,7 +38,10 @@ async def test_a_full_turn_with_a_tool(copilot, streaming):
             return f"We have {request.tool_results[-1].content}."
         return ["Let me see. ", ToolCall("call_1", "stock", '{"item": "screws"}')]
 
-    async with copilot(None) as client, await client.create_session(model=model, streaming=streaming, tools=[stock]) as session:
+    async with (
+        copilot(None) as client,
+        await client.create_session(model=model, streaming=streaming, tools=[stock]) as session,
+    ):
         assert (await session.send_and_wait("how many screws?")).data.content == "We have 6 screws."
 
 
@@ -59,7 +62,10 @@ async def test_objects_sync_functions_and_reasoning(copilot):
 
 
 async def test_the_simulated_model_is_such_a_function(copilot):
-    async with copilot(None) as client, await client.create_session(model=SimulatedModel(pace=0), tools=[stock]) as session:
+    async with (
+        copilot(None) as client,
+        await client.create_session(model=SimulatedModel(pace=0), tools=[stock]) as session,
+    ):
         assert "5 nails" in (await session.send_and_wait('Use the stock tool for "nails"')).data.content
 
 

@@ -115,7 +115,10 @@ async def test_destroying_closes_for_everybody(copilot, simulator):
 
 
 async def test_the_workspace_of_an_infinite_session_exists(copilot, simulator):
-    async with copilot(simulator) as client, await client.create_session(infinite_sessions={"enabled": True}) as session:
+    async with (
+        copilot(simulator) as client,
+        await client.create_session(infinite_sessions={"enabled": True}) as session,
+    ):
         assert session.workspace_path.is_dir()
 
 
@@ -168,7 +171,12 @@ async def test_byok_tokens_can_come_from_a_function(copilot, simulator):
         return "fresh-token"
 
     asked: list[str] = []
-    provider = {"type": "openai", "base_url": f"{simulator.url}/v1", "bearer_token_provider": token, "wire_api": "completions"}
+    provider = {
+        "type": "openai",
+        "base_url": f"{simulator.url}/v1",
+        "bearer_token_provider": token,
+        "wire_api": "completions",
+    }
     async with copilot(None) as client, await client.create_session(model="mine", provider=provider) as session:
         assert (await session.send_and_wait("Reply with exactly: ok")).data.content == "ok"
         assert asked == [session.session_id]
@@ -193,7 +201,9 @@ async def test_tcp_child_and_a_second_client_share_a_session(copilot, simulator,
         session = await one.create_session(streaming=True)
         async with CopilotClient(connection=RuntimeConnection.for_uri(address, connection_token=token)) as two:
             seen = []
-            other = await two.resume_session(session.session_id, streaming=True, on_permission_request=PermissionHandler.no_result)
+            other = await two.resume_session(
+                session.session_id, streaming=True, on_permission_request=PermissionHandler.no_result
+            )
             other.on(lambda e: seen.append(e.type))
             reply = await session.send_and_wait("Reply with exactly: heard by both of us")
             assert reply.data.content == "heard by both of us"
@@ -274,7 +284,9 @@ async def test_stop_leaves_no_process_behind(copilot, simulator, tmp_path):
         reply = await busy.send_and_wait(f"Run the shell command `{script}` and reply with its output")
         assert "started" in reply.data.content
         await busy.send("Run the shell command `sleep 300` and reply with its output")
-        while len([p for p in processes_with(str(tmp_path)) if b"sleep" in Path(f"/proc/{p}/cmdline").read_bytes()]) < 3:
+        while (
+            len([p for p in processes_with(str(tmp_path)) if b"sleep" in Path(f"/proc/{p}/cmdline").read_bytes()]) < 3
+        ):
             await asyncio.sleep(0.05)
         begun = time.monotonic()
     assert time.monotonic() - begun < 10

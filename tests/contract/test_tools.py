@@ -6,7 +6,15 @@ import threading
 import pytest
 from pydantic import BaseModel, Field
 
-from rightseat import PermissionDecision, PermissionHandler, SessionEventType, ToolFailure, ToolInvocation, ToolResult, define_tool
+from rightseat import (
+    PermissionDecision,
+    PermissionHandler,
+    SessionEventType,
+    ToolFailure,
+    ToolInvocation,
+    ToolResult,
+    define_tool,
+)
 from rightseat.simulator.script import Rule, Script, ScriptedTool
 
 pytestmark = pytest.mark.contract
@@ -195,7 +203,8 @@ async def test_denied_the_shell_does_not_run_and_the_model_hears_why(copilot, si
 
 
 @pytest.mark.parametrize(
-    ("decision", "runs"), [(True, True), (False, False), ("approved", True), ({"kind": "approve-once"}, True), ("nonsense", False)]
+    ("decision", "runs"),
+    [(True, True), (False, False), ("approved", True), ({"kind": "approve-once"}, True), ("nonsense", False)],
 )
 async def test_any_spelling_of_a_decision_works_and_nonsense_refuses(copilot, simulator, decision, runs):
     async with copilot(simulator) as client:
@@ -238,7 +247,9 @@ async def test_the_cli_can_ask_the_user(copilot, simulator):
         return "blue"
 
     async with copilot(simulator) as client:
-        session = await client.create_session(on_user_input_request=answer, on_permission_request=PermissionHandler.approve_all)
+        session = await client.create_session(
+            on_user_input_request=answer, on_permission_request=PermissionHandler.approve_all
+        )
         _, said = await results_of(session, "Use the ask_user tool: Which colour?")
     assert asked == ["Which colour?"]
     assert "blue" in said
@@ -254,7 +265,11 @@ async def test_hooks_see_and_stop(copilot, simulator):
     async def prompt(given, context):
         seen.append(("prompt", given.prompt))
 
-    hooks = {"on_pre_tool_use": before, "on_user_prompt_submitted": prompt, "on_session_start": lambda given: seen.append(("start",))}
+    hooks = {
+        "on_pre_tool_use": before,
+        "on_user_prompt_submitted": prompt,
+        "on_session_start": lambda given: seen.append(("start",)),
+    }
     async with copilot(simulator) as client:
         session = await client.create_session(hooks=hooks, on_permission_request=PermissionHandler.approve_all)
         results, answer = await results_of(session, SHELL)
@@ -270,7 +285,9 @@ async def test_a_guarding_hook_that_fails_does_not_open_the_door(copilot, simula
         raise RuntimeError("broken hook")
 
     async with copilot(simulator) as client:
-        session = await client.create_session(hooks={"on_pre_tool_use": broken}, on_permission_request=PermissionHandler.approve_all)
+        session = await client.create_session(
+            hooks={"on_pre_tool_use": broken}, on_permission_request=PermissionHandler.approve_all
+        )
         results, _ = await results_of(session, SHELL)
     assert not results[0].success
 

@@ -27,7 +27,11 @@ async def test_streaming_gives_deltas_that_add_up_to_the_message(copilot, simula
         reply = await session.send_and_wait("Reply with exactly: one two three four five six seven eight nine ten")
     deltas = [e for e in events if e.type is T.ASSISTANT_MESSAGE_DELTA]
     assert len(deltas) > 3
-    assert reply.data.content == "".join(e.data.delta_content for e in deltas) == "one two three four five six seven eight nine ten"
+    assert (
+        reply.data.content
+        == "".join(e.data.delta_content for e in deltas)
+        == "one two three four five six seven eight nine ten"
+    )
     assert events.index(deltas[-1]) < events.index(reply)
     assert all(e.ephemeral for e in deltas)
 
@@ -169,8 +173,10 @@ async def test_twenty_sessions_at_once(copilot, simulator):
 
 async def test_messages_that_wait_in_line_get_their_own_answers(copilot, simulator):
     async with copilot(simulator) as client, await client.create_session() as session:
-        one, two, three = await asyncio.gather(*(session.send_and_wait(f"Reply with exactly: {n}") for n in ("one", "two", "three")))
-        assert ["one", "two", "three"] == [r.data.content for r in (one, two, three)]
+        one, two, three = await asyncio.gather(
+            *(session.send_and_wait(f"Reply with exactly: {n}") for n in ("one", "two", "three"))
+        )
+        assert [r.data.content for r in (one, two, three)] == ["one", "two", "three"]
 
 
 async def test_a_turn_that_takes_too_long_says_what_it_was_doing(copilot, simulator):
@@ -232,7 +238,9 @@ async def test_abort_ends_the_turn_for_who_waits(copilot, simulate):
 
 
 async def test_a_refusal_of_the_model_api_is_a_session_error(copilot, simulate):
-    server = await simulate(script=Script([Rule(times=1, error=ScriptedError(status=400, message="the prompt is too odd"))]))
+    server = await simulate(
+        script=Script([Rule(times=1, error=ScriptedError(status=400, message="the prompt is too odd"))])
+    )
     async with copilot(server) as client, await client.create_session() as session:
         with pytest.raises(SessionError, match="too odd") as caught:
             await session.send_and_wait("odd")

@@ -41,7 +41,7 @@ async def test_connect_is_tried_first_and_ping_for_those_that_do_not_know_it(scr
     client, cli = await scripted(begin=False)
     del cli.methods["connect"]
     await client.start()
-    assert ["connect", "ping"] == [method for method, _ in cli.calls]
+    assert [method for method, _ in cli.calls] == ["connect", "ping"]
     assert client.state == "connected"
     await client.start()
     assert len(cli.calls) == 2
@@ -78,7 +78,7 @@ async def test_something_that_is_no_cli_is_named(scripted):
 async def test_two_tasks_that_start_at_once_start_once(scripted):
     client, cli = await scripted(begin=False)
     await asyncio.gather(*(client.start() for _ in range(5)))
-    assert ["connect"] == [method for method, _ in cli.calls]
+    assert [method for method, _ in cli.calls] == ["connect"]
 
 
 async def test_create_session_starts_the_client_unless_told_not_to(scripted):
@@ -150,7 +150,9 @@ async def test_an_old_cli_that_does_not_know_the_flags(tmp_path):
     path = tmp_path / "copilot"
     path.write_text(f"#!{sys.executable}\n{OLD}\n")
     path.chmod(0o755)
-    with pytest.raises(ConnectionLostError, match=r"(?s)status 1 before it was ready.*not older than 1.0.*unknown option '--headless'"):
+    with pytest.raises(
+        ConnectionLostError, match=r"(?s)status 1 before it was ready.*not older than 1.0.*unknown option '--headless'"
+    ):
         await CopilotClient(cli_path=str(path)).start()
 
 
@@ -175,7 +177,11 @@ async def test_a_refused_port():
         ({"cli_url": "nowhere"}, InvalidOptionError, "cannot read a host and a port"),
         ({"cli_url": "host:99999"}, InvalidOptionError, "cannot read a host and a port"),
         ({"connection": "stdio"}, InvalidOptionError, "must be a RuntimeConnection"),
-        ({"connection": RuntimeConnection.for_stdio(), "cli_path": "x"}, InvalidOptionError, "either connection= or cli_path="),
+        (
+            {"connection": RuntimeConnection.for_stdio(), "cli_path": "x"},
+            InvalidOptionError,
+            "either connection= or cli_path=",
+        ),
         ({"on_stderr": 5}, InvalidOptionError, "'on_stderr' must be a function"),
         ({"cwd": ".", "working_directory": "."}, InvalidOptionError, "'working_directory' is given twice"),
     ],
@@ -211,7 +217,7 @@ async def test_a_call_that_is_not_answered_in_time_is_cancelled(scripted):
         await client.rpc("slow", timeout=0.05)
     while not cli.notified:
         await asyncio.sleep(0)
-    assert ("$/cancelRequest", {"id": 2}) == cli.notified[0]
+    assert cli.notified[0] == ("$/cancelRequest", {"id": 2})
 
 
 async def test_a_cancelled_task_cancels_its_call(scripted):
@@ -229,7 +235,9 @@ async def test_error_answers_have_types(scripted):
     client, cli = await scripted()
 
     def refuse(_):
-        raise ScriptedRefusal(-32603, "Request x failed with message: Session not found: 1 (token gho_abcdefghijklmnopqrstuvwxyz)")
+        raise ScriptedRefusal(
+            -32603, "Request x failed with message: Session not found: 1 (token gho_abcdefghijklmnopqrstuvwxyz)"
+        )
 
     cli.methods["x"] = refuse
     with pytest.raises(SessionNotFoundError, match="x: Request x failed") as caught:
@@ -368,7 +376,7 @@ async def test_stop_is_polite_and_may_be_called_twice(scripted):
     session = await client.create_session()
     await client.stop()
     await client.stop()
-    assert ["connect", "session.create", "session.detach"] == [method for method, _ in cli.calls]
+    assert [method for method, _ in cli.calls] == ["connect", "session.create", "session.detach"]
     with pytest.raises(NotStartedError):
         await session.send("too late")
 

@@ -33,7 +33,11 @@ def noop() -> None:
         ({"hooks": {"on_pre_tool_usage": print}}, UnknownOptionError, "did you mean 'on_pre_tool_use'"),
         ({"hooks": {"on_pre_tool_use": 1}}, InvalidOptionError, "must be a function"),
         ({"on_permission_request": "approve"}, InvalidOptionError, "must be a function"),
-        ({"provider": {"bearer_token_provider": "token"}}, InvalidOptionError, "must be a function that returns a token"),
+        (
+            {"provider": {"bearer_token_provider": "token"}},
+            InvalidOptionError,
+            "must be a function that returns a token",
+        ),
         ({"system_message": "be brief"}, InvalidOptionError, "'system_message' must be a dict"),
     ],
 )
@@ -68,12 +72,21 @@ async def test_options_reach_the_wire_in_its_spelling(scripted):
     assert params["workingDirectory"] == "/work"
     assert params["infiniteSessions"] == {"enabled": True, "backgroundCompactionThreshold": 0.5}
     assert params["mcpServers"] == {"my_server": {"command": "run", "env": {"MY_VAR": "1"}, "tools": ["*"]}}
-    assert params["provider"] == {"type": "openai", "baseUrl": "http://x", "headers": {"X-My_Header": "1"}, "maxPromptTokens": 5}
+    assert params["provider"] == {
+        "type": "openai",
+        "baseUrl": "http://x",
+        "headers": {"X-My_Header": "1"},
+        "maxPromptTokens": 5,
+    }
     assert params["availableTools"] == ["a", "b"]
     assert params["tools"] == [{"name": "noop", "description": "Do nothing."}]
     assert params["brandNew"] == [1]
     assert "reasoningEffort" not in params
-    assert (params["requestPermission"], params["requestUserInput"], params["requestElicitation"]) == (True, False, False)
+    assert (params["requestPermission"], params["requestUserInput"], params["requestElicitation"]) == (
+        True,
+        False,
+        False,
+    )
 
 
 async def test_events_that_come_before_the_answer_are_heard(scripted):
@@ -305,7 +318,13 @@ async def test_a_tool_of_another_client_is_left_alone(scripted):
     client, cli = await scripted()
     session = await client.create_session(tools=[noop])
     for name, request in (("theirs", "1"), ("noop", "2")):
-        data = {"requestId": request, "sessionId": session.session_id, "toolCallId": "t", "toolName": name, "arguments": {}}
+        data = {
+            "requestId": request,
+            "sessionId": session.session_id,
+            "toolCallId": "t",
+            "toolName": name,
+            "arguments": {},
+        }
         cli.event(session.session_id, "external_tool.requested", data)
     answered = await cli.until("session.tools.handlePendingToolCall")
     assert answered["requestId"] == "2"

@@ -125,8 +125,14 @@ async def test_a_tool_by_hand_gets_the_invocation():
         (lambda: Tool("x", parameters={"type": "string"}), "must have type 'object', not 'string'"),
         (lambda: Tool("x", parameters={"properties": [1]}), "parameters.properties must be a dict"),
         (lambda: Tool("x", parameters={"properties": {"a": "string"}}), "parameters.properties.a must be a schema"),
-        (lambda: Tool("x", parameters={"properties": {"a": {}}, "required": ["b"]}), "names 'b', which properties does not have"),
-        (lambda: Tool("x", parameters={"properties": {"a": {"default": object()}}}), "the schema of tool 'x' cannot be written"),
+        (
+            lambda: Tool("x", parameters={"properties": {"a": {}}, "required": ["b"]}),
+            "names 'b', which properties does not have",
+        ),
+        (
+            lambda: Tool("x", parameters={"properties": {"a": {"default": object()}}}),
+            "the schema of tool 'x' cannot be written",
+        ),
         (lambda: Tool("x", handler="f"), "the handler is not a function"),
         (lambda: Tool("x", timeout=0), "timeout must be more than 0"),
         (lambda: define_tool(no_such_option=1)(by_struct), "no_such_option"),

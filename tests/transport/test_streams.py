@@ -161,7 +161,9 @@ async def test_what_has_piled_up_comes_in_bounded_batches():
 
 
 async def test_a_dead_child_says_how_and_its_last_words():
-    code = "import sys; sys.stderr.write('first\\n' * 5000 + 'last words gho_abcdefghijklmnopqrstuvwxyz\\n'); sys.exit(7)"
+    code = (
+        "import sys; sys.stderr.write('first\\n' * 5000 + 'last words gho_abcdefghijklmnopqrstuvwxyz\\n'); sys.exit(7)"
+    )
     stream = StdioStream([sys.executable, "-c", code], env=dict(os.environ))
     assert await stream.read() == b""
     end = await stream.end()

@@ -70,7 +70,8 @@ def _example(hint: object) -> bytes:
 
 
 @given(
-    st.text(), st.dictionaries(st.text(), st.none() | st.integers(-(2**53), 2**53) | st.text() | st.lists(st.text()), max_size=5)
+    st.text(),
+    st.dictionaries(st.text(), st.none() | st.integers(-(2**53), 2**53) | st.text() | st.lists(st.text()), max_size=5),
 )
 def test_any_kind_with_any_data_comes_back_as_it_was(kind, data):
     wire = {"type": kind, "data": data, "id": "e", "timestamp": "t", "parentId": None}
@@ -92,7 +93,14 @@ def test_garbage_is_one_typed_error(raw):
 def test_the_fast_way_and_the_long_way_agree():
     wire = {
         "sessionId": "s",
-        "event": {"type": "session.idle", "data": {"aborted": True}, "id": "i", "timestamp": "t", "parentId": "p", "agentId": "a"},
+        "event": {
+            "type": "session.idle",
+            "data": {"aborted": True},
+            "id": "i",
+            "timestamp": "t",
+            "parentId": "p",
+            "agentId": "a",
+        },
     }
     raw = json.dumps(wire).encode()
     fast, slow = msgspec.json.decode(raw, type=EventParams), event_params_from_raw(msgspec.Raw(raw))

@@ -81,7 +81,7 @@ def test_garbage_never_raises_and_never_loses_what_came_before(bodies, garbage, 
 )
 def test_a_violation_names_what_was_found(data, says):
     decoder = FrameDecoder()
-    assert [b"{}"] == decoder.feed(encode_frame(b"{}") + data)
+    assert decoder.feed(encode_frame(b"{}") + data) == [b"{}"]
     assert says in str(decoder.failure)
     assert "after 1 good frames" in str(decoder.failure)
     assert decoder.feed(encode_frame(b"{}")) == []

@@ -14,7 +14,11 @@ from rightseat.wire.framing import encode_frame
 from rightseat.wire.jsonrpc import Answered, Called, Cancelled, Notified, Peer, Refused
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -53,7 +57,7 @@ def test_both_sides_can_call_at_the_same_time():
     _, from_one = one.call("to.two", {})
     _, from_two = two.call("to.one", {})
     (at_two,), (at_one,) = two.feed(from_one), one.feed(from_two)
-    assert ("to.two", "to.one") == (at_two.method, at_one.method)
+    assert (at_two.method, at_one.method) == ("to.two", "to.one")
     assert isinstance(one.feed(two.answer(at_two.id, 1))[0], Answered)
     assert isinstance(two.feed(one.answer(at_one.id, 2))[0], Answered)
 
@@ -87,7 +91,12 @@ def test_a_missing_result_is_null():
 
 
 def test_a_typed_notification_is_the_same_as_its_json():
-    event = {"type": "assistant.message_delta", "data": {"messageId": "m", "deltaContent": "hi"}, "id": "1", "timestamp": "t"}
+    event = {
+        "type": "assistant.message_delta",
+        "data": {"messageId": "m", "deltaContent": "hi"},
+        "id": "1",
+        "timestamp": "t",
+    }
     params = {"sessionId": "s", "event": event}
     typed = Peer(params_types={"session.event": EventParams})
     for text in (json.dumps({"jsonrpc": "2.0", "method": "session.event", "params": params}),
@@ -125,14 +134,19 @@ def test_half_an_emoji_does_not_break_the_conversation(half):
         (b'"text"', "not a JSON-RPC message"),
         (b'{"method":5}', "not a JSON-RPC message"),
         (b"{}", "neither a call nor an answer"),
-        (b'{"id":null,"error":{"code":-32700,"message":"Parse error"}}', "could not read one of our messages: Parse error"),
+        (
+            b'{"id":null,"error":{"code":-32700,"message":"Parse error"}}',
+            "could not read one of our messages: Parse error",
+        ),
         (b"[" * 100_000, "not a JSON-RPC message"),
         (b'{"method":"m","params":' + b"[" * 100_000, "not JSON"),
     ],
 )
 def test_a_broken_message_ends_the_conversation_and_says_why(body, says):
     peer = Peer()
-    assert [Notified] == [type(m) for m in peer.feed(frame({"method": "fine"}) + encode_frame(body) + frame({"method": "late"}))]
+    assert [Notified] == [
+        type(m) for m in peer.feed(frame({"method": "fine"}) + encode_frame(body) + frame({"method": "late"}))
+    ]
     assert isinstance(peer.failure, ProtocolError)
     assert says in str(peer.failure)
     assert peer.feed(frame({"method": "later"})) == []
@@ -148,12 +162,20 @@ MESSAGES = [
     {"jsonrpc": "2.0", "id": 1, "method": "m", "params": {"a": [1, {"b": None}]}},
     {"jsonrpc": "2.0", "id": "x", "result": {"r": "\u00e9"}},
     {"jsonrpc": "2.0", "id": 2, "error": {"code": 1, "message": "e", "data": [1]}},
-    {"jsonrpc": "2.0", "method": "session.event", "params": {"sessionId": "s", "event": {"type": "session.idle", "data": {}}}},
+    {
+        "jsonrpc": "2.0",
+        "method": "session.event",
+        "params": {"sessionId": "s", "event": {"type": "session.idle", "data": {}}},
+    },
     {"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": 1}},
 ]
 
 
-@given(st.sampled_from(MESSAGES), st.lists(st.tuples(st.integers(min_value=0), st.integers(0, 255)), max_size=6), st.integers(1, 50))
+@given(
+    st.sampled_from(MESSAGES),
+    st.lists(st.tuples(st.integers(min_value=0), st.integers(0, 255)), max_size=6),
+    st.integers(1, 50),
+)
 def test_no_mutation_of_a_frame_raises(message, changes, step):
     data = bytearray(frame(message))
     for place, byte in changes:

@@ -39,4 +39,6 @@ def fold(events: Iterable[ModelEvent]) -> Completion:
                 usage = event
             case Finish():
                 finish = event.reason
-    return Completion("".join(text), "".join(reasoning), tuple(calls), finish or ("tool_calls" if calls else "stop"), usage)
+    return Completion(
+        "".join(text), "".join(reasoning), tuple(calls), finish or ("tool_calls" if calls else "stop"), usage
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from types import TracebackType
+from typing import Self
 
 from rightseat.chat.event import ModelEvent
 
@@ -24,10 +25,12 @@ class Reply:
     def __aiter__(self) -> AsyncIterator[ModelEvent]:
         return self._events
 
-    async def __aenter__(self) -> Reply:
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -6,12 +6,12 @@ import asyncio
 import os
 import tempfile
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 from rich.console import Console
 
-from rightseat import CopilotClient, SessionEvent, SessionEventType, define_tool, find_cli
+from rightseat import CopilotClient, CopilotSession, SessionEvent, SessionEventType, define_tool, find_cli
 from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.environment import simulated_environment
 from rightseat.simulator.model import SimulatedModel
@@ -34,7 +34,9 @@ NEXT = """
 
 
 @click.command()
-@click.option("--pace", type=click.FloatRange(0), default=40.0, show_default=True, help="Tokens a second; 0: no pauses.")
+@click.option(
+    "--pace", type=click.FloatRange(0), default=40.0, show_default=True, help="Tokens a second; 0: no pauses."
+)
 def command(pace: float) -> None:
     """Ask the real Copilot CLI two questions, offline: the cloud behind it is simulated, all else is real."""
     console = Console(highlight=False)
@@ -64,13 +66,15 @@ async def _demo(console: Console, pace: float) -> None:
                     f"[dim]Copilot CLI {client.cli_version} ready after {time.monotonic() - begun:.1f} s, process {client.process_id}[/dim]"
                 )
                 session = await client.create_session(streaming=True, tools=[calculate])
-                session.on(lambda event: _show_tool(console, event), SessionEventType.TOOL_CALL, SessionEventType.TOOL_RESULT)
+                session.on(
+                    lambda event: _show_tool(console, event), SessionEventType.TOOL_CALL, SessionEventType.TOOL_RESULT
+                )
                 for question in QUESTIONS:
                     await _ask(console, session, question)
     console.print(NEXT)
 
 
-async def _ask(console: Console, session, question: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def _ask(console: Console, session: CopilotSession, question: str) -> None:
     console.print(f"\n[bold cyan]you[/bold cyan]      {question}")
     begun, first, pieces = time.monotonic(), 0.0, 0
     console.print("[bold green]copilot[/bold green]  ", end="")
@@ -79,7 +83,9 @@ async def _ask(console: Console, session, question: str) -> None:  # type: ignor
             first = first or time.monotonic() - begun
             pieces += 1
             console.print(text, end="", markup=False, soft_wrap=True)
-    console.print(f"\n[dim]         first text after {first * 1000:.0f} ms, {pieces} pieces, {time.monotonic() - begun:.1f} s[/dim]")
+    console.print(
+        f"\n[dim]         first text after {first * 1000:.0f} ms, {pieces} pieces, {time.monotonic() - begun:.1f} s[/dim]"
+    )
 
 
 def _show_tool(console: Console, event: SessionEvent) -> None:
@@ -87,7 +93,9 @@ def _show_tool(console: Console, event: SessionEvent) -> None:
         console.print(f"[yellow]\\[calls {event.data.name}({event.data.arguments})][/yellow] ", end="")
     else:
         result = event.data.result
-        console.print(f"[yellow]\\[it gave {result.content if result else event.data.error}][/yellow]\n         ", end="")
+        console.print(
+            f"[yellow]\\[it gave {result.content if result else event.data.error}][/yellow]\n         ", end=""
+        )
 
 
 def evaluate(expression: str) -> float:
@@ -99,7 +107,7 @@ def evaluate(expression: str) -> float:
     import ast
     import operator
 
-    operators = {
+    operators: dict[type, Any] = {
         ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
         ast.Mod: operator.mod, ast.UAdd: operator.pos, ast.USub: operator.neg,
     }  # fmt: skip
@@ -109,9 +117,9 @@ def evaluate(expression: str) -> float:
             case ast.Constant(value=int() | float() as number):
                 return number
             case ast.BinOp(left=left, op=op, right=right) if type(op) in operators:
-                return operators[type(op)](value(left), value(right))  # type: ignore[operator]
+                return float(operators[type(op)](value(left), value(right)))
             case ast.UnaryOp(op=op, operand=operand) if type(op) in operators:
-                return operators[type(op)](value(operand))  # type: ignore[operator]
+                return float(operators[type(op)](value(operand)))
         raise ValueError(f"not an arithmetic expression: {expression!r}")
 
     return value(ast.parse(expression, mode="eval").body)

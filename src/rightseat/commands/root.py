@@ -11,7 +11,10 @@ from rightseat import __version__
 from rightseat.errors import RightseatError
 
 _VERBS = {
-    "simulate": ("rightseat.commands.simulate", "Play GitHub and the Copilot API on this machine, alone or around a command."),
+    "simulate": (
+        "rightseat.commands.simulate",
+        "Play GitHub and the Copilot API on this machine, alone or around a command.",
+    ),
     "demo-cli": ("rightseat.commands.demo_cli", "A streamed answer with a tool call from the real CLI, offline."),
 }
 

@@ -25,13 +25,19 @@ from rightseat.simulator.server import SimulatorServer
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; 0 takes a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. The simulator has no protection.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on. The simulator has no protection."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same answers.")
 @click.option("--words", type=click.IntRange(1), default=60, show_default=True, help="Length of an answer.")
-@click.option("--pace", type=click.FloatRange(0), default=100.0, show_default=True, help="Tokens a second; 0: no pauses.")
+@click.option(
+    "--pace", type=click.FloatRange(0), default=100.0, show_default=True, help="Tokens a second; 0: no pauses."
+)
 @click.option("--script", type=click.Path(path_type=Path), help="A .toml or .py file with exact answers.")
 @click.option("--model", "models", multiple=True, help="A model id to offer; may be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="Serving: say the address and the environment as one line of JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Serving: say the address and the environment as one line of JSON."
+)
 @click.argument("command", nargs=-1, metavar="[-- COMMAND ...]")
 def command(
     port: int,
@@ -41,7 +47,7 @@ def command(
     pace: float,
     script: Path | None,
     models: tuple[str, ...],
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
     command: tuple[str, ...],
 ) -> None:
     """Play GitHub and the Copilot API on this machine, so that the real Copilot CLI works offline.
@@ -117,5 +123,3 @@ def _signals_to(process: asyncio.subprocess.Process):  # type: ignore[no-untyped
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         loop.remove_signal_handler(signal.SIGTERM)
-
-

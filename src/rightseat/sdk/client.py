@@ -12,7 +12,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import msgspec
 from msgspec import Raw
@@ -68,7 +68,9 @@ class CopilotClient:
         UnknownOptionError, InvalidOptionError: a bad option.
     """
 
-    def __init__(self, options: ClientOptions | Mapping[str, Any] | None = None, **keywords: Unpack[ClientOptions]) -> None:
+    def __init__(
+        self, options: ClientOptions | Mapping[str, Any] | None = None, **keywords: Unpack[ClientOptions]
+    ) -> None:
         self._options = client_options(options, keywords)
         self._connection = connection_of(self._options)
         self._sessions: dict[str, CopilotSession] = {}
@@ -132,16 +134,18 @@ class CopilotClient:
         if pump is not None:
             await pump.close()
 
-    async def __aenter__(self) -> CopilotClient:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
         await self.stop()
 
     @property
     def state(self) -> str:
-        """ "disconnected", "connecting", "connected" or "error" (the connection was lost)."""
+        """One of "disconnected", "connecting", "connected" and "error" (the connection was lost)."""
         if self._starting is not None:
             return "connecting"
         if self._pump is None:
@@ -184,8 +188,11 @@ class CopilotClient:
         checked = session_options(options, keywords)
         return await self._open("session.create", checked.get("session_id") or str(uuid.uuid4()), checked)
 
-    async def resume_session(
-        self, session_id: str, options: SessionOptions | Mapping[str, Any] | None = None, **keywords: Unpack[SessionOptions]
+    async def resume_session(  # type: ignore[misc]  # the id is an option of create_session, and here a parameter
+        self,
+        session_id: str,
+        options: SessionOptions | Mapping[str, Any] | None = None,
+        **keywords: Unpack[SessionOptions],
     ) -> CopilotSession:
         """Open a session that exists: one that was left, one on disk, or one that another client uses now.
 
@@ -204,11 +211,13 @@ class CopilotClient:
 
     async def get_session_metadata(self, session_id: str) -> Record | None:
         """The same for one session, or None when the CLI does not know it."""
-        return (await self.rpc("session.getMetadata", {"sessionId": session_id})).get("session")
+        session: Record | None = (await self.rpc("session.getMetadata", {"sessionId": session_id})).get("session")
+        return session
 
     async def get_last_session_id(self) -> str | None:
         """The session that was used last, or None."""
-        return (await self.rpc("session.getLastId")).get("sessionId")
+        session_id: str | None = (await self.rpc("session.getLastId")).get("sessionId")
+        return session_id
 
     async def delete_session(self, session_id: str) -> None:
         """Remove a session and what it stored.
@@ -278,7 +287,9 @@ class CopilotClient:
     async def call(self, method: str, params: dict[str, Any], timeout: float | None) -> Raw:  # noqa: ASYNC109
         """Call a method of the CLI; the raw result. `rpc` is more comfortable."""
         if self._pump is None:
-            raise NotStartedError("the client is not started: use `async with CopilotClient()` or `await client.start()`")
+            raise NotStartedError(
+                "the client is not started: use `async with CopilotClient()` or `await client.start()`"
+            )
         return await self._pump.call(method, params, timeout)
 
     def forget(self, session_id: str) -> None:

@@ -52,7 +52,9 @@ def check_hooks(hooks: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
     return checked
 
 
-async def run_hook(hooks: Mapping[str, Callable[..., Any]], hook_type: str, given: Record, context: dict[str, Any]) -> Any:
+async def run_hook(
+    hooks: Mapping[str, Callable[..., Any]], hook_type: str, given: Record, context: dict[str, Any]
+) -> Any:
     """The output of one hook: a dict in the wire's spelling, or None for "go on"."""
     function = hooks.get(hook_type)
     if function is None:
@@ -77,7 +79,10 @@ def user_input_answer(answer: Any, request: Record) -> dict[str, Any]:
     if isinstance(answer, Mapping) and "answer" in answer:
         freeform = answer.get("wasFreeform", answer.get("was_freeform"))
         given = str(answer["answer"])
-        return {"answer": given, "wasFreeform": given not in (request.get("choices") or ()) if freeform is None else bool(freeform)}
+        return {
+            "answer": given,
+            "wasFreeform": given not in (request.get("choices") or ()) if freeform is None else bool(freeform),
+        }
     raise InvalidOptionError(f"on_user_input_request must return text or {{'answer': text}}, not {answer!r}")
 
 
@@ -137,7 +142,9 @@ def split_system_message(message: Mapping[str, Any]) -> tuple[dict[str, Any], di
     return wire, transforms
 
 
-async def transform_sections(transforms: Mapping[str, Callable[..., Any]], sections: Mapping[str, Any]) -> dict[str, Any]:
+async def transform_sections(
+    transforms: Mapping[str, Callable[..., Any]], sections: Mapping[str, Any]
+) -> dict[str, Any]:
     """Each section through its function. A section whose function fails keeps its text."""
     done = {}
     for name, section in sections.items():

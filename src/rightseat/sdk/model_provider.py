@@ -131,7 +131,9 @@ class ModelProvider:
         _, key, *rest = url.path.split("/")
         handler = self._handlers.get(key) if url.hostname == _HOST else None
         if handler is None:
-            text = f"this client serves models from Python functions only, so {url.hostname} cannot be reached through it"
+            text = (
+                f"this client serves models from Python functions only, so {url.hostname} cannot be reached through it"
+            )
             await response.whole(_FAILED_STATUS, encode_error(text, "invalid_request_error"))
             return
         if exchange.method != "POST" or rest[-2:] != ["chat", "completions"]:

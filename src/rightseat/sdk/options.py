@@ -15,7 +15,9 @@ from rightseat.errors import InvalidOptionError, UnknownOptionError
 from rightseat.wire.record import to_camel
 
 # Objects whose keys are the user's own and therefore never respelled.
-_OPAQUE = frozenset({"headers", "env", "parameters", "metadata", "metrics", "input_schema", "inputSchema", "oauth_scopes"})
+_OPAQUE = frozenset(
+    {"headers", "env", "parameters", "metadata", "metrics", "input_schema", "inputSchema", "oauth_scopes"}
+)
 
 
 class SessionOptions(TypedDict, total=False):
@@ -35,7 +37,9 @@ class SessionOptions(TypedDict, total=False):
     context_tier: str
     working_directory: str
     additional_directories: Sequence[str]
-    infinite_sessions: Mapping[str, Any]  # {"enabled", "background_compaction_threshold", "buffer_exhaustion_threshold"}
+    infinite_sessions: Mapping[
+        str, Any
+    ]  # {"enabled", "background_compaction_threshold", "buffer_exhaustion_threshold"}
     large_output: Mapping[str, Any]
     memory: Mapping[str, Any]
     client_name: str
@@ -108,13 +112,12 @@ class SessionOptions(TypedDict, total=False):
 
 
 class _Option(NamedTuple):
-    kind: type | tuple[type, ...]
+    kind: Any  # a type or several, as isinstance takes them
     wire: str | None = None  # None: not sent as it is; the session turns it into something else
     shape: Literal["plain", "object", "map"] = "plain"  # object: keys respelled; map: the first level of keys kept
 
 
 _TEXTS = (list, tuple, set, frozenset)
-_FUNCTION = Callable  # checked with callable()
 
 
 def _text(wire: str) -> _Option:
@@ -300,7 +303,9 @@ def _check_kind(what: str, name: str, value: Any, option: _Option) -> None:
     wrong_bool = isinstance(value, bool) and option.kind in (int, (int, float))
     if wrong_bool or not isinstance(value, option.kind):
         kinds = option.kind if isinstance(option.kind, tuple) else (option.kind,)
-        wanted = {"Mapping": "dict", "list": "list", "str": "text", "bool": "True or False"}.get(kinds[0].__name__, kinds[0].__name__)
+        wanted = {"Mapping": "dict", "list": "list", "str": "text", "bool": "True or False"}.get(
+            kinds[0].__name__, kinds[0].__name__
+        )
         raise InvalidOptionError(f"{what} {name!r} must be a {wanted}, not {type(value).__name__}: {_short(value)}")
 
 

@@ -142,5 +142,7 @@ def decision_to_wire(decision: Any) -> dict[str, Any] | None:
         return None
     kind = _KINDS.get(decision["kind"])
     if kind is None:
-        raise InvalidOptionError(f"unknown permission decision {decision['kind']!r}; known: {', '.join(sorted(set(_KINDS.values())))}")
+        raise InvalidOptionError(
+            f"unknown permission decision {decision['kind']!r}; known: {', '.join(sorted(set(_KINDS.values())))}"
+        )
     return {**{to_camel(key): value for key, value in decision.items()}, "kind": kind}

@@ -90,7 +90,8 @@ class Pump:
         if self._lost is not None:
             raise self._lost
         call_id, data = self._peer.call(method, params)
-        future = self._waiting[call_id] = self._loop.create_future()
+        future: asyncio.Future[Raw] = self._loop.create_future()
+        self._waiting[call_id] = future
         timer = self._loop.call_later(timeout, self._expire, call_id, timeout) if timeout else None
         try:
             self._stream.write(data)
@@ -138,9 +139,7 @@ class Pump:
 
     async def _end(self, error: RightseatError | None) -> None:
         end = await self._stream.end()
-        self._lost = error or ConnectionLostError(
-            end.reason, exit_status=end.exit_status, stderr_tail=end.stderr_tail
-        )
+        self._lost = error or ConnectionLostError(end.reason, exit_status=end.exit_status, stderr_tail=end.stderr_tail)
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(self._lost)

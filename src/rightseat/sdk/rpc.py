@@ -38,7 +38,9 @@ class Rpc:
         timeout: seconds for one call unless it says otherwise; None waits for ever.
     """
 
-    def __init__(self, call: Call, prefix: str = "", fixed: Mapping[str, Any] | None = None, timeout: float | None = None) -> None:
+    def __init__(
+        self, call: Call, prefix: str = "", fixed: Mapping[str, Any] | None = None, timeout: float | None = None
+    ) -> None:
         self._call = call
         self._prefix = prefix
         self._fixed = dict(fixed or {})
@@ -62,7 +64,8 @@ class Rpc:
             TypeError: the arguments are not of that form.
             RpcError, RpcTimeoutError, ConnectionLostError: as any call.
         """
-        method, params = self._prefix, {}
+        method = self._prefix
+        params: dict[str, Any] = {}
         for argument in arguments:
             if isinstance(argument, str):
                 start = f"{self._prefix}."

@@ -134,7 +134,9 @@ def connection_of(options: ClientOptions) -> RuntimeConnection:
     return RuntimeConnection.for_stdio(path=path, args=args)
 
 
-async def open_stream(connection: RuntimeConnection, options: ClientOptions, start_timeout: float) -> tuple[ByteStream, str | None]:
+async def open_stream(
+    connection: RuntimeConnection, options: ClientOptions, start_timeout: float
+) -> tuple[ByteStream, str | None]:
     """Connect. Returns the stream and the token to show on it.
 
     Raises:
@@ -152,7 +154,9 @@ async def open_stream(connection: RuntimeConnection, options: ClientOptions, sta
         case TcpRuntimeConnection(path, args, port, token):
             argv = [*cli_command(path, env), *args, *_flags(options), *(["--port", str(port)] if port else [])]
             env["COPILOT_CONNECTION_TOKEN"] = token
-            stream = await TcpChildStream.start(argv, env=env, cwd=cwd, timeout=start_timeout, port=port, on_stderr=on_stderr)
+            stream = await TcpChildStream.start(
+                argv, env=env, cwd=cwd, timeout=start_timeout, port=port, on_stderr=on_stderr
+            )
             return stream, token
         case StdioRuntimeConnection(path, args):
             argv = [*cli_command(path, env), *args, *_flags(options), "--stdio"]
@@ -203,8 +207,10 @@ def cli_command(path: str | os.PathLike[str] | None, env: Mapping[str, str] | No
 
 
 def find_cli(path: str | os.PathLike[str] | None = None, env: Mapping[str, str] | None = None) -> Path:
-    """Where the Copilot CLI is: the path given, else COPILOT_CLI_PATH, else `copilot` on the PATH, else the nearest
-    node_modules, looked for from the working directory upwards and then from the virtual environment upwards.
+    """Where the Copilot CLI is.
+
+    The path given, else COPILOT_CLI_PATH, else `copilot` on the PATH, else the nearest node_modules, looked for from the
+    working directory upwards and then from the virtual environment upwards.
 
     Raises:
         CliNotFoundError: it is not there; the message says where it was looked for and how to get it.
@@ -243,7 +249,9 @@ def _node_modules() -> Iterator[Path]:
 def _programs(modules: Path) -> Iterator[Path]:
     """The platform's own binary first: it saves the start of Node.js. Names are npm's for platforms and processors."""
     system = {"linux": "linux", "darwin": "darwin"}.get(sys.platform, "win32")
-    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(
+        platform.machine().lower(), platform.machine().lower()
+    )
     for libc in ("", "musl"):
         yield modules / "@github" / f"copilot-{system}{libc}-{machine}" / "copilot"
     yield modules / "@github" / "copilot" / "npm-loader.js"

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from msgspec import Raw
 
@@ -86,7 +86,9 @@ class CopilotSession:
         self._tools = _by_name(options.get("tools") or ())
         self._decide = options.get("on_permission_request") or DefaultPolicy(self._tools)
         self._hooks = asks.check_hooks(options.get("hooks") or {})
-        self._commands = {_field(command, "name"): _field(command, "handler") for command in options.get("commands") or ()}
+        self._commands = {
+            _field(command, "name"): _field(command, "handler") for command in options.get("commands") or ()
+        }
         self._system_message, self._transforms = asks.split_system_message(options.get("system_message") or {})
         self._token_providers = _token_providers(options)
         if (on_event := options.get("on_event")) is not None:
@@ -211,9 +213,7 @@ class CopilotSession:
         """
         return self._subscriptions.on(handler, types)
 
-    def events(
-        self, *types: T | str, max_buffered: int = MAX_BUFFERED, overflow: Overflow = "raise"
-    ) -> EventStream:
+    def events(self, *types: T | str, max_buffered: int = MAX_BUFFERED, overflow: Overflow = "raise") -> EventStream:
         """Iterate over the session's events from now on: `async for event in session.events()`.
 
         At most `max_buffered` events wait for a slow consumer. When that is too few, `overflow` decides: "raise" delivers
@@ -267,10 +267,12 @@ class CopilotSession:
         """Close the session for everybody. What it stored stays on disk until `delete_session`. May be called twice."""
         await self._leave("session.destroy")
 
-    async def __aenter__(self) -> CopilotSession:
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
         await self.disconnect()
 
     async def _leave(self, method: str) -> None:
@@ -355,9 +357,9 @@ class CopilotSession:
                 return dict(token) if isinstance(token, Mapping) else {"token": str(token)}
         if method in asks.QUESTIONS:
             option, read = asks.QUESTIONS[method]
-            handler = self._options.get(option)
+            handler: Any = self._options.get(option)
             if handler is not None:
-                return read(await call(handler, params, context), params)  # type: ignore[operator]
+                return read(await call(handler, params, context), params)
         raise LookupError(method)
 
     def end(self, error: RightseatError | None) -> None:
@@ -384,7 +386,11 @@ class CopilotSession:
             raise InvalidOptionError(f"send needs a prompt, which is text; not {given.get('prompt')!r}")
         params = {name: value for name, value in given.items() if value is not None}
         headers = params.pop("request_headers", None)
-        return {"sessionId": self.session_id, **camelize(params), **({"requestHeaders": dict(headers)} if headers else {})}
+        return {
+            "sessionId": self.session_id,
+            **camelize(params),
+            **({"requestHeaders": dict(headers)} if headers else {}),
+        }
 
     async def _call(self, method: str, params: dict[str, Any], timeout: float | None) -> Raw:  # noqa: ASYNC109
         if self._closed is not None:
@@ -490,12 +496,14 @@ class _Waiting:
         self._sent_at = self._loop.time()
         self._done = asyncio.Event()
 
-    async def __aenter__(self) -> _Waiting:
-        self._session._turns[self.turn] = self._done.set  # noqa: SLF001 - same module
+    async def __aenter__(self) -> Self:
+        self._session._turns[self.turn] = self._done.set
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
-        self._session._turns.pop(self.turn, None)  # noqa: SLF001 - same module
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._session._turns.pop(self.turn, None)
 
     async def wait(self, total: float | None, inactivity: float | None) -> None:
         """Return when the turn has ended well; raise what ended it otherwise."""
@@ -505,7 +513,9 @@ class _Waiting:
                 async with asyncio.timeout_at(deadline):
                     await self._done.wait()
             except TimeoutError:
-                if not self.turn.done and self._deadline(total, inactivity)[0] == deadline:  # no event moved it meanwhile
+                if (
+                    not self.turn.done and self._deadline(total, inactivity)[0] == deadline
+                ):  # no event moved it meanwhile
                     raise self._timed_out(kind, (total if kind == "total" else inactivity) or 0) from None
         if self.turn.error is not None:
             raise self.turn.error
@@ -513,13 +523,13 @@ class _Waiting:
     def _deadline(self, total: float | None, inactivity: float | None) -> tuple[float | None, str]:
         end = None if total is None else self._sent_at + total
         if inactivity is not None:
-            last = max(self._sent_at, self._session._activity.last_at or 0)  # noqa: SLF001 - same module
+            last = max(self._sent_at, self._session._activity.last_at or 0)
             if end is None or last + inactivity < end:
                 return last + inactivity, "inactivity"
         return end, "total"
 
     def _timed_out(self, kind: str, limit: float) -> TurnTimeoutError:
-        activity, now = self._session._activity, self._loop.time()  # noqa: SLF001 - same module
+        activity, now = self._session._activity, self._loop.time()
         return TurnTimeoutError(
             session_id=self._session.session_id,
             kind=kind,
@@ -564,11 +574,13 @@ class TextStream:
         """See the class."""
         return self._waiting.turn.reply if self._waiting else None
 
-    async def __aenter__(self) -> TextStream:
+    async def __aenter__(self) -> Self:
         await self._start()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
         await self.aclose()
 
     def __aiter__(self) -> TextStream:
@@ -657,7 +669,7 @@ def _wire_provider(provider: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _token_providers(options: SessionOptions) -> dict[str, Callable[..., Any]]:
-    """provider name -> the function that gives its bearer token; "" for the unnamed `provider`."""
+    """Provider name -> the function that gives its bearer token; "" for the unnamed `provider`."""
     found = {}
     for provider in [options.get("provider") or {}, *(options.get("providers") or ())]:
         function = provider.get("bearer_token_provider")

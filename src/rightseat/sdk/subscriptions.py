@@ -13,7 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from rightseat.errors import EventsLostError, InvalidOptionError, RightseatError
 from rightseat.sdk.calling import is_async
@@ -34,7 +34,9 @@ class Subscriptions:
     def __init__(self) -> None:
         self._to_all: tuple[Handler, ...] = ()
         self._to_kind: dict[SessionEventType, tuple[Handler, ...]] = {}
-        self._routes: dict[SessionEventType, tuple[Handler, ...]] = {}  # both of the above, by kind; made when first needed
+        self._routes: dict[
+            SessionEventType, tuple[Handler, ...]
+        ] = {}  # both of the above, by kind; made when first needed
         self._tasks: set[asyncio.Task[Any]] = set()
         self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
         self._ended = False
@@ -131,7 +133,9 @@ def _kinds(kinds: Kinds) -> tuple[SessionEventType, ...]:
     try:
         return tuple(SessionEventType(kind) for kind in wanted)
     except ValueError as e:
-        raise InvalidOptionError(f"unknown event type: {e}. Leave the types out and look at event.raw_type for unknown ones.") from e
+        raise InvalidOptionError(
+            f"unknown event type: {e}. Leave the types out and look at event.raw_type for unknown ones."
+        ) from e
 
 
 async def _logged(work: Any) -> None:
@@ -167,24 +171,26 @@ class EventStream:
         lost: how many events were dropped because the buffer was full.
     """
 
-    def __init__(self, owner: Subscriptions, kinds: tuple[SessionEventType, ...], capacity: int, overflow: Overflow) -> None:
+    def __init__(
+        self, owner: Subscriptions, kinds: tuple[SessionEventType, ...], capacity: int, overflow: Overflow
+    ) -> None:
         self.lost = 0
         self._buffer: deque[SessionEvent] = deque()
         self._capacity = capacity
         self._raise = overflow == "raise"
         self._waiter: asyncio.Future[None] | None = None
-        self._ended = owner._ended  # noqa: SLF001 - same module
-        self._error = owner._error  # noqa: SLF001 - same module
+        self._ended = owner._ended
+        self._error = owner._error
         me = weakref.ref(self)
 
         def deliver(event: SessionEvent) -> None:
             stream = me()
             if stream is not None:
-                stream._take(event)  # noqa: SLF001 - same class
+                stream._take(event)
 
-        self._remove = owner._add(deliver, kinds)  # noqa: SLF001 - same module
+        self._remove = owner._add(deliver, kinds)
         weakref.finalize(self, self._remove)
-        owner._streams.add(self)  # noqa: SLF001 - same module
+        owner._streams.add(self)
 
     def __aiter__(self) -> AsyncIterator[SessionEvent]:
         return self
@@ -204,10 +210,12 @@ class EventStream:
             await self._waiter
         return self._buffer.popleft()
 
-    async def __aenter__(self) -> EventStream:
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:

@@ -78,7 +78,10 @@ class ToolResult:
         if self.session_log is not None:
             wire["sessionLog"] = self.session_log
         if self.tool_telemetry or self.error_type:
-            wire["toolTelemetry"] = {**(self.tool_telemetry or {}), **({"errorType": self.error_type} if self.error_type else {})}
+            wire["toolTelemetry"] = {
+                **(self.tool_telemetry or {}),
+                **({"errorType": self.error_type} if self.error_type else {}),
+            }
         if self.tool_references is not None:
             wire["toolReferences"] = self.tool_references
         return wire
@@ -154,7 +157,9 @@ class Tool:
         if self.parameters is not None:
             check_schema(self.name, self.parameters)
         if self.handler is not None and not callable(self.handler):
-            raise InvalidToolError(f"tool {self.name!r}: the handler is not a function but {type(self.handler).__name__}")
+            raise InvalidToolError(
+                f"tool {self.name!r}: the handler is not a function but {type(self.handler).__name__}"
+            )
         if self.timeout is not None and self.timeout <= 0:
             raise InvalidToolError(f"tool {self.name!r}: timeout must be more than 0 seconds, not {self.timeout!r}")
 
@@ -163,16 +168,15 @@ class Tool:
         wire: dict[str, Any] = {"name": self.name, "description": self.description}
         if self.parameters is not None:
             wire["parameters"] = self.parameters
-        for name, value in (
-            ("overridesBuiltInTool", self.overrides_built_in_tool),
-            ("skipPermission", self.skip_permission),
-            ("defer", self.defer),
-            ("metadata", self.metadata),
-            ("isTerminal", self.is_terminal),
-            ("namespace", self.namespace),
-        ):
-            if value:
-                wire[name] = value
+        options = {
+            "overridesBuiltInTool": self.overrides_built_in_tool,
+            "skipPermission": self.skip_permission,
+            "defer": self.defer,
+            "metadata": self.metadata,
+            "isTerminal": self.is_terminal,
+            "namespace": self.namespace,
+        }
+        wire.update({name: value for name, value in options.items() if value})
         return wire
 
 
@@ -196,7 +200,9 @@ def check_schema(tool: str, schema: Any) -> None:
     if not isinstance(required, (list, tuple)) or not all(isinstance(name, str) for name in required):
         raise InvalidToolError(f"tool {tool!r}: parameters.required must be a list of names, not {required!r}")
     if properties and (missing := [name for name in required if name not in properties]):
-        raise InvalidToolError(f"tool {tool!r}: parameters.required names {missing[0]!r}, which properties does not have")
+        raise InvalidToolError(
+            f"tool {tool!r}: parameters.required names {missing[0]!r}, which properties does not have"
+        )
     try:
         encode_json(schema, f"the schema of tool {tool!r}")
     except EncodeError as e:
@@ -279,7 +285,7 @@ def define_tool(
 def _make_tool(
     function: Callable[..., Any], name: str | None, description: str | None, params_type: Any, options: dict[str, Any]
 ) -> Tool:
-    name = name or getattr(function, "__name__", "")
+    name = name or str(getattr(function, "__name__", ""))
     shape = _Shape.of(function, name, params_type)
     try:
         return Tool(
@@ -308,7 +314,9 @@ class _Shape:
     @classmethod
     def of(cls, function: Callable[..., Any], tool: str, params_type: Any) -> _Shape:
         parameters = [
-            p for p in inspect.signature(function).parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+            p
+            for p in inspect.signature(function).parameters.values()
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         ]
         hints = _hints(function)
         invocation_name = next((p.name for p in parameters if _is_invocation(p, hints)), None)
@@ -350,7 +358,10 @@ def _is_pydantic(hint: Any) -> bool:
 
 def _is_model(hint: Any) -> bool:
     return isinstance(hint, type) and (
-        _is_pydantic(hint) or dataclasses.is_dataclass(hint) or issubclass(hint, msgspec.Struct) or typing.is_typeddict(hint)
+        _is_pydantic(hint)
+        or dataclasses.is_dataclass(hint)
+        or issubclass(hint, msgspec.Struct)
+        or typing.is_typeddict(hint)
     )
 
 
@@ -503,7 +514,9 @@ def to_result(name: str, value: Any) -> ToolResult:
         text = encode_json(value, f"the result of tool {name}").decode()
     except EncodeError as e:
         logger.warning("%s", e)
-        return _failure(f"Tool {name} returned a value of type {type(value).__name__}, which cannot be sent.", "EncodeError", str(e))
+        return _failure(
+            f"Tool {name} returned a value of type {type(value).__name__}, which cannot be sent.", "EncodeError", str(e)
+        )
     if isinstance(value, dict) and value.get("success") is False:
         return ToolResult(text, "failure", error=str(value.get("error", text)), error_type=value.get("error_type"))
     return ToolResult(text)

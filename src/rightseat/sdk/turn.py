@@ -14,7 +14,14 @@ from rightseat.wire.events import SessionEvent
 from rightseat.wire.session_events import SessionEventType as T
 
 _RELEVANT = frozenset(
-    {T.USER_MESSAGE, T.ASSISTANT_MESSAGE, T.SESSION_IDLE, T.SESSION_ERROR, T.SESSION_WARNING, T.SESSION_AUTOPILOT_STOPPED}
+    {
+        T.USER_MESSAGE,
+        T.ASSISTANT_MESSAGE,
+        T.SESSION_IDLE,
+        T.SESSION_ERROR,
+        T.SESSION_WARNING,
+        T.SESSION_AUTOPILOT_STOPPED,
+    }
 )
 
 
@@ -72,7 +79,9 @@ class Turn:
                     self._started, self.reply = True, event
             case T.SESSION_WARNING:
                 blocked = getattr(data, "warning_type", None) == "policy_blocked"
-                self._started = self._started or (blocked and self._is_ours(getattr(data, "originating_message_id", None)))
+                self._started = self._started or (
+                    blocked and self._is_ours(getattr(data, "originating_message_id", None))
+                )
             case T.SESSION_ERROR:
                 origin = getattr(data, "originating_message_id", None)
                 if origin is None or self._is_ours(origin):
@@ -97,7 +106,9 @@ class Turn:
 
     def _finish(self, *, aborted: bool) -> None:
         if aborted:
-            self.error = TurnAbortedError(f"session {self._session_id}: the turn was aborted before its answer was complete")
+            self.error = TurnAbortedError(
+                f"session {self._session_id}: the turn was aborted before its answer was complete"
+            )
         self.done = True
 
 

@@ -91,7 +91,13 @@ class SimulatorApp:
         logger.debug("%s %s", scope["method"], path)
 
     def _user(self) -> dict[str, Any]:
-        unlimited = {"entitlement": -1, "remaining": 0, "percent_remaining": 100.0, "unlimited": True, "overage_permitted": False}
+        unlimited = {
+            "entitlement": -1,
+            "remaining": 0,
+            "percent_remaining": 100.0,
+            "unlimited": True,
+            "overage_permitted": False,
+        }
         return {
             "login": LOGIN,
             "access_type_sku": "copilot_standalone_seat",

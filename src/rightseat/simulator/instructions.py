@@ -31,7 +31,16 @@ _QUOTED = re.compile(r"[`\"']([^`\"']+)[`\"']")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _AFTER_COLON = re.compile(r"tool\b[^:\n]*:\s*(.+)", re.IGNORECASE | re.DOTALL)
 
-_SHELL_NAMES = ("bash", "shell", "powershell", "local_shell", "run_in_terminal", "run_command", "execute_command", "terminal")
+_SHELL_NAMES = (
+    "bash",
+    "shell",
+    "powershell",
+    "local_shell",
+    "run_in_terminal",
+    "run_command",
+    "execute_command",
+    "terminal",
+)
 _WRITE_NAMES = ("create", "create_file", "write_file", "write", "str_replace_editor", "edit_file")
 _PATH_FIELDS = ("path", "file_path", "filePath", "filename", "file")
 _TEXT_FIELDS = ("file_text", "content", "contents", "text", "fileText")
@@ -85,7 +94,9 @@ def _use_result(prompt: str, results: tuple[Message, ...]) -> str:
 def _without_exit_note(text: str) -> str:
     """The output alone: shell tools add a line on the exit status."""
     lines = text.splitlines()
-    while lines and re.match(r"\s*<?(command |shell )?(exited|exit|completed|shellId|finished).*", lines[-1], re.IGNORECASE):
+    while lines and re.match(
+        r"\s*<?(command |shell )?(exited|exit|completed|shellId|finished).*", lines[-1], re.IGNORECASE
+    ):
         lines.pop()
     return "\n".join(lines).strip()
 
@@ -100,7 +111,9 @@ def _run_shell(command: str, tools: Iterable[ToolSpec]) -> Decision:
 
 def _write_file(path: str, text: str, tools: Iterable[ToolSpec]) -> Decision:
     tools = list(tools)
-    tool = _by_name(tools, _WRITE_NAMES) or next((t for t in tools if _field(t, _PATH_FIELDS) and _field(t, _TEXT_FIELDS)), None)
+    tool = _by_name(tools, _WRITE_NAMES) or next(
+        (t for t in tools if _field(t, _PATH_FIELDS) and _field(t, _TEXT_FIELDS)), None
+    )
     if tool is None:
         if (patch := _by_name(tools, ("apply_patch",))) is not None:
             lines = "\n".join(f"+{line}" for line in text.splitlines())

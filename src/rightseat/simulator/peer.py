@@ -12,7 +12,7 @@ import inspect
 import itertools
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -43,8 +43,16 @@ class ScriptedCli:
         self.notified: list[tuple[str, dict[str, Any]]] = []
         self.methods: dict[str, Callable[[dict[str, Any]], Any]] = {
             "connect": lambda _: {"ok": True, "protocolVersion": protocol_version, "version": version},
-            "ping": lambda p: {"message": f"pong: {p.get('message', '')}", "timestamp": "", "protocolVersion": protocol_version},
-            "session.create": lambda p: {"sessionId": p["sessionId"], "workspacePath": None, "modelState": {"modelId": p.get("model")}},
+            "ping": lambda p: {
+                "message": f"pong: {p.get('message', '')}",
+                "timestamp": "",
+                "protocolVersion": protocol_version,
+            },
+            "session.create": lambda p: {
+                "sessionId": p["sessionId"],
+                "workspacePath": None,
+                "modelState": {"modelId": p.get("model")},
+            },
             "session.resume": lambda p: {"sessionId": p["sessionId"]},
             "session.send": lambda _: {"messageId": f"message-{next(self._messages)}"},
             "session.detach": lambda _: {"success": True},
@@ -62,7 +70,7 @@ class ScriptedCli:
         self._arrived = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> ScriptedCli:
+    async def __aenter__(self) -> Self:
         self._task = asyncio.ensure_future(self._run())
         return self
 
@@ -144,7 +152,9 @@ class ScriptedCli:
             self._arrived.notify_all()
         method = self.methods.get(message.method)
         if method is None:
-            self._stream.write(self._peer.refuse(message.id, jsonrpc.METHOD_NOT_FOUND, f"Unhandled method {message.method}"))
+            self._stream.write(
+                self._peer.refuse(message.id, jsonrpc.METHOD_NOT_FOUND, f"Unhandled method {message.method}")
+            )
             return
         try:
             result = method(params)

@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from types import TracebackType
+from typing import Self
 
 import uvicorn
 
@@ -37,7 +38,9 @@ class SimulatorServer:
         self.app = app
         self._address = (host, port)
         self._server = _Server(
-            uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False, timeout_graceful_shutdown=2, ws="none")
+            uvicorn.Config(
+                app, log_level="warning", lifespan="off", access_log=False, timeout_graceful_shutdown=2, ws="none"
+            )
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -46,11 +49,13 @@ class SimulatorServer:
         """Where it is, once it is started: "http://127.0.0.1:PORT"."""
         return self.app.url
 
-    async def __aenter__(self) -> SimulatorServer:
+    async def __aenter__(self) -> Self:
         try:
             listener = socket.create_server(self._address, backlog=1024)
         except OSError as e:
-            raise ConnectError(f"the simulator cannot listen on {self._address[0]}:{self._address[1]}: {e.strerror}") from e
+            raise ConnectError(
+                f"the simulator cannot listen on {self._address[0]}:{self._address[1]}: {e.strerror}"
+            ) from e
         self.app.url = f"http://{self._address[0]}:{listener.getsockname()[1]}"
         self._task = asyncio.ensure_future(self._server.serve(sockets=[listener]))
         while not self._server.started:
@@ -59,7 +64,9 @@ class SimulatorServer:
             await asyncio.sleep(0.005)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self._server.should_exit = True
         if self._task is not None:
             await asyncio.wait([self._task])

@@ -201,7 +201,7 @@ def _environment(pid: int) -> list[bytes]:
 def _end_all() -> None:
     """Our own exit without `end`: whoever forgot to stop a client still leaves nothing running."""
     for child in list(_living):
-        if child._popen.poll() is None:  # noqa: SLF001 - same module
+        if child._popen.poll() is None:
             child.kill()
 
 

@@ -102,7 +102,7 @@ class ReaderThread:
 
     def __init__(self, name: str) -> None:
         self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_write, False)  # noqa: FBT003
+        os.set_blocking(self._wake_write, False)
         self._sinks: dict[int, Callable[[bytes, Callable[[], None]], bool]] = {}
         self._resumed: deque[int] = deque()
         self._stopping = False

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rightseat.security.masking import mask
 from rightseat.transport.base import StreamEnd
@@ -93,7 +94,8 @@ class StdioStream:
 
     async def end(self) -> StreamEnd:
         """See ByteStream."""
-        await asyncio.wait([self.process.exited, self._silent], timeout=LAST_WORDS_SECONDS, return_when=asyncio.ALL_COMPLETED)
+        waited: list[asyncio.Future[Any]] = [self.process.exited, self._silent]
+        await asyncio.wait(waited, timeout=LAST_WORDS_SECONDS)
         status = self.process.exited.result() if self.process.exited.done() else None
         return StreamEnd(describe_exit(self._name, status), status, mask(self._stderr.text()))
 

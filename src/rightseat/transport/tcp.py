@@ -96,7 +96,7 @@ async def _first_that_answers(loop: asyncio.AbstractEventLoop, found: list[tuple
     last: OSError = OSError("no address")
     for family, kind, protocol, _, address in found:
         sock = socket.socket(family, kind, protocol)
-        sock.setblocking(False)  # noqa: FBT003
+        sock.setblocking(False)
         try:
             await loop.sock_connect(sock, address)
         except OSError as e:

@@ -26,7 +26,13 @@ class TcpChildStream:
     """A `ByteStream` to a child over TCP. Made by `start`."""
 
     def __init__(
-        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | None, name: str, on_stderr: Callable[[str], None] | None
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str | None,
+        name: str,
+        on_stderr: Callable[[str], None] | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._name = name
@@ -66,7 +72,9 @@ class TcpChildStream:
             if self.process.exited.done() and not self.port.done():
                 end = await self.end()
                 raise ConnectionLostError(
-                    f"{end.reason} before it listened on {f'port {port}' if port else 'a port'}", exit_status=end.exit_status, stderr_tail=end.stderr_tail
+                    f"{end.reason} before it listened on {f'port {port}' if port else 'a port'}",
+                    exit_status=end.exit_status,
+                    stderr_tail=end.stderr_tail,
                 )
             if not self.port.done():
                 raise StartTimeoutError(f"{name} did not say a port within {timeout:g} s")

@@ -16,7 +16,7 @@ class DescriptorWriter:
     """Queued writes to a non-blocking descriptor. The owner closes the descriptor after `close`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
-        os.set_blocking(fd, False)  # noqa: FBT003
+        os.set_blocking(fd, False)
         self._loop = loop
         self._fd = fd
         self._head = memoryview(b"")  # being written

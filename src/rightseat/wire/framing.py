@@ -100,22 +100,24 @@ class FrameDecoder:
         return length
 
     def _parse_header(self, block: bytes) -> int | None:
-        length: int | None = None
+        lengths = set()
         for line in block.split(b"\r\n"):
             name, colon, value = line.partition(b":")
+            digits = value.strip()
             if not colon:
-                return self._fail("a header line has no colon (is something else writing to this stream?)", line)
+                self._fail("a header line has no colon (is something else writing to this stream?)", line)
+                return None
             if name.strip().lower() != b"content-length":
                 continue
-            value = value.strip()
-            if not value.isdigit() or len(value) > 11:
-                return self._fail("Content-Length is not a whole number of bytes", line)
-            if length is not None and length != int(value):
-                return self._fail("two Content-Length headers disagree", block)
-            length = int(value)
-        if length is None:
-            return self._fail("the header has no Content-Length", block)
-        return length
+            if not digits.isdigit() or len(digits) > 11:
+                self._fail("Content-Length is not a whole number of bytes", line)
+                return None
+            lengths.add(int(digits))
+        if len(lengths) != 1:
+            why = "two Content-Length headers disagree" if lengths else "the header has no Content-Length"
+            self._fail(why, block)
+            return None
+        return lengths.pop()
 
     def _fail(self, why: str, piece: bytes) -> None:
         quoted = mask(repr(piece[:_SHOWN])[1:]) + ("..." if len(piece) > _SHOWN else "")

@@ -87,7 +87,7 @@ class _Error(Struct, gc=False):
 class _Message(Struct, gc=False):
     """Any message, before anybody decided what it is."""
 
-    id: int | str | None | UnsetType = UNSET
+    id: int | str | UnsetType | None = UNSET
     method: str | None = None
     params: Raw = _NO_PARAMS
     result: Raw = _NULL
@@ -157,7 +157,9 @@ class Peer:
         failure: the violation that ended the conversation, or None.
     """
 
-    def __init__(self, *, max_frame_bytes: int = MAX_FRAME_BYTES, params_types: Mapping[str, type] | None = None) -> None:
+    def __init__(
+        self, *, max_frame_bytes: int = MAX_FRAME_BYTES, params_types: Mapping[str, type] | None = None
+    ) -> None:
         self.failure: ProtocolError | None = None
         self._frames = FrameDecoder(max_frame_bytes)
         self._calls: dict[Id, str] = {}  # ours, open: id -> method

@@ -68,13 +68,17 @@ def _message(value: Any, where: str) -> Message:
     content, parts = value.get("content"), []
     if isinstance(content, list):
         parts = [part for part in content if not isinstance(part, dict) or part.get("type") != "text"]
-        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict) and part.get("type") == "text")
+        content = "".join(
+            str(part.get("text", "")) for part in content if isinstance(part, dict) and part.get("type") == "text"
+        )
     elif content is not None and not isinstance(content, str):
         raise BadRequestError(f"{where}.content: must be text, a list of parts, or null")
     return Message(
         role=value["role"],
         content=content or "",
-        tool_calls=tuple(_tool_call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(value.get("tool_calls") or ())),
+        tool_calls=tuple(
+            _tool_call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(value.get("tool_calls") or ())
+        ),
         tool_call_id=value.get("tool_call_id"),
         parts=tuple(parts),
     )
@@ -113,7 +117,11 @@ class ChunkEncoder:
     """Events of one answer -> server-sent chunks. The constant part of a chunk is made once a stream."""
 
     def __init__(self, model: str) -> None:
-        self._head = {"id": f"chatcmpl-{uuid.uuid4().hex[:24]}", "object": "chat.completion.chunk", "created": int(time.time())}
+        self._head = {
+            "id": f"chatcmpl-{uuid.uuid4().hex[:24]}",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+        }
         self._model = model
         self._calls = 0
         self._begun = False

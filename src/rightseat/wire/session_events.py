@@ -204,11 +204,11 @@ class EventData(Struct, frozen=True, kw_only=True, rename="camel"):
     """What an event carries. Two events with equal fields are equal."""
 
 
-class AbortData(EventData):
+class AbortData(EventData, frozen=True, kw_only=True):
     reason: str
 
 
-class AgentInterruptedData(EventData):
+class AgentInterruptedData(EventData, frozen=True, kw_only=True):
     activity: str
     elapsed_ms: float
     turn: int
@@ -224,7 +224,7 @@ class AgentInterruptedData(EventData):
     transport: str | None = None
 
 
-class AssistantFusionPhaseActivityData(EventData):
+class AssistantFusionPhaseActivityData(EventData, frozen=True, kw_only=True):
     activity: str
     conversation_scope: str
     fusion_id: str
@@ -236,7 +236,7 @@ class AssistantFusionPhaseActivityData(EventData):
     total_response_size_bytes: int | None = None
 
 
-class AssistantFusionPhaseCompletedData(EventData):
+class AssistantFusionPhaseCompletedData(EventData, frozen=True, kw_only=True):
     content: str
     conversation_scope: str
     duration_ms: float
@@ -255,7 +255,7 @@ class AssistantFusionPhaseCompletedData(EventData):
     staged_terminal: Record | None = None
 
 
-class AssistantFusionPhaseFailedData(EventData):
+class AssistantFusionPhaseFailedData(EventData, frozen=True, kw_only=True):
     conversation_scope: str
     duration_ms: float
     fusion_id: str
@@ -271,7 +271,7 @@ class AssistantFusionPhaseFailedData(EventData):
     reasoning_effort: str | None = None
 
 
-class AssistantFusionPhaseStartedData(EventData):
+class AssistantFusionPhaseStartedData(EventData, frozen=True, kw_only=True):
     conversation_scope: str
     fusion_id: str
     model: str
@@ -282,15 +282,15 @@ class AssistantFusionPhaseStartedData(EventData):
     reasoning_effort: str | None = None
 
 
-class AssistantIdleData(EventData):
+class AssistantIdleData(EventData, frozen=True, kw_only=True):
     aborted: bool | None = None
 
 
-class AssistantIntentData(EventData):
+class AssistantIntentData(EventData, frozen=True, kw_only=True):
     intent: str
 
 
-class AssistantMessageData(EventData):
+class AssistantMessageData(EventData, frozen=True, kw_only=True):
     content: str
     message_id: str
     api_call_id: str | None = None
@@ -319,19 +319,19 @@ class AssistantMessageData(EventData):
     turn_id: str | None = None
 
 
-class AssistantMessageDeltaData(EventData):
+class AssistantMessageDeltaData(EventData, frozen=True, kw_only=True):
     delta_content: str
     message_id: str
     parent_tool_call_id: str | None = None
 
 
-class AssistantMessageReasoningBlocks(EventData):
+class AssistantMessageReasoningBlocks(EventData, frozen=True, kw_only=True):
     provider: str
     blocks: list[Any] | None = None
     ordered_blocks: list[Any] | None = None
 
 
-class AssistantMessageServerTools(EventData):
+class AssistantMessageServerTools(EventData, frozen=True, kw_only=True):
     provider: str
     advisor_model: str | None = None
     function_call_namespaces: Record | None = None
@@ -339,12 +339,12 @@ class AssistantMessageServerTools(EventData):
     raw_content_blocks: list[Any] | None = None
 
 
-class AssistantMessageStartData(EventData):
+class AssistantMessageStartData(EventData, frozen=True, kw_only=True):
     message_id: str
     phase: str | None = None
 
 
-class AssistantMessageToolRequest(EventData):
+class AssistantMessageToolRequest(EventData, frozen=True, kw_only=True):
     name: str
     tool_call_id: str
     arguments: Any = None
@@ -356,65 +356,65 @@ class AssistantMessageToolRequest(EventData):
     type: str | None = None
 
 
-class AssistantMessageToolRequestCaller(EventData):
+class AssistantMessageToolRequestCaller(EventData, frozen=True, kw_only=True):
     caller_id: str
     type: str
 
 
-class AssistantReasoningData(EventData):
+class AssistantReasoningData(EventData, frozen=True, kw_only=True):
     content: str
     reasoning_id: str
     rte: bool | None = None
 
 
-class AssistantReasoningDeltaData(EventData):
+class AssistantReasoningDeltaData(EventData, frozen=True, kw_only=True):
     delta_content: str
     reasoning_id: str
 
 
-class AssistantServerToolProgressData(EventData):
+class AssistantServerToolProgressData(EventData, frozen=True, kw_only=True):
     kind: str
     output_index: int
     status: str
 
 
-class AssistantStreamingDeltaData(EventData):
+class AssistantStreamingDeltaData(EventData, frozen=True, kw_only=True):
     total_response_size_bytes: int
 
 
-class AssistantToolCallDeltaData(EventData):
+class AssistantToolCallDeltaData(EventData, frozen=True, kw_only=True):
     input_delta: str
     tool_call_id: str
     tool_name: str | None = None
     tool_type: str | None = None
 
 
-class AssistantTurnEndData(EventData):
+class AssistantTurnEndData(EventData, frozen=True, kw_only=True):
     turn_id: str
     model: str | None = None
     parent_tool_call_id: str | None = None
 
 
-class AssistantTurnRetryData(EventData):
+class AssistantTurnRetryData(EventData, frozen=True, kw_only=True):
     turn_id: str
     model: str | None = None
     reason: str | None = None
 
 
-class AssistantTurnStartData(EventData):
+class AssistantTurnStartData(EventData, frozen=True, kw_only=True):
     turn_id: str
     interaction_id: str | None = None
     model: str | None = None
     parent_tool_call_id: str | None = None
 
 
-class AssistantUsageCopilotUsage(EventData):
+class AssistantUsageCopilotUsage(EventData, frozen=True, kw_only=True):
     total_nano_aiu: float
     model: str | None = None
     token_details: list[AssistantUsageCopilotUsageTokenDetail] | None = None
 
 
-class AssistantUsageCopilotUsageTokenDetail(EventData):
+class AssistantUsageCopilotUsageTokenDetail(EventData, frozen=True, kw_only=True):
     batch_size: int
     cost_per_batch: int
     token_count: int
@@ -422,7 +422,7 @@ class AssistantUsageCopilotUsageTokenDetail(EventData):
     model: str | None = None
 
 
-class AssistantUsageData(EventData):
+class AssistantUsageData(EventData, frozen=True, kw_only=True):
     model: str
     accepted_prediction_tokens: int | None = None
     accounting: UsageAccountingIdentity | None = None
@@ -492,18 +492,18 @@ class AssistantUsageData(EventData):
     websocket_fallback_status_code: int | None = None
 
 
-class AutoModeSwitchCompletedData(EventData):
+class AutoModeSwitchCompletedData(EventData, frozen=True, kw_only=True):
     request_id: str
     response: str
 
 
-class AutoModeSwitchRequestedData(EventData):
+class AutoModeSwitchRequestedData(EventData, frozen=True, kw_only=True):
     request_id: str
     error_code: str | None = None
     retry_after_seconds: int | None = None
 
 
-class CanvasRegistryChangedCanvas(EventData):
+class CanvasRegistryChangedCanvas(EventData, frozen=True, kw_only=True):
     canvas_id: str
     description: str
     display_name: str
@@ -514,23 +514,23 @@ class CanvasRegistryChangedCanvas(EventData):
     input_schema: Any = None
 
 
-class CanvasRegistryChangedCanvasAction(EventData):
+class CanvasRegistryChangedCanvasAction(EventData, frozen=True, kw_only=True):
     name: str
     description: str | None = None
     input_schema: Any = None
 
 
-class CapabilitiesChangedData(EventData):
+class CapabilitiesChangedData(EventData, frozen=True, kw_only=True):
     ui: CapabilitiesChangedUI | None = None
 
 
-class CapabilitiesChangedUI(EventData):
+class CapabilitiesChangedUI(EventData, frozen=True, kw_only=True):
     canvases: bool | None = None
     elicitation: bool | None = None
     mcp_apps: bool | None = None
 
 
-class CitableSource(EventData):
+class CitableSource(EventData, frozen=True, kw_only=True):
     content: str
     id: str
     path: str | None = None
@@ -538,14 +538,14 @@ class CitableSource(EventData):
     url: str | None = None
 
 
-class CitationReference(EventData):
+class CitationReference(EventData, frozen=True, kw_only=True):
     source_id: str
     cited_text: str | None = None
     location: Record | None = None
     provider_metadata: Any = None
 
 
-class CitationSource(EventData):
+class CitationSource(EventData, frozen=True, kw_only=True):
     id: str
     provider: str
     path: str | None = None
@@ -553,43 +553,43 @@ class CitationSource(EventData):
     url: str | None = None
 
 
-class CitationSpan(EventData):
+class CitationSpan(EventData, frozen=True, kw_only=True):
     end_index: int
     references: list[CitationReference]
     start_index: int
 
 
-class Citations(EventData):
+class Citations(EventData, frozen=True, kw_only=True):
     sources: list[CitationSource]
     spans: list[CitationSpan]
 
 
-class CommandCompletedData(EventData):
+class CommandCompletedData(EventData, frozen=True, kw_only=True):
     request_id: str
 
 
-class CommandExecuteData(EventData):
+class CommandExecuteData(EventData, frozen=True, kw_only=True):
     args: str
     command: str
     command_name: str
     request_id: str
 
 
-class CommandQueuedData(EventData):
+class CommandQueuedData(EventData, frozen=True, kw_only=True):
     command: str
     request_id: str
 
 
-class CommandsChangedCommand(EventData):
+class CommandsChangedCommand(EventData, frozen=True, kw_only=True):
     name: str
     description: str | None = None
 
 
-class CommandsChangedData(EventData):
+class CommandsChangedData(EventData, frozen=True, kw_only=True):
     commands: list[CommandsChangedCommand]
 
 
-class CompactionCompleteCompactionTokensUsed(EventData):
+class CompactionCompleteCompactionTokensUsed(EventData, frozen=True, kw_only=True):
     ai_credits_status: str | None = None
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
@@ -603,19 +603,19 @@ class CompactionCompleteCompactionTokensUsed(EventData):
     request_count: int | None = None
 
 
-class CompletionReceiptEventRange(EventData):
+class CompletionReceiptEventRange(EventData, frozen=True, kw_only=True):
     end_event_id: str
     start_event_id: str
 
 
-class CompletionReceiptFinalTool(EventData):
+class CompletionReceiptFinalTool(EventData, frozen=True, kw_only=True):
     status: str
     tool_call_id: str
     exit_code: int | None = None
     tool_name: str | None = None
 
 
-class CustomAgentsUpdatedAgent(EventData):
+class CustomAgentsUpdatedAgent(EventData, frozen=True, kw_only=True):
     description: str
     display_name: str
     id: str
@@ -629,13 +629,13 @@ class CustomAgentsUpdatedAgent(EventData):
     models: list[str] | None = None
 
 
-class ElicitationCompletedData(EventData):
+class ElicitationCompletedData(EventData, frozen=True, kw_only=True):
     request_id: str
     action: str | None = None
     content: Record | None = None
 
 
-class ElicitationRequestedData(EventData):
+class ElicitationRequestedData(EventData, frozen=True, kw_only=True):
     message: str
     request_id: str
     elicitation_source: str | None = None
@@ -645,13 +645,13 @@ class ElicitationRequestedData(EventData):
     url: str | None = None
 
 
-class ElicitationRequestedSchema(EventData):
+class ElicitationRequestedSchema(EventData, frozen=True, kw_only=True):
     properties: Record
     type: str
     required: list[str] | None = None
 
 
-class ExitPlanModeCompletedData(EventData):
+class ExitPlanModeCompletedData(EventData, frozen=True, kw_only=True):
     request_id: str
     approved: bool | None = None
     auto_approve_edits: bool | None = None
@@ -659,7 +659,7 @@ class ExitPlanModeCompletedData(EventData):
     selected_action: str | None = None
 
 
-class ExitPlanModeRequestedData(EventData):
+class ExitPlanModeRequestedData(EventData, frozen=True, kw_only=True):
     actions: list[str]
     plan_content: str
     recommended_action: str
@@ -668,18 +668,18 @@ class ExitPlanModeRequestedData(EventData):
     model: str | None = None
 
 
-class ExtensionsLoadedExtension(EventData):
+class ExtensionsLoadedExtension(EventData, frozen=True, kw_only=True):
     id: str
     name: str
     source: str
     status: str
 
 
-class ExternalToolCompletedData(EventData):
+class ExternalToolCompletedData(EventData, frozen=True, kw_only=True):
     request_id: str
 
 
-class ExternalToolRequestedData(EventData):
+class ExternalToolRequestedData(EventData, frozen=True, kw_only=True):
     request_id: str
     session_id: str
     tool_call_id: str
@@ -691,7 +691,7 @@ class ExternalToolRequestedData(EventData):
     working_directory: str | None = None
 
 
-class FusionAttribution(EventData):
+class FusionAttribution(EventData, frozen=True, kw_only=True):
     fusion_id: str
     pattern: str
     policy: str
@@ -706,25 +706,25 @@ class FusionAttribution(EventData):
     source_phase_id: str | None = None
 
 
-class FusionCritic(EventData):
+class FusionCritic(EventData, frozen=True, kw_only=True):
     model: str
     phase_id: str
     reasoning_effort: str | None = None
 
 
-class FusionFollowUpRecommendation(EventData):
+class FusionFollowUpRecommendation(EventData, frozen=True, kw_only=True):
     compaction_turn: str
     user_turn: str
 
 
-class FusionPhasePlanStep(EventData):
+class FusionPhasePlanStep(EventData, frozen=True, kw_only=True):
     conditional: bool
     kind: str
     role: str
     scope: str
 
 
-class FusionPhaseUsage(EventData):
+class FusionPhaseUsage(EventData, frozen=True, kw_only=True):
     cached_tokens: int
     input_tokens: int
     output_tokens: int
@@ -733,32 +733,32 @@ class FusionPhaseUsage(EventData):
     cache_write_tokens: int | None = None
 
 
-class FusionScores(EventData):
+class FusionScores(EventData, frozen=True, kw_only=True):
     code_gen: float
     debugging: float
     reasoning: float
     tool_use: float
 
 
-class GitHubMcpToolConfig(EventData):
+class GitHubMcpToolConfig(EventData, frozen=True, kw_only=True):
     additional_tools: list[str] | None = None
     additional_toolsets: list[str] | None = None
     enable_all_tools: bool | None = None
     enable_insiders_mode: bool | None = None
 
 
-class HandoffRepository(EventData):
+class HandoffRepository(EventData, frozen=True, kw_only=True):
     name: str
     owner: str
     branch: str | None = None
 
 
-class HeaderEntry(EventData):
+class HeaderEntry(EventData, frozen=True, kw_only=True):
     name: str
     value: str
 
 
-class HookEndData(EventData):
+class HookEndData(EventData, frozen=True, kw_only=True):
     hook_invocation_id: str
     hook_type: str
     success: bool
@@ -767,32 +767,32 @@ class HookEndData(EventData):
     parent_tool_call_id: str | None = None
 
 
-class HookEndError(EventData):
+class HookEndError(EventData, frozen=True, kw_only=True):
     message: str
     source: str | None = None
     stack: str | None = None
 
 
-class HookProgressData(EventData):
+class HookProgressData(EventData, frozen=True, kw_only=True):
     message: str
     temporary: bool | None = None
 
 
-class HookStartData(EventData):
+class HookStartData(EventData, frozen=True, kw_only=True):
     hook_invocation_id: str
     hook_type: str
     input: Any = None
     parent_tool_call_id: str | None = None
 
 
-class HumanResponseRecordedData(EventData):
+class HumanResponseRecordedData(EventData, frozen=True, kw_only=True):
     actor: str
     request_id: str
     response: HumanResponseRecordedResponse
     tool_call_id: str | None = None
 
 
-class HumanResponseRecordedResponse(EventData):
+class HumanResponseRecordedResponse(EventData, frozen=True, kw_only=True):
     response_kind: str
     actions: list[str] | None = None
     allow_freeform: bool | None = None
@@ -812,7 +812,7 @@ class HumanResponseRecordedResponse(EventData):
     was_freeform: bool | None = None
 
 
-class InstructionUpdateData(EventData):
+class InstructionUpdateData(EventData, frozen=True, kw_only=True):
     authority: str
     boundary: str
     content: str
@@ -821,12 +821,12 @@ class InstructionUpdateData(EventData):
     name: str | None = None
 
 
-class ManagedPermissionsContext(EventData):
+class ManagedPermissionsContext(EventData, frozen=True, kw_only=True):
     fail_closed: bool
     permissions: Any = None
 
 
-class McpAppToolCallCompleteData(EventData):
+class McpAppToolCallCompleteData(EventData, frozen=True, kw_only=True):
     duration_ms: float
     server_name: str
     success: bool
@@ -837,49 +837,49 @@ class McpAppToolCallCompleteData(EventData):
     tool_meta: McpAppToolCallCompleteToolMeta | None = None
 
 
-class McpAppToolCallCompleteError(EventData):
+class McpAppToolCallCompleteError(EventData, frozen=True, kw_only=True):
     message: str
 
 
-class McpAppToolCallCompleteToolMeta(EventData):
+class McpAppToolCallCompleteToolMeta(EventData, frozen=True, kw_only=True):
     ui: McpAppToolCallCompleteToolMetaUI | None = None
 
 
-class McpAppToolCallCompleteToolMetaUI(EventData):
+class McpAppToolCallCompleteToolMetaUI(EventData, frozen=True, kw_only=True):
     resource_uri: str | None = None
     visibility: list[str] | None = None
 
 
-class McpHeadersRefreshCompletedData(EventData):
+class McpHeadersRefreshCompletedData(EventData, frozen=True, kw_only=True):
     outcome: str
     request_id: str
 
 
-class McpHeadersRefreshRequiredData(EventData):
+class McpHeadersRefreshRequiredData(EventData, frozen=True, kw_only=True):
     reason: str
     request_id: str
     server_name: str
     server_url: str
 
 
-class McpOauthCompletedData(EventData):
+class McpOauthCompletedData(EventData, frozen=True, kw_only=True):
     outcome: str
     request_id: str
 
 
-class McpOauthHttpResponse(EventData):
+class McpOauthHttpResponse(EventData, frozen=True, kw_only=True):
     headers: list[HeaderEntry]
     status_code: int
     body: str | None = None
 
 
-class McpOauthRecoveryCompletedData(EventData):
+class McpOauthRecoveryCompletedData(EventData, frozen=True, kw_only=True):
     outcome: str
     request_id: str
     server_name: str
 
 
-class McpOauthRequiredData(EventData):
+class McpOauthRequiredData(EventData, frozen=True, kw_only=True):
     reason: str
     request_id: str
     server_name: str
@@ -891,7 +891,7 @@ class McpOauthRequiredData(EventData):
     www_authenticate_params: McpOauthWWWAuthenticateParams | None = None
 
 
-class McpOauthRequiredStaticClientConfig(EventData):
+class McpOauthRequiredStaticClientConfig(EventData, frozen=True, kw_only=True):
     client_id: str
     client_secret: str | None = None
     grant_type: str | None = None
@@ -899,25 +899,25 @@ class McpOauthRequiredStaticClientConfig(EventData):
     scope: str | None = None
 
 
-class McpOauthWWWAuthenticateParams(EventData):
+class McpOauthWWWAuthenticateParams(EventData, frozen=True, kw_only=True):
     error: str | None = None
     resource_metadata_url: str | None = None
     scope: str | None = None
 
 
-class McpPromptsListChangedData(EventData):
+class McpPromptsListChangedData(EventData, frozen=True, kw_only=True):
     server_name: str
 
 
-class McpResourcesListChangedData(EventData):
+class McpResourcesListChangedData(EventData, frozen=True, kw_only=True):
     server_name: str
 
 
-class McpServerMetadata(EventData):
+class McpServerMetadata(EventData, frozen=True, kw_only=True):
     instructions: str
 
 
-class McpServersLoadedServer(EventData):
+class McpServersLoadedServer(EventData, frozen=True, kw_only=True):
     name: str
     status: str
     display_name: str | None = None
@@ -929,11 +929,11 @@ class McpServersLoadedServer(EventData):
     transport: str | None = None
 
 
-class McpToolsListChangedData(EventData):
+class McpToolsListChangedData(EventData, frozen=True, kw_only=True):
     server_name: str
 
 
-class ModelCallFailureData(EventData):
+class ModelCallFailureData(EventData, frozen=True, kw_only=True):
     source: str
     api_call_id: str | None = None
     api_endpoint: str | None = None
@@ -979,7 +979,7 @@ class ModelCallFailureData(EventData):
     websocket_fallback_status_code: int | None = None
 
 
-class ModelCallFailureRequestFingerprint(EventData):
+class ModelCallFailureRequestFingerprint(EventData, frozen=True, kw_only=True):
     image_part_count: int
     image_parts_missing_media_type: int
     message_count: int
@@ -995,13 +995,13 @@ class ModelCallFailureRequestFingerprint(EventData):
     unmatched_tool_result_count: int | None = None
 
 
-class ModelCallFinalResultData(EventData):
+class ModelCallFinalResultData(EventData, frozen=True, kw_only=True):
     model: str
     result: str
     is_byok: bool | None = None
 
 
-class ModelCallFinishedData(EventData):
+class ModelCallFinishedData(EventData, frozen=True, kw_only=True):
     dispatch_duration_ms: float
     edit_classifier_version: int
     outcome: str
@@ -1010,7 +1010,7 @@ class ModelCallFinishedData(EventData):
     interaction_id: str | None = None
 
 
-class ModelCallStartData(EventData):
+class ModelCallStartData(EventData, frozen=True, kw_only=True):
     turn_id: str
     fusion: FusionAttribution | None = None
     model: str | None = None
@@ -1018,29 +1018,29 @@ class ModelCallStartData(EventData):
     previous_response_id: str | None = None
 
 
-class ModelProviderRef(EventData):
+class ModelProviderRef(EventData, frozen=True, kw_only=True):
     id: str
     kind: str
     label: str
 
 
-class PendingMessagesModifiedData(EventData):
+class PendingMessagesModifiedData(EventData, frozen=True, kw_only=True):
     pass
 
 
-class PermissionAssentDetectedData(EventData):
+class PermissionAssentDetectedData(EventData, frozen=True, kw_only=True):
     request_id: str
     turn_index: int
 
 
-class PermissionCarriedForwardData(EventData):
+class PermissionCarriedForwardData(EventData, frozen=True, kw_only=True):
     decision_source: str
     record_id: str
     request_id: str
     tool_call_id: str
 
 
-class PermissionCompletedData(EventData):
+class PermissionCompletedData(EventData, frozen=True, kw_only=True):
     request_id: str
     result: Record
     blocker: TaskBlocker | None = None
@@ -1049,7 +1049,7 @@ class PermissionCompletedData(EventData):
     tool_call_id: str | None = None
 
 
-class PermissionContextualAuthorizationData(EventData):
+class PermissionContextualAuthorizationData(EventData, frozen=True, kw_only=True):
     polarity: str
     record_id: str
     request_id: str
@@ -1058,7 +1058,7 @@ class PermissionContextualAuthorizationData(EventData):
     turn_index: int
 
 
-class PermissionMessageAuthorizationData(EventData):
+class PermissionMessageAuthorizationData(EventData, frozen=True, kw_only=True):
     action_class: str
     polarity: str
     record_id: str
@@ -1070,16 +1070,16 @@ class PermissionMessageAuthorizationData(EventData):
     world: Any = None
 
 
-class PermissionMessageAuthorizationDegradedData(EventData):
+class PermissionMessageAuthorizationDegradedData(EventData, frozen=True, kw_only=True):
     turn_index: int
 
 
-class PermissionMessageAuthorizationReadData(EventData):
+class PermissionMessageAuthorizationReadData(EventData, frozen=True, kw_only=True):
     turn_index: int
     activates_extraction: bool | None = None
 
 
-class PermissionRecoveryAttempt(EventData):
+class PermissionRecoveryAttempt(EventData, frozen=True, kw_only=True):
     attempt_id: str
     disposition: str
     ordinal: int
@@ -1090,7 +1090,7 @@ class PermissionRecoveryAttempt(EventData):
     tool_call_id: str | None = None
 
 
-class PermissionRecoveryData(EventData):
+class PermissionRecoveryData(EventData, frozen=True, kw_only=True):
     attempts: list[PermissionRecoveryAttempt]
     episode_id: str
     max_attempts: int
@@ -1101,7 +1101,7 @@ class PermissionRecoveryData(EventData):
     owner_session_id: str | None = None
 
 
-class PermissionRequestedData(EventData):
+class PermissionRequestedData(EventData, frozen=True, kw_only=True):
     permission_request: Record
     request_id: str
     agent_mode: str | None = None
@@ -1115,7 +1115,7 @@ class PermissionRequestedData(EventData):
     risk_assessment: Any = None
 
 
-class PromptCacheBreakData(EventData):
+class PromptCacheBreakData(EventData, frozen=True, kw_only=True):
     contributing_reasons: list[str]
     frontier_tokens: int
     primary_reason: str
@@ -1142,7 +1142,7 @@ class PromptCacheBreakData(EventData):
     tools_reordered: bool | None = None
 
 
-class ProviderMonthlyUsage(EventData):
+class ProviderMonthlyUsage(EventData, frozen=True, kw_only=True):
     scope: str
     state: str
     unit: str
@@ -1152,7 +1152,7 @@ class ProviderMonthlyUsage(EventData):
     reset_on: str | None = None
 
 
-class ProviderQuotaBudgetMetadata(EventData):
+class ProviderQuotaBudgetMetadata(EventData, frozen=True, kw_only=True):
     consumed: float
     entitlement: float
     overage: float
@@ -1166,7 +1166,7 @@ class ProviderQuotaBudgetMetadata(EventData):
     token_based_billing: bool | None = None
 
 
-class ProviderQuotaState(EventData):
+class ProviderQuotaState(EventData, frozen=True, kw_only=True):
     access_state: str
     capacity_state: str
     provider: ModelProviderRef
@@ -1189,23 +1189,23 @@ class ProviderQuotaState(EventData):
     source: str | None = None
 
 
-class ResponsesReasoning(EventData):
+class ResponsesReasoning(EventData, frozen=True, kw_only=True):
     effort: str
     initial_effort: str
     model: str
 
 
-class SamplingCompletedData(EventData):
+class SamplingCompletedData(EventData, frozen=True, kw_only=True):
     request_id: str
 
 
-class SamplingRequestedData(EventData):
+class SamplingRequestedData(EventData, frozen=True, kw_only=True):
     mcp_request_id: Any
     request_id: str
     server_name: str
 
 
-class SandboxDecisionData(EventData):
+class SandboxDecisionData(EventData, frozen=True, kw_only=True):
     control: str
     enforcement_point: str
     kind: str
@@ -1238,13 +1238,13 @@ class SandboxDecisionData(EventData):
     tool_call_id: str | None = None
 
 
-class SandboxFilesystemPolicyDetails(EventData):
+class SandboxFilesystemPolicyDetails(EventData, frozen=True, kw_only=True):
     denied_paths: list[str]
     readonly_paths: list[str]
     readwrite_paths: list[str]
 
 
-class SessionAutoModeResolvedData(EventData):
+class SessionAutoModeResolvedData(EventData, frozen=True, kw_only=True):
     chosen_model: str
     available_models: list[str] | None = None
     candidate_models: list[str] | None = None
@@ -1263,32 +1263,32 @@ class SessionAutoModeResolvedData(EventData):
     sticky_override: bool | None = None
 
 
-class SessionAutoTierRecommendationData(EventData):
+class SessionAutoTierRecommendationData(EventData, frozen=True, kw_only=True):
     recommended_auto_tier: str
 
 
-class SessionAutoTierSwitchFailedData(EventData):
+class SessionAutoTierSwitchFailedData(EventData, frozen=True, kw_only=True):
     reason: str
     requested_auto_tier: str
     effective_auto_tier: str | None = None
 
 
-class SessionAutopilotObjectiveChangedData(EventData):
+class SessionAutopilotObjectiveChangedData(EventData, frozen=True, kw_only=True):
     operation: str
     id: int | None = None
     status: str | None = None
 
 
-class SessionAutopilotStoppedData(EventData):
+class SessionAutopilotStoppedData(EventData, frozen=True, kw_only=True):
     reason: str
     request_id: str | None = None
 
 
-class SessionBackgroundTasksChangedData(EventData):
+class SessionBackgroundTasksChangedData(EventData, frozen=True, kw_only=True):
     pass
 
 
-class SessionBinaryAssetData(EventData):
+class SessionBinaryAssetData(EventData, frozen=True, kw_only=True):
     asset_id: str
     byte_length: int
     data: str
@@ -1298,13 +1298,13 @@ class SessionBinaryAssetData(EventData):
     metadata: Record | None = None
 
 
-class SessionCanvasClosedData(EventData):
+class SessionCanvasClosedData(EventData, frozen=True, kw_only=True):
     canvas_id: str
     extension_id: str
     instance_id: str
 
 
-class SessionCanvasOpenedData(EventData):
+class SessionCanvasOpenedData(EventData, frozen=True, kw_only=True):
     canvas_id: str
     extension_id: str
     instance_id: str
@@ -1316,7 +1316,7 @@ class SessionCanvasOpenedData(EventData):
     url: str | None = None
 
 
-class SessionCanvasRecordedData(EventData):
+class SessionCanvasRecordedData(EventData, frozen=True, kw_only=True):
     canvas_id: str
     extension_id: str
     instance_id: str
@@ -1324,23 +1324,23 @@ class SessionCanvasRecordedData(EventData):
     title: str | None = None
 
 
-class SessionCanvasRegistryChangedData(EventData):
+class SessionCanvasRegistryChangedData(EventData, frozen=True, kw_only=True):
     canvases: list[CanvasRegistryChangedCanvas]
 
 
-class SessionCanvasRemovedData(EventData):
+class SessionCanvasRemovedData(EventData, frozen=True, kw_only=True):
     canvas_id: str
     extension_id: str
     instance_id: str
 
 
-class SessionCanvasUnavailableData(EventData):
+class SessionCanvasUnavailableData(EventData, frozen=True, kw_only=True):
     canvas_id: str
     extension_id: str
     instance_id: str
 
 
-class SessionCompactionCompleteData(EventData):
+class SessionCompactionCompleteData(EventData, frozen=True, kw_only=True):
     success: bool
     active_workflow_summary: str | None = None
     behavior_model_id: str | None = None
@@ -1376,7 +1376,7 @@ class SessionCompactionCompleteData(EventData):
     trigger: str | None = None
 
 
-class SessionCompactionStartData(EventData):
+class SessionCompactionStartData(EventData, frozen=True, kw_only=True):
     compaction_attempt_id: str | None = None
     conversation_tokens: int | None = None
     current_tokens: int | None = None
@@ -1389,7 +1389,7 @@ class SessionCompactionStartData(EventData):
     trigger: str | None = None
 
 
-class SessionCompletionReceiptData(EventData):
+class SessionCompletionReceiptData(EventData, frozen=True, kw_only=True):
     attempt: int
     event_range: CompletionReceiptEventRange
     failed_tool_count: int
@@ -1400,7 +1400,7 @@ class SessionCompletionReceiptData(EventData):
     final_tool: CompletionReceiptFinalTool | None = None
 
 
-class SessionContextChangedData(EventData):
+class SessionContextChangedData(EventData, frozen=True, kw_only=True):
     cwd: str
     base_commit: str | None = None
     branch: str | None = None
@@ -1412,18 +1412,18 @@ class SessionContextChangedData(EventData):
     repository_host: str | None = None
 
 
-class SessionContextClearedData(EventData):
+class SessionContextClearedData(EventData, frozen=True, kw_only=True):
     messages_cleared: int
     initial_message: str | None = None
 
 
-class SessionCustomAgentsUpdatedData(EventData):
+class SessionCustomAgentsUpdatedData(EventData, frozen=True, kw_only=True):
     agents: list[CustomAgentsUpdatedAgent]
     errors: list[str]
     warnings: list[str]
 
 
-class SessionCustomNotificationData(EventData):
+class SessionCustomNotificationData(EventData, frozen=True, kw_only=True):
     name: str
     payload: Any
     source: str
@@ -1431,7 +1431,7 @@ class SessionCustomNotificationData(EventData):
     version: int | None = None
 
 
-class SessionErrorData(EventData):
+class SessionErrorData(EventData, frozen=True, kw_only=True):
     error_type: str
     message: str
     eligible_for_auto_switch: bool | None = None
@@ -1447,15 +1447,15 @@ class SessionErrorData(EventData):
     url: str | None = None
 
 
-class SessionExtensionsAttachmentsPushedData(EventData):
+class SessionExtensionsAttachmentsPushedData(EventData, frozen=True, kw_only=True):
     attachments: list[Record]
 
 
-class SessionExtensionsLoadedData(EventData):
+class SessionExtensionsLoadedData(EventData, frozen=True, kw_only=True):
     extensions: list[ExtensionsLoadedExtension]
 
 
-class SessionFusionCompletedData(EventData):
+class SessionFusionCompletedData(EventData, frozen=True, kw_only=True):
     cached_tokens: int
     commit_id: str
     degraded_reason: str
@@ -1477,7 +1477,7 @@ class SessionFusionCompletedData(EventData):
     cache_write_tokens: int | None = None
 
 
-class SessionFusionResolvedData(EventData):
+class SessionFusionResolvedData(EventData, frozen=True, kw_only=True):
     contract_version: int
     fallback_model: str
     follow_up_model: str
@@ -1506,7 +1506,7 @@ class SessionFusionResolvedData(EventData):
     selected_rule_id: str | None = None
 
 
-class SessionFusionRouteFailedData(EventData):
+class SessionFusionRouteFailedData(EventData, frozen=True, kw_only=True):
     attempt_id: str
     fallback_model: str
     policy: str
@@ -1517,14 +1517,14 @@ class SessionFusionRouteFailedData(EventData):
     routing_latency_ms: float | None = None
 
 
-class SessionFusionRouteStartedData(EventData):
+class SessionFusionRouteStartedData(EventData, frozen=True, kw_only=True):
     attempt_id: str
     turn_kind: str
     policy: str | None = None
     synthetic_model: str | None = None
 
 
-class SessionHandoffData(EventData):
+class SessionHandoffData(EventData, frozen=True, kw_only=True):
     handoff_time: str
     source_type: str
     context: str | None = None
@@ -1534,12 +1534,12 @@ class SessionHandoffData(EventData):
     summary: str | None = None
 
 
-class SessionIdleData(EventData):
+class SessionIdleData(EventData, frozen=True, kw_only=True):
     aborted: bool | None = None
     mode: str | None = None
 
 
-class SessionIndexedSearchData(EventData):
+class SessionIndexedSearchData(EventData, frozen=True, kw_only=True):
     kind: str
     added_file_count: float | None = None
     changed_file_count: float | None = None
@@ -1562,40 +1562,40 @@ class SessionIndexedSearchData(EventData):
     warm_start: bool | None = None
 
 
-class SessionInfoData(EventData):
+class SessionInfoData(EventData, frozen=True, kw_only=True):
     info_type: str
     message: str
     tip: str | None = None
     url: str | None = None
 
 
-class SessionLimitsConfig(EventData):
+class SessionLimitsConfig(EventData, frozen=True, kw_only=True):
     max_ai_credits: float | None = None
 
 
-class SessionLimitsExhaustedCompletedData(EventData):
+class SessionLimitsExhaustedCompletedData(EventData, frozen=True, kw_only=True):
     request_id: str
     response: SessionLimitsExhaustedResponse
 
 
-class SessionLimitsExhaustedRequestedData(EventData):
+class SessionLimitsExhaustedRequestedData(EventData, frozen=True, kw_only=True):
     max_ai_credits: float
     request_id: str
     used_ai_credits: float
 
 
-class SessionLimitsExhaustedResponse(EventData):
+class SessionLimitsExhaustedResponse(EventData, frozen=True, kw_only=True):
     action: str
     additional_ai_credits: float | None = None
     max_ai_credits: float | None = None
 
 
-class SessionManagedPluginProgressData(EventData):
+class SessionManagedPluginProgressData(EventData, frozen=True, kw_only=True):
     phase: str
     plugin_specs: list[str]
 
 
-class SessionManagedSettingsEnforcedData(EventData):
+class SessionManagedSettingsEnforcedData(EventData, frozen=True, kw_only=True):
     action: str
     fail_closed: bool
     message: str
@@ -1603,7 +1603,7 @@ class SessionManagedSettingsEnforcedData(EventData):
     escalation: str | None = None
 
 
-class SessionManagedSettingsResolvedData(EventData):
+class SessionManagedSettingsResolvedData(EventData, frozen=True, kw_only=True):
     bypass_permissions_disabled: bool
     device_managed: bool
     fail_closed: bool
@@ -1618,15 +1618,15 @@ class SessionManagedSettingsResolvedData(EventData):
     settings: Any = None
 
 
-class SessionMcpServerNeedsReconnectData(EventData):
+class SessionMcpServerNeedsReconnectData(EventData, frozen=True, kw_only=True):
     server_name: str
 
 
-class SessionMcpServerRemovedData(EventData):
+class SessionMcpServerRemovedData(EventData, frozen=True, kw_only=True):
     server_name: str
 
 
-class SessionMcpServerStatusChangedData(EventData):
+class SessionMcpServerStatusChangedData(EventData, frozen=True, kw_only=True):
     server_name: str
     status: str
     config_source: str | None = None
@@ -1634,27 +1634,27 @@ class SessionMcpServerStatusChangedData(EventData):
     error_classification: str | None = None
 
 
-class SessionMcpServerToolsLoadedData(EventData):
+class SessionMcpServerToolsLoadedData(EventData, frozen=True, kw_only=True):
     server_name: str
     tool_count: int
 
 
-class SessionMcpServersLoadedData(EventData):
+class SessionMcpServersLoadedData(EventData, frozen=True, kw_only=True):
     servers: list[McpServersLoadedServer]
 
 
-class SessionModeChangedData(EventData):
+class SessionModeChangedData(EventData, frozen=True, kw_only=True):
     new_mode: str
     previous_mode: str
 
 
-class SessionModeNoticeDeliveredData(EventData):
+class SessionModeNoticeDeliveredData(EventData, frozen=True, kw_only=True):
     mode: str
     content: str | None = None
     instruction_update_persisted: bool | None = None
 
 
-class SessionModelChangeData(EventData):
+class SessionModelChangeData(EventData, frozen=True, kw_only=True):
     new_model: str
     auto_tier: str | None = None
     auto_tier_managed: bool | None = None
@@ -1676,12 +1676,12 @@ class SessionModelChangeData(EventData):
     verbosity: str | None = None
 
 
-class SessionModelDeselectedData(EventData):
+class SessionModelDeselectedData(EventData, frozen=True, kw_only=True):
     previous_model: str
     reason: str
 
 
-class SessionPermissionRecoveryData(EventData):
+class SessionPermissionRecoveryData(EventData, frozen=True, kw_only=True):
     attempts: list[PermissionRecoveryAttempt]
     episode_id: str
     max_attempts: int
@@ -1692,25 +1692,25 @@ class SessionPermissionRecoveryData(EventData):
     owner_session_id: str | None = None
 
 
-class SessionPermissionsChangedData(EventData):
+class SessionPermissionsChangedData(EventData, frozen=True, kw_only=True):
     assisted_approval_model: str | None = None
     mode: str | None = None
     previous_mode: str | None = None
 
 
-class SessionPlanChangedData(EventData):
+class SessionPlanChangedData(EventData, frozen=True, kw_only=True):
     operation: str
 
 
-class SessionQuotaObservationData(EventData):
+class SessionQuotaObservationData(EventData, frozen=True, kw_only=True):
     observation: ProviderQuotaState
 
 
-class SessionRemoteSteerableChangedData(EventData):
+class SessionRemoteSteerableChangedData(EventData, frozen=True, kw_only=True):
     remote_steerable: bool
 
 
-class SessionResumeData(EventData):
+class SessionResumeData(EventData, frozen=True, kw_only=True):
     event_count: int
     resume_time: str
     already_in_use: bool | None = None
@@ -1733,11 +1733,11 @@ class SessionResumeData(EventData):
     verbosity: str | None = None
 
 
-class SessionScheduleCancelledData(EventData):
+class SessionScheduleCancelledData(EventData, frozen=True, kw_only=True):
     id: int
 
 
-class SessionScheduleCreatedData(EventData):
+class SessionScheduleCreatedData(EventData, frozen=True, kw_only=True):
     id: int
     prompt: str
     at: int | None = None
@@ -1750,16 +1750,16 @@ class SessionScheduleCreatedData(EventData):
     tz: str | None = None
 
 
-class SessionScheduleRearmedData(EventData):
+class SessionScheduleRearmedData(EventData, frozen=True, kw_only=True):
     id: int
     next_run_at: int
 
 
-class SessionSessionLimitsChangedData(EventData):
+class SessionSessionLimitsChangedData(EventData, frozen=True, kw_only=True):
     session_limits: SessionLimitsConfig
 
 
-class SessionShutdownData(EventData):
+class SessionShutdownData(EventData, frozen=True, kw_only=True):
     code_changes: ShutdownCodeChanges
     model_metrics: Record
     session_start_time: int
@@ -1782,17 +1782,17 @@ class SessionShutdownData(EventData):
     usage_accounting_watermarks: Record | None = None
 
 
-class SessionSkillsLoadedData(EventData):
+class SessionSkillsLoadedData(EventData, frozen=True, kw_only=True):
     skills: list[SkillsLoadedSkill]
 
 
-class SessionSnapshotRewindData(EventData):
+class SessionSnapshotRewindData(EventData, frozen=True, kw_only=True):
     events_removed: int
     up_to_event_id: str
     event_ids: list[str] | None = None
 
 
-class SessionStartData(EventData):
+class SessionStartData(EventData, frozen=True, kw_only=True):
     copilot_version: str
     producer: str
     session_id: str
@@ -1817,7 +1817,7 @@ class SessionStartData(EventData):
     verbosity: str | None = None
 
 
-class SessionTaskCompleteData(EventData):
+class SessionTaskCompleteData(EventData, frozen=True, kw_only=True):
     blocker: TaskBlocker | None = None
     objective_id: int | None = None
     outcome: str | None = None
@@ -1826,19 +1826,19 @@ class SessionTaskCompleteData(EventData):
     summary: str | None = None
 
 
-class SessionTitleChangedData(EventData):
+class SessionTitleChangedData(EventData, frozen=True, kw_only=True):
     title: str
 
 
-class SessionTodosChangedData(EventData):
+class SessionTodosChangedData(EventData, frozen=True, kw_only=True):
     pass
 
 
-class SessionToolsUpdatedData(EventData):
+class SessionToolsUpdatedData(EventData, frozen=True, kw_only=True):
     model: str
 
 
-class SessionTruncationData(EventData):
+class SessionTruncationData(EventData, frozen=True, kw_only=True):
     messages_removed_during_truncation: int
     performed_by: str
     post_truncation_messages_length: int
@@ -1849,7 +1849,7 @@ class SessionTruncationData(EventData):
     tokens_removed_during_truncation: int
 
 
-class SessionUsageCheckpointData(EventData):
+class SessionUsageCheckpointData(EventData, frozen=True, kw_only=True):
     total_nano_aiu: float
     accounting_snapshot: UsageGetMetricsResult | None = None
     model_cache_state: list[Record] | None = None
@@ -1860,7 +1860,7 @@ class SessionUsageCheckpointData(EventData):
     usage_accounting_watermarks: Record | None = None
 
 
-class SessionUsageInfoData(EventData):
+class SessionUsageInfoData(EventData, frozen=True, kw_only=True):
     current_tokens: int
     messages_length: int
     token_limit: int
@@ -1870,7 +1870,7 @@ class SessionUsageInfoData(EventData):
     tool_definitions_tokens: int | None = None
 
 
-class SessionWarningData(EventData):
+class SessionWarningData(EventData, frozen=True, kw_only=True):
     message: str
     warning_type: str
     originating_message_id: str | None = None
@@ -1878,24 +1878,24 @@ class SessionWarningData(EventData):
     url: str | None = None
 
 
-class SessionWorkspaceFileChangedData(EventData):
+class SessionWorkspaceFileChangedData(EventData, frozen=True, kw_only=True):
     operation: str
     path: str
 
 
-class ShutdownCodeChanges(EventData):
+class ShutdownCodeChanges(EventData, frozen=True, kw_only=True):
     files_modified: list[str]
     lines_added: int
     lines_removed: int
 
 
-class SkillContextDeliveredData(EventData):
+class SkillContextDeliveredData(EventData, frozen=True, kw_only=True):
     content: str
     source: str
     interaction_id: str | None = None
 
 
-class SkillContextDeliveredRefData(EventData):
+class SkillContextDeliveredRefData(EventData, frozen=True, kw_only=True):
     content_id: str
     source: str
     interaction_id: str | None = None
@@ -1903,7 +1903,7 @@ class SkillContextDeliveredRefData(EventData):
     suffix: str | None = None
 
 
-class SkillInvokedData(EventData):
+class SkillInvokedData(EventData, frozen=True, kw_only=True):
     content: str
     name: str
     path: str
@@ -1918,7 +1918,7 @@ class SkillInvokedData(EventData):
     trigger: str | None = None
 
 
-class SkillInvokedRefData(EventData):
+class SkillInvokedRefData(EventData, frozen=True, kw_only=True):
     content_id: str
     content_length: int
     name: str
@@ -1934,7 +1934,7 @@ class SkillInvokedRefData(EventData):
     trigger: str | None = None
 
 
-class SkillsLoadedSkill(EventData):
+class SkillsLoadedSkill(EventData, frozen=True, kw_only=True):
     description: str
     enabled: bool
     name: str
@@ -1945,7 +1945,7 @@ class SkillsLoadedSkill(EventData):
     path: str | None = None
 
 
-class SubagentCompletedData(EventData):
+class SubagentCompletedData(EventData, frozen=True, kw_only=True):
     agent_display_name: str
     agent_name: str
     tool_call_id: str
@@ -1963,18 +1963,18 @@ class SubagentCompletedData(EventData):
     total_tool_calls: int | None = None
 
 
-class SubagentConfiguredData(EventData):
+class SubagentConfiguredData(EventData, frozen=True, kw_only=True):
     model: str
     multi_turn: bool
     context_tier: str | None = None
     reasoning_effort: str | None = None
 
 
-class SubagentDeselectedData(EventData):
+class SubagentDeselectedData(EventData, frozen=True, kw_only=True):
     pass
 
 
-class SubagentFailedData(EventData):
+class SubagentFailedData(EventData, frozen=True, kw_only=True):
     agent_display_name: str
     agent_name: str
     error: str
@@ -1992,13 +1992,13 @@ class SubagentFailedData(EventData):
     total_tool_calls: int | None = None
 
 
-class SubagentSelectedData(EventData):
+class SubagentSelectedData(EventData, frozen=True, kw_only=True):
     agent_display_name: str
     agent_name: str
     tools: list[str]
 
 
-class SubagentStartedData(EventData):
+class SubagentStartedData(EventData, frozen=True, kw_only=True):
     agent_description: str
     agent_display_name: str
     agent_name: str
@@ -2013,13 +2013,13 @@ class SubagentStartedData(EventData):
     workflow_run_id: str | None = None
 
 
-class SystemMessageContentBlock(EventData):
+class SystemMessageContentBlock(EventData, frozen=True, kw_only=True):
     content: str
     cache_breakpoint: bool | None = None
     is_static: bool | None = None
 
 
-class SystemMessageData(EventData):
+class SystemMessageData(EventData, frozen=True, kw_only=True):
     content: str
     role: str
     content_blocks: list[SystemMessageContentBlock] | None = None
@@ -2028,25 +2028,25 @@ class SystemMessageData(EventData):
     name: str | None = None
 
 
-class SystemMessageMetadata(EventData):
+class SystemMessageMetadata(EventData, frozen=True, kw_only=True):
     prompt_version: str | None = None
     variables: Record | None = None
 
 
-class SystemNotificationData(EventData):
+class SystemNotificationData(EventData, frozen=True, kw_only=True):
     content: str
     kind: Record
     responses_reasoning: ResponsesReasoning | None = None
 
 
-class TaskBlocker(EventData):
+class TaskBlocker(EventData, frozen=True, kw_only=True):
     kind: str
     permission_recovery: PermissionRecoveryData
     reason: str
     resumable: bool
 
 
-class ToolExecutionCompleteData(EventData):
+class ToolExecutionCompleteData(EventData, frozen=True, kw_only=True):
     success: bool
     tool_call_id: str
     error: ToolExecutionCompleteError | None = None
@@ -2067,18 +2067,18 @@ class ToolExecutionCompleteData(EventData):
     turn_id: str | None = None
 
 
-class ToolExecutionCompleteError(EventData):
+class ToolExecutionCompleteError(EventData, frozen=True, kw_only=True):
     message: str
     code: str | None = None
     remediation: str | None = None
 
 
-class ToolExecutionCompleteFileEdit(EventData):
+class ToolExecutionCompleteFileEdit(EventData, frozen=True, kw_only=True):
     kind: str
     path: str
 
 
-class ToolExecutionCompleteResult(EventData):
+class ToolExecutionCompleteResult(EventData, frozen=True, kw_only=True):
     content: str
     binary_results_for_llm: list[Record] | None = None
     citable_sources: list[CitableSource] | None = None
@@ -2089,26 +2089,26 @@ class ToolExecutionCompleteResult(EventData):
     ui_resource: ToolExecutionCompleteUIResource | None = None
 
 
-class ToolExecutionCompleteShellExecution(EventData):
+class ToolExecutionCompleteShellExecution(EventData, frozen=True, kw_only=True):
     exit_code: int
 
 
-class ToolExecutionCompleteToolDescription(EventData):
+class ToolExecutionCompleteToolDescription(EventData, frozen=True, kw_only=True):
     name: str
     meta: ToolExecutionCompleteToolDescriptionMeta | None = field(default=None, name="_meta")
     description: str | None = None
 
 
-class ToolExecutionCompleteToolDescriptionMeta(EventData):
+class ToolExecutionCompleteToolDescriptionMeta(EventData, frozen=True, kw_only=True):
     ui: ToolExecutionCompleteToolDescriptionMetaUI | None = None
 
 
-class ToolExecutionCompleteToolDescriptionMetaUI(EventData):
+class ToolExecutionCompleteToolDescriptionMetaUI(EventData, frozen=True, kw_only=True):
     resource_uri: str | None = None
     visibility: list[str] | None = None
 
 
-class ToolExecutionCompleteUIResource(EventData):
+class ToolExecutionCompleteUIResource(EventData, frozen=True, kw_only=True):
     mime_type: str
     uri: str
     meta: ToolExecutionCompleteUIResourceMeta | None = field(default=None, name="_meta")
@@ -2116,59 +2116,59 @@ class ToolExecutionCompleteUIResource(EventData):
     text: str | None = None
 
 
-class ToolExecutionCompleteUIResourceMeta(EventData):
+class ToolExecutionCompleteUIResourceMeta(EventData, frozen=True, kw_only=True):
     ui: ToolExecutionCompleteUIResourceMetaUI | None = None
 
 
-class ToolExecutionCompleteUIResourceMetaUI(EventData):
+class ToolExecutionCompleteUIResourceMetaUI(EventData, frozen=True, kw_only=True):
     csp: ToolExecutionCompleteUIResourceMetaUICsp | None = None
     domain: str | None = None
     permissions: ToolExecutionCompleteUIResourceMetaUIPermissions | None = None
     prefers_border: bool | None = None
 
 
-class ToolExecutionCompleteUIResourceMetaUICsp(EventData):
+class ToolExecutionCompleteUIResourceMetaUICsp(EventData, frozen=True, kw_only=True):
     base_uri_domains: list[str] | None = None
     connect_domains: list[str] | None = None
     frame_domains: list[str] | None = None
     resource_domains: list[str] | None = None
 
 
-class ToolExecutionCompleteUIResourceMetaUIPermissions(EventData):
+class ToolExecutionCompleteUIResourceMetaUIPermissions(EventData, frozen=True, kw_only=True):
     camera: ToolExecutionCompleteUIResourceMetaUIPermissionsCamera | None = None
     clipboard_write: ToolExecutionCompleteUIResourceMetaUIPermissionsClipboardWrite | None = None
     geolocation: ToolExecutionCompleteUIResourceMetaUIPermissionsGeolocation | None = None
     microphone: ToolExecutionCompleteUIResourceMetaUIPermissionsMicrophone | None = None
 
 
-class ToolExecutionCompleteUIResourceMetaUIPermissionsCamera(EventData):
+class ToolExecutionCompleteUIResourceMetaUIPermissionsCamera(EventData, frozen=True, kw_only=True):
     pass
 
 
-class ToolExecutionCompleteUIResourceMetaUIPermissionsClipboardWrite(EventData):
+class ToolExecutionCompleteUIResourceMetaUIPermissionsClipboardWrite(EventData, frozen=True, kw_only=True):
     pass
 
 
-class ToolExecutionCompleteUIResourceMetaUIPermissionsGeolocation(EventData):
+class ToolExecutionCompleteUIResourceMetaUIPermissionsGeolocation(EventData, frozen=True, kw_only=True):
     pass
 
 
-class ToolExecutionCompleteUIResourceMetaUIPermissionsMicrophone(EventData):
+class ToolExecutionCompleteUIResourceMetaUIPermissionsMicrophone(EventData, frozen=True, kw_only=True):
     pass
 
 
-class ToolExecutionPartialResultData(EventData):
+class ToolExecutionPartialResultData(EventData, frozen=True, kw_only=True):
     partial_output: str
     tool_call_id: str
 
 
-class ToolExecutionProgressData(EventData):
+class ToolExecutionProgressData(EventData, frozen=True, kw_only=True):
     progress_message: str
     tool_call_id: str
     structured_content: Any = None
 
 
-class ToolExecutionStartData(EventData):
+class ToolExecutionStartData(EventData, frozen=True, kw_only=True):
     tool_call_id: str
     tool_name: str
     arguments: Any = None
@@ -2193,28 +2193,28 @@ class ToolExecutionStartData(EventData):
         return self.tool_name
 
 
-class ToolExecutionStartShellToolInfo(EventData):
+class ToolExecutionStartShellToolInfo(EventData, frozen=True, kw_only=True):
     has_write_file_redirection: bool
     possible_paths: list[str]
     display_command: str | None = None
 
 
-class ToolExecutionStartToolDescription(EventData):
+class ToolExecutionStartToolDescription(EventData, frozen=True, kw_only=True):
     name: str
     meta: ToolExecutionStartToolDescriptionMeta | None = field(default=None, name="_meta")
     description: str | None = None
 
 
-class ToolExecutionStartToolDescriptionMeta(EventData):
+class ToolExecutionStartToolDescriptionMeta(EventData, frozen=True, kw_only=True):
     ui: ToolExecutionStartToolDescriptionMetaUI | None = None
 
 
-class ToolExecutionStartToolDescriptionMetaUI(EventData):
+class ToolExecutionStartToolDescriptionMetaUI(EventData, frozen=True, kw_only=True):
     resource_uri: str | None = None
     visibility: list[str] | None = None
 
 
-class ToolExecutionUsage(EventData):
+class ToolExecutionUsage(EventData, frozen=True, kw_only=True):
     model: str
     request_id: str
     accounting: UsageAccountingIdentity | None = None
@@ -2228,17 +2228,17 @@ class ToolExecutionUsage(EventData):
     total_tokens: int | None = None
 
 
-class ToolExecutionUsageTokenDetails(EventData):
+class ToolExecutionUsageTokenDetails(EventData, frozen=True, kw_only=True):
     image_tokens: int
     text_tokens: int
 
 
-class ToolSearchActivatedData(EventData):
+class ToolSearchActivatedData(EventData, frozen=True, kw_only=True):
     strategy: str
     tool_names: list[str]
 
 
-class ToolShellOutputData(EventData):
+class ToolShellOutputData(EventData, frozen=True, kw_only=True):
     sequence: int
     text: str
     tool_call_id: str
@@ -2246,13 +2246,13 @@ class ToolShellOutputData(EventData):
     stream: str | None = None
 
 
-class ToolUserRequestedData(EventData):
+class ToolUserRequestedData(EventData, frozen=True, kw_only=True):
     tool_call_id: str
     tool_name: str
     arguments: Any = None
 
 
-class UiEphemeralQueryData(EventData):
+class UiEphemeralQueryData(EventData, frozen=True, kw_only=True):
     phase: str
     request_id: str
     answer: str | None = None
@@ -2260,13 +2260,13 @@ class UiEphemeralQueryData(EventData):
     error: str | None = None
 
 
-class UsageAccountingIdentity(EventData):
+class UsageAccountingIdentity(EventData, frozen=True, kw_only=True):
     sequence: int
     source_session_id: str
     usage_id: str
 
 
-class UsageGetMetricsResult(EventData):
+class UsageGetMetricsResult(EventData, frozen=True, kw_only=True):
     code_changes: UsageMetricsCodeChanges
     last_call_input_tokens: int
     last_call_output_tokens: int
@@ -2283,14 +2283,14 @@ class UsageGetMetricsResult(EventData):
     total_nano_aiu: float | None = None
 
 
-class UsageMetricsCodeChanges(EventData):
+class UsageMetricsCodeChanges(EventData, frozen=True, kw_only=True):
     files_modified: list[str]
     files_modified_count: int
     lines_added: int
     lines_removed: int
 
 
-class UsageMetricsModelMetric(EventData):
+class UsageMetricsModelMetric(EventData, frozen=True, kw_only=True):
     requests: UsageMetricsModelMetricRequests
     usage: UsageMetricsModelMetricUsage
     ai_credits_status: str | None = None
@@ -2299,12 +2299,12 @@ class UsageMetricsModelMetric(EventData):
     total_nano_aiu: float | None = None
 
 
-class UsageMetricsModelMetricRequests(EventData):
+class UsageMetricsModelMetricRequests(EventData, frozen=True, kw_only=True):
     cost: float
     count: int
 
 
-class UsageMetricsModelMetricUsage(EventData):
+class UsageMetricsModelMetricUsage(EventData, frozen=True, kw_only=True):
     cache_read_tokens: int
     cache_write_tokens: int
     input_tokens: int
@@ -2312,20 +2312,20 @@ class UsageMetricsModelMetricUsage(EventData):
     reasoning_tokens: int | None = None
 
 
-class UsageMetricsProviderModelMetric(EventData):
+class UsageMetricsProviderModelMetric(EventData, frozen=True, kw_only=True):
     metrics: UsageMetricsModelMetric
     model_id: str
     provider: ModelProviderRef
     model_display_name: str | None = None
 
 
-class UserInputCompletedData(EventData):
+class UserInputCompletedData(EventData, frozen=True, kw_only=True):
     request_id: str
     answer: str | None = None
     was_freeform: bool | None = None
 
 
-class UserInputRequestedData(EventData):
+class UserInputRequestedData(EventData, frozen=True, kw_only=True):
     question: str
     request_id: str
     allow_freeform: bool | None = None
@@ -2333,7 +2333,7 @@ class UserInputRequestedData(EventData):
     tool_call_id: str | None = None
 
 
-class UserMessageData(EventData):
+class UserMessageData(EventData, frozen=True, kw_only=True):
     content: str
     agent_mode: str | None = None
     attachments: list[Record] | None = None
@@ -2350,7 +2350,7 @@ class UserMessageData(EventData):
     turn_id: str | None = None
 
 
-class WorkflowRunSettledData(EventData):
+class WorkflowRunSettledData(EventData, frozen=True, kw_only=True):
     consumed_nano_aiu: int
     consumed_subagents: int
     elapsed_ms: int
@@ -2359,18 +2359,18 @@ class WorkflowRunSettledData(EventData):
     failure_type: str | None = None
 
 
-class WorkflowRunStartedData(EventData):
+class WorkflowRunStartedData(EventData, frozen=True, kw_only=True):
     attempt: int
     run_id: str
     workflow_name: str
 
 
-class WorkflowRunUpdatedData(EventData):
+class WorkflowRunUpdatedData(EventData, frozen=True, kw_only=True):
     revision: int
     run_id: str
 
 
-class WorkingDirectoryContext(EventData):
+class WorkingDirectoryContext(EventData, frozen=True, kw_only=True):
     cwd: str
     base_commit: str | None = None
     branch: str | None = None

@@ -1,0 +1,101 @@
+"""Every example runs, and so does every Python block of the README and of the documentation."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = {
+    "stream_basic.py": [r"(\w+ ){10}", r"written by \S+"],
+    "stream_token_counter.py": [
+        r"\[  10 pieces",
+        r"first text after",
+        r"the model read [1-9]\d* tokens and wrote [1-9]",
+    ],
+    "stream_multi_subscriber.py": [
+        r"the whole message is the same: True",
+        r"assistant\.message_delta",
+        "this listener is broken",
+    ],
+    "stream_with_tools.py": [r"\[calls calculate with", r"\[done\]", r"Result: 110"],
+    "stream_robust.py": [r"\([1-9]\d+ characters\)"],
+    "stream_concurrent.py": [r"ann: [1-9]", r"dan: [1-9]", r"all 4 answers: [1-9]"],
+    "stream_infinite_session.py": [r"What is BERT\? -> [1-9]", r"\[compaction complete: [1-9]", r"asked for: [1-9]"],
+    "your_function_as_model.py": [r"Let me look\. There are 42 pieces left\."],
+}
+
+
+def simulate(*command: str, cwd: Path, cli_path: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "rightseat", "simulate", "--pace", "300", "--", *command],
+        cwd=cwd, env={**os.environ, "COPILOT_CLI_PATH": cli_path}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_every_example_has_a_test():
+    assert {p.name for p in (ROOT / "examples").glob("*.py")} == {*EXAMPLES, "stream_websocket.py"}
+
+
+@pytest.mark.contract
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example(name, tmp_path, cli_path):
+    done = simulate(sys.executable, str(ROOT / "examples" / name), cwd=tmp_path, cli_path=cli_path)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    for pattern in EXAMPLES[name]:
+        assert re.search(pattern, output), f"{pattern!r} is not in: {output}"
+
+
+@pytest.mark.contract
+async def test_the_websocket_example(tmp_path, cli_path):
+    script = str(ROOT / "examples" / "stream_websocket.py")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "rightseat", "simulate", "--", sys.executable, script, "0",
+        cwd=tmp_path, env={**os.environ, "COPILOT_CLI_PATH": cli_path}, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    async with asyncio.timeout(30):
+        url = (await process.stdout.readline()).decode().split()[-1]
+        async with aiohttp.ClientSession() as http:
+            assert "<form>" in await (await http.get(url)).text()
+            async with http.ws_connect(f"{url}/ws") as socket:
+                for prompt, answer in (
+                    ("Reply with exactly: over the socket", "over the socket"),
+                    ("Reply with exactly: twice", "twice"),
+                ):
+                    await socket.send_str(prompt)
+                    text = ""
+                    while (message := json.loads((await socket.receive()).data))["type"] == "chunk":
+                        text += message["content"]
+                    assert message == {"type": "complete"}
+                    assert text == answer
+        process.terminate()
+        await process.wait()
+
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{path.relative_to(ROOT)}:{i}")
+    for path in DOCUMENTS
+    for i, block in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL))
+]
+
+
+@pytest.mark.contract
+@pytest.mark.parametrize("block", BLOCKS)
+def test_code_in_the_documentation_runs(block, tmp_path, cli_path):
+    (tmp_path / "block.py").write_text(block, encoding="utf-8")
+    done = simulate(sys.executable, "block.py", cwd=tmp_path, cli_path=cli_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_inside_the_project_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
