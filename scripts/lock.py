@@ -12,6 +12,8 @@ COMMON = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", 
           "--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--no-header"]  # fmt: skip
 LOCKS = {
     "runtime.txt": ["pyproject.toml", "--extra", "all", "requirements/build.in"],
+    "bench-official.txt": ["requirements/bench-official.in"],
+    "bench-rightseat.txt": ["requirements/bench-rightseat.in"],
     "dev.txt": ["pyproject.toml", "--extra", "all", "requirements/build.in", "requirements/dev.in"],
 }
 

@@ -96,7 +96,8 @@ async def test_anything_else_is_a_harmless_404(simulator, http):
         ("GET", "/copilot_internal/v2/token"),
         ("PUT", "/models"),
     ):
-        assert (await http.request(method, simulator.url + path)).status == 404
+        async with http.request(method, simulator.url + path) as response:
+            assert response.status == 404
 
 
 async def test_scripted_errors_carry_their_headers(simulate, http):
@@ -108,7 +109,8 @@ async def test_scripted_errors_carry_their_headers(simulate, http):
 
 
 async def test_what_came_in_is_kept_without_secrets(simulator, http):
-    await http.post(f"{simulator.url}/chat/completions", json=BODY, headers={"Authorization": "Bearer secret-secret"})
+    headers = {"Authorization": "Bearer secret-secret"}
+    await (await http.post(f"{simulator.url}/chat/completions", json=BODY, headers=headers)).read()
     (seen,) = simulator.app.seen
     assert (seen.method, seen.path, seen.headers["authorization"]) == ("POST", "/chat/completions", "(present)")
     assert json.loads(seen.body) == BODY
