@@ -65,11 +65,23 @@ def main() -> None:
 
     pythons = {"copilot": environment("official"), "rightseat": environment("rightseat")}
     subprocess.run(  # the package itself, as it is now
-        [pythons["rightseat"], "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", str(ROOT)],
+        [
+            pythons["rightseat"],
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--no-build-isolation",
+            str(ROOT),
+        ],
         check=True,
     )
     fake = str(HERE / "fake_cli.py")
-    results: dict[str, dict[str, list[dict]]] = {name: {"import": [], "stream": [], "ping": []} for name in (*pythons, "limit")}
+    results: dict[str, dict[str, list[dict]]] = {
+        name: {"import": [], "stream": [], "ping": []} for name in (*pythons, "limit")
+    }
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("measuring", total=options.rounds * (len(pythons) * 3 + 1))
         for _ in range(options.rounds):
@@ -110,14 +122,31 @@ def figures(results: dict) -> list[dict]:
         official, ours = median(results["copilot"][what], key), median(results["rightseat"][what], key)
         limit = median(results["limit"][what], key) if key in results["limit"][what][0] else None
         ratio = ours / official if higher else official / ours
-        rows.append({"name": name, "unit": unit, "official": official, "rightseat": ours, "limit": limit, "ratio": ratio, "goal": goal})
+        rows.append(
+            {
+                "name": name,
+                "unit": unit,
+                "official": official,
+                "rightseat": ours,
+                "limit": limit,
+                "ratio": ratio,
+                "goal": goal,
+            }
+        )
     return rows
 
 
 def show(rows: list[dict], fuzzed: dict | None) -> None:
-    out = Console()
+    out = Console(width=118)
     table = Table(title="SDK: official github-copilot-sdk 1.0.27, Rightseat, and the limit of this machine (medians)")
-    for column, justify in (("", "left"), ("unit", "left"), ("official", "right"), ("rightseat", "right"), ("limit", "right"), ("ratio", "right")):
+    for column, justify in (
+        ("", "left"),
+        ("unit", "left"),
+        ("official", "right"),
+        ("rightseat", "right"),
+        ("limit", "right"),
+        ("ratio", "right"),
+    ):
         table.add_column(column, justify=justify)
     for row in rows:
         values = [f"{row[key]:,.1f}" if row[key] is not None else "" for key in ("official", "rightseat", "limit")]

@@ -21,20 +21,35 @@ def frame(value):
 
 
 def event(session_id, kind, data, **more):
-    value = {"type": kind, "data": data, "id": str(uuid.uuid4()), "timestamp": "2026-11-21T10:00:00.123Z", "parentId": str(uuid.uuid4())}
-    return frame({"jsonrpc": "2.0", "method": "session.event", "params": {"sessionId": session_id, "event": {**value, **more}}})
+    value = {
+        "type": kind,
+        "data": data,
+        "id": str(uuid.uuid4()),
+        "timestamp": "2026-11-21T10:00:00.123Z",
+        "parentId": str(uuid.uuid4()),
+    }
+    return frame(
+        {"jsonrpc": "2.0", "method": "session.event", "params": {"sessionId": session_id, "event": {**value, **more}}}
+    )
 
 
 def turn(session_id, message_id):
     yield event(session_id, "user.message", {"content": "go", "messageId": message_id})
     block = [
-        event(session_id, "assistant.message_delta", {"messageId": str(uuid.uuid4()), "deltaContent": "some words "}, ephemeral=True)
+        event(
+            session_id,
+            "assistant.message_delta",
+            {"messageId": str(uuid.uuid4()), "deltaContent": "some words "},
+            ephemeral=True,
+        )
         for _ in range(500)
     ]
     block = b"".join(block)
     for _ in range(DELTAS // 500):
         yield block
-    yield event(session_id, "assistant.message", {"messageId": "m", "content": "done", "originatingMessageId": message_id})
+    yield event(
+        session_id, "assistant.message", {"messageId": "m", "content": "done", "originatingMessageId": message_id}
+    )
     yield event(session_id, "session.idle", {}, ephemeral=True)
 
 
@@ -55,7 +70,7 @@ def answer(message):
         "session.send": {"messageId": "message-1"},
         "runtime.shutdown": None,
     }
-    if method not in results and method != "session.detach" and method != "session.destroy":
+    if method not in results and method not in {"session.detach", "session.destroy"}:
         write(frame({"jsonrpc": "2.0", "id": call, "error": {"code": -32601, "message": f"Unhandled method {method}"}}))
         return
     write(frame({"jsonrpc": "2.0", "id": call, "result": results.get(method, {"success": True})}))

@@ -22,12 +22,53 @@ SEEDS = [
     {"jsonrpc": "2.0", "method": "session.event", "params": {"sessionId": "s", "event": {
         "type": "tool.execution_complete", "data": {"toolCallId": "t", "success": True, "result": {"content": "x"}}}}},
 ]  # fmt: skip
-TOKENS = [b'"', b"{", b"}", b"[", b"]", b"\\ud83d", b"\\u0000", b"\xff", b"null", b"1e999", b"-", b"\r\n", b"Content-Length: ", b"9" * 12]
+TOKENS = [
+    b'"',
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\\ud83d",
+    b"\\u0000",
+    b"\xff",
+    b"null",
+    b"1e999",
+    b"-",
+    b"\r\n",
+    b"Content-Length: ",
+    b"9" * 12,
+]
 
 
-def mutate(frame: bytes, chance: random.Random) -> bytes:
-    data = bytearray(frame)
-    for _ in range(chance.randint(1, 4)):
+ODD = [None, True, 0, -1, 1.5, 2**70, "", "\ud800", [], {}, [[]], {"id": {}}, "session.event", "x" * 200]
+
+
+def mutate(value: dict, chance: random.Random) -> bytes:
+    """A frame with a fault: odd values in good JSON, damaged JSON in a good frame, or damage anywhere."""
+    kind = chance.random()
+    if kind < 0.4:
+        value = json.loads(json.dumps(value))
+        twist(value, chance)
+        return encode_frame(json.dumps(value).encode())
+    body = json.dumps(value).encode()
+    return encode_frame(damage(body, chance)) if kind < 0.7 else damage(encode_frame(body), chance)
+
+
+def twist(value: dict, chance: random.Random) -> None:
+    """Change, drop or add one member, somewhere inside."""
+    key = chance.choice([*value, "id", "method", "error", "result", "params"])
+    inner = value.get(key)
+    if isinstance(inner, dict) and inner and chance.random() < 0.7:
+        twist(inner, chance)
+    elif chance.random() < 0.2:
+        value.pop(key, None)
+    else:
+        value[key] = chance.choice(ODD)
+
+
+def damage(body: bytes, chance: random.Random) -> bytes:
+    data = bytearray(body)
+    for _ in range(chance.randint(1, 3)):
         place = chance.randrange(len(data) + 1)
         match chance.randrange(4):
             case 0 if place < len(data):
@@ -41,15 +82,14 @@ def mutate(frame: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
-def fuzz(frames: int, seed: int = 0, progress=lambda done: None) -> dict:
+def fuzz(frames: int, seed: int = 0, progress=lambda _: None) -> dict:
     """Feed `frames` mutated frames; how many were read, how many ended a conversation, and what was raised."""
     chance = random.Random(seed)
-    originals = [encode_frame(json.dumps(value).encode()) for value in SEEDS]
     read = failed = 0
     errors: dict[str, int] = {}
     begun = time.perf_counter()
     for number in range(frames):
-        data = mutate(chance.choice(originals), chance)
+        data = mutate(chance.choice(SEEDS), chance)
         peer = Peer(params_types={"session.event": EventParams}, max_frame_bytes=1_000_000)
         peer.call("m", {})
         try:
@@ -70,7 +110,13 @@ def fuzz(frames: int, seed: int = 0, progress=lambda done: None) -> dict:
             errors[f"{type(e).__name__}: {e}"[:120]] = errors.get(f"{type(e).__name__}: {e}"[:120], 0) + 1
         if number % 10_000 == 0:
             progress(number)
-    return {"frames": frames, "messages": read, "failures": failed, "unexpected": errors, "per_second": frames / (time.perf_counter() - begun)}
+    return {
+        "frames": frames,
+        "messages": read,
+        "failures": failed,
+        "unexpected": errors,
+        "per_second": frames / (time.perf_counter() - begun),
+    }
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The limit line: what the same machine can do at the least, in the same run. Prints one line of JSON."""
 
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
@@ -53,6 +55,8 @@ class Answer(msgspec.Struct):
 
 def with_fake(work):
     with subprocess.Popen([FAKE], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with contextlib.suppress(AttributeError, OSError):
+            fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, 1 << 20)
         result = work(process.stdin.fileno(), process.stdout.fileno())
         process.stdin.close()
     return result

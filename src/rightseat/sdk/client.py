@@ -241,7 +241,7 @@ class CopilotClient:
 
     async def ping(self, message: str = "") -> Record:
         """message, timestamp, protocol_version."""
-        return Record(await self.rpc("ping", {"message": message}))
+        return Record(decode_result(await self.call("ping", {"message": message}, self.rpc_timeout)))
 
     async def get_status(self) -> Record:
         """version, protocol_version."""

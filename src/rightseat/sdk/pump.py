@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -65,6 +66,9 @@ class Pump:
         self._on_request = on_request
         self._on_lost = on_lost
         self._waiting: dict[jsonrpc.Id, asyncio.Future[Raw]] = {}
+        self._limits: dict[jsonrpc.Id, tuple[float, float]] = {}  # call id -> when it is too late, and its time-out
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         self._answering: dict[jsonrpc.Id, asyncio.Task[None]] = {}
         self._lost: RightseatError | None = None
         self._closed = False
@@ -92,15 +96,15 @@ class Pump:
         call_id, data = self._peer.call(method, params)
         future: asyncio.Future[Raw] = self._loop.create_future()
         self._waiting[call_id] = future
-        timer = self._loop.call_later(timeout, self._expire, call_id, timeout) if timeout else None
+        if timeout:
+            self._limit(call_id, timeout)
         try:
             self._stream.write(data)
             if self._stream.congested:
                 await self._stream.drain()
             return await future
         finally:
-            if timer is not None:
-                timer.cancel()
+            self._limits.pop(call_id, None)
             if self._waiting.pop(call_id, None) is not None and self._lost is None:  # cancelled, or expired
                 self._stream.write(self._peer.cancel(call_id))
 
@@ -117,11 +121,29 @@ class Pump:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(self._task)
 
-    def _expire(self, call_id: jsonrpc.Id, timeout: float) -> None:
-        future = self._waiting.get(call_id)
-        if future is not None and not future.done():
-            method = self._peer.method_of(call_id)
-            future.set_exception(RpcTimeoutError(f"{method}: no answer within {timeout:g} s"))
+    def _limit(self, call_id: jsonrpc.Id, timeout: float) -> None:
+        """Remember when a call is too late. One timer serves all: calls come by the thousand, time-outs seldom."""
+        deadline = self._loop.time() + timeout
+        self._limits[call_id] = (deadline, timeout)
+        if deadline < self._timer_at:
+            self._set_timer(deadline)
+
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._expire)
+
+    def _expire(self) -> None:
+        now, self._timer, self._timer_at = self._loop.time(), None, math.inf
+        for call_id, (deadline, timeout) in list(self._limits.items()):
+            future = self._waiting.get(call_id)
+            if deadline <= now and future is not None and not future.done():
+                method = self._peer.method_of(call_id)
+                future.set_exception(RpcTimeoutError(f"{method}: no answer within {timeout:g} s"))
+        later = [deadline for deadline, _ in self._limits.values() if deadline > now]
+        if later:
+            self._set_timer(min(later))
 
     async def _run(self) -> None:
         error: RightseatError | None = None
@@ -139,6 +161,8 @@ class Pump:
 
     async def _end(self, error: RightseatError | None) -> None:
         end = await self._stream.end()
+        if self._timer is not None:
+            self._timer.cancel()
         self._lost = error or ConnectionLostError(end.reason, exit_status=end.exit_status, stderr_tail=end.stderr_tail)
         for future in self._waiting.values():
             if not future.done():

@@ -20,12 +20,13 @@ from rightseat.sdk.options import camelize
 from rightseat.wire.record import as_record, to_camel
 
 Call = Callable[[str, dict[str, Any], float | None], Awaitable[Raw]]
+_decode = msgspec.json.Decoder().decode
 DEFAULT = object()  # "the client's rpc_timeout", where None means "wait for ever"
 
 
 def decode_result(raw: Raw) -> Any:
     """A result as Records, lists and plain values."""
-    return as_record(msgspec.json.decode(raw))
+    return as_record(_decode(raw))
 
 
 class Rpc:

@@ -7,7 +7,6 @@ the catalogue does not describe. It refuses to know any particular shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -52,8 +51,12 @@ class Record(dict[str, Any]):
 
 def as_record(value: Any) -> Any:
     """Every dict inside `value` (a tree of JSON values) as a Record; other values unchanged."""
-    if isinstance(value, Mapping):
-        return Record((key, as_record(item)) for key, item in value.items())
+    if isinstance(value, dict):
+        record = Record(value)
+        for key, item in value.items():
+            if isinstance(item, (dict, list)):
+                record[key] = as_record(item)
+        return record
     if isinstance(value, list):
-        return [as_record(item) for item in value]
+        return [as_record(item) if isinstance(item, (dict, list)) else item for item in value]
     return value
