@@ -83,6 +83,13 @@ def test_a_cancelled_call_is_told_and_its_late_answer_dropped():
     assert two.answer(called.id, 1) == b""
 
 
+@pytest.mark.parametrize("params", [{"id": {}}, {"id": [1]}, {"id": None}, {}, [], 5, None])
+def test_a_cancellation_of_nonsense_is_read_over(params):
+    peer = Peer()
+    assert peer.feed(frame({"method": "$/cancelRequest", "params": params})) == []
+    assert peer.failure is None
+
+
 def test_a_missing_result_is_null():
     one = Peer()
     call_id, _ = one.call("m", {})

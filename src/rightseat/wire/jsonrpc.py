@@ -288,7 +288,7 @@ class Peer:
             call_id = msgspec.json.decode(params)["id"]
         except (ValueError, KeyError, TypeError):
             return None
-        if call_id not in self._asked:
+        if not isinstance(call_id, (int, str)) or call_id not in self._asked:
             return None
         self._asked.discard(call_id)
         return Cancelled(call_id)
