@@ -27,7 +27,7 @@ def main() -> None:
             f"Rightseat needs Python 3.11 or newer; this is {sys.version.split()[0]}. Say PYTHON=python3.12 make ... to choose one."
         )
     install_python(what)
-    install_cli()
+    install_cli(what)
 
 
 def install_python(what: str) -> None:
@@ -77,13 +77,16 @@ def make_venv() -> None:
     venv.create(VENV, with_pip=True)
 
 
-def install_cli() -> None:
+def install_cli(what: str) -> None:
     lock = ROOT / "package-lock.json"
     stamp = ROOT / "node_modules" / ".installed"
     if CLI.exists() and stamp.exists() and stamp.read_text() == fingerprint(lock):
         return
     npm = shutil.which("npm")
     if npm is None:
+        if what == "runtime" and (os.environ.get("COPILOT_CLI_PATH") or shutil.which("copilot")):
+            say("npm is not installed; using the Copilot CLI that is")
+            return
         sys.exit(
             "npm is not installed, and the Copilot CLI comes from npm. Install Node.js 20 or newer, which brings npm:\n"
             "  Debian, Ubuntu:  apt-get install nodejs npm\n"
