@@ -26,8 +26,9 @@ def main() -> None:
         sys.exit(
             f"Rightseat needs Python 3.11 or newer; this is {sys.version.split()[0]}. Say PYTHON=python3.12 make ... to choose one."
         )
+    npm = find_npm(what)
     install_python(what)
-    install_cli(what)
+    install_cli(npm)
 
 
 def install_python(what: str) -> None:
@@ -77,26 +78,34 @@ def make_venv() -> None:
     venv.create(VENV, with_pip=True)
 
 
-def install_cli(what: str) -> None:
-    lock = ROOT / "package-lock.json"
-    stamp = ROOT / "node_modules" / ".installed"
-    if CLI.exists() and stamp.exists() and stamp.read_text() == fingerprint(lock):
-        return
+def find_npm(what: str) -> str | None:
+    """npm, looked for before anything else is done. None: there is a CLI to use without it."""
     npm = shutil.which("npm")
-    if npm is None:
-        if what == "runtime" and (os.environ.get("COPILOT_CLI_PATH") or shutil.which("copilot")):
-            say("npm is not installed; using the Copilot CLI that is")
-            return
-        sys.exit(
-            "npm is not installed, and the Copilot CLI comes from npm. Install Node.js 20 or newer, which brings npm:\n"
-            "  Debian, Ubuntu:  apt-get install nodejs npm\n"
-            "  macOS:           brew install node\n"
-            "  others:          see the Node.js web site\n"
-            "Then run make again."
-        )
+    if npm is not None or cli_is_installed():
+        return npm
+    if what == "runtime" and (os.environ.get("COPILOT_CLI_PATH") or shutil.which("copilot")):
+        say("npm is not installed; using the Copilot CLI that is")
+        return None
+    sys.exit(
+        "npm is not installed, and the Copilot CLI comes from npm. Install Node.js, which brings npm:\n"
+        "  Debian, Ubuntu:  apt-get install nodejs npm\n"
+        "  macOS:           brew install node\n"
+        "  others:          see the web site of Node.js\n"
+        "Then run make again."
+    )
+
+
+def cli_is_installed() -> bool:
+    stamp = ROOT / "node_modules" / ".installed"
+    return CLI.exists() and stamp.exists() and stamp.read_text() == fingerprint(ROOT / "package-lock.json")
+
+
+def install_cli(npm: str | None) -> None:
+    if npm is None or cli_is_installed():
+        return
     say("installing the pinned Copilot CLI into node_modules (some 190 MB)")
     run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=ROOT)
-    stamp.write_text(fingerprint(lock))
+    (ROOT / "node_modules" / ".installed").write_text(fingerprint(ROOT / "package-lock.json"))
 
 
 def pip(*arguments: str) -> None:

@@ -202,6 +202,34 @@ async def test_a_bad_log_level_is_named():
         await CopilotClient(log_level="loud", cli_path=sys.executable).start()
 
 
+def test_a_bad_token_is_not_shown():
+    with pytest.raises(InvalidOptionError, match="'github_token' must be a text, not bytes") as caught:
+        CopilotClient(github_token=b"hunter2hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_secrets_in_failures_of_handlers_are_masked_in_the_log(scripted, caplog):
+    def broken(event):
+        raise RuntimeError("token ghp_abcdefghijklmnopqrstuvwxyz0123")
+
+    client, cli = await scripted()
+    session = await client.create_session()
+    session.on(broken)
+    events = session.events()
+    cli.event(session.session_id, "session.idle")
+    await anext(events)
+    assert "ghp_...0123" in caplog.text
+    assert "abcdefghijkl" not in caplog.text
+
+
+async def test_the_trace_masks_members_that_are_secret(scripted):
+    lines: list[str] = []
+    client, _ = await scripted(trace=lines.append)
+    await client.create_session(provider={"type": "openai", "base_url": "http://x", "api_key": "of-no-known-form"})
+    assert "session.create" in "".join(lines)
+    assert "of-no-known-form" not in "".join(lines)
+
+
 def test_a_connection_shows_no_token():
     assert "secret" not in repr(RuntimeConnection.for_uri("localhost:1", connection_token="secret"))
     assert "secret" not in repr(RuntimeConnection.for_tcp(connection_token="secret"))

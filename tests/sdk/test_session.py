@@ -222,6 +222,19 @@ async def test_a_stream_left_early_aborts(scripted):
     assert not session._turns
 
 
+async def test_breaking_out_of_a_stream_without_a_block_aborts_too(scripted):
+    client, cli = await scripted()
+    session = await client.create_session(streaming=True)
+    cli.methods["session.send"] = lambda _: (
+        cli.turn(session.session_id, "a", "b", idle=False) or {"messageId": "message-1"}
+    )
+    async for _ in session.stream("hello"):
+        break
+    await asyncio.wait_for(cli.until("session.abort"), 5)
+    assert not session._turns
+    assert session._subscriptions._to_kind == {} or not any(session._subscriptions._to_kind.values())
+
+
 async def test_unknown_options_of_send(scripted):
     client, _ = await scripted()
     session = await client.create_session()

@@ -25,8 +25,17 @@ def test_a_bearer_of_unknown_form_is_masked():
     assert "hidden-and-odd" not in mask("authorization: Bearer hidden-and-odd-token")
 
 
+@pytest.mark.parametrize(
+    "name", ["apiKey", "gitHubToken", "bearerToken", "client_secret", "password", "GITHUB_TOKEN", "Authorization"]
+)
+def test_members_that_say_they_are_secret_are_masked(name):
+    for text in (f'{{"{name}": "of-no-known-form", "other": "shown"}}', f"{{'{name}':'of-no-known-form'}}"):
+        assert "of-no-known-form" not in mask(text)
+    assert "shown" in mask(f'{{"{name}":"x\\"y","other":"shown"}}')
+
+
 def test_plain_text_is_left_alone():
-    text = "The token bucket holds 5 tokens; see task-list and risk-free sk-."
+    text = 'The token bucket holds 5 tokens; see task-list and risk-free sk-. {"tokenizer": "o200k_base", "inputTokens": 5}'
     assert text == mask(text)
 
 

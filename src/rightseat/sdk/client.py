@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import uuid
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -30,6 +29,7 @@ from rightseat.errors import (
     UnsupportedVersionError,
 )
 from rightseat.sdk.calling import call
+from rightseat.sdk.log import logger
 from rightseat.sdk.model_provider import METHODS as MODEL_METHODS
 from rightseat.sdk.model_provider import ModelProvider
 from rightseat.sdk.options import ClientOptions, SessionOptions, client_options, session_options
@@ -41,8 +41,6 @@ from rightseat.sdk.trace import TracedStream
 from rightseat.transport.base import ByteStream
 from rightseat.wire.events import EventParams, event_params_from_raw
 from rightseat.wire.record import Record, as_record
-
-logger = logging.getLogger("rightseat")
 
 START_SECONDS = 30.0  # the CLI is ready after about one; a cold disk and a busy machine take longer
 RPC_SECONDS = 60.0

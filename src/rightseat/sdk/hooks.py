@@ -7,15 +7,13 @@ and answers, and refuses to know how they travel.
 from __future__ import annotations
 
 import difflib
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from rightseat.errors import InvalidOptionError, UnknownOptionError
 from rightseat.sdk.calling import call
+from rightseat.sdk.log import logger
 from rightseat.wire.record import Record, to_camel, to_snake
-
-logger = logging.getLogger("rightseat")
 
 _HOOKS = (
     "agent_stop", "error_occurred", "notification", "permission_request", "post_result", "post_tool_use",

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
-import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -24,11 +23,10 @@ from msgspec import Raw
 from rightseat.chat import ChatRequest, ModelEvent, fold
 from rightseat.errors import RightseatError
 from rightseat.handler import Handler, as_handler
+from rightseat.sdk.log import logger
 from rightseat.security.masking import mask
 from rightseat.wire.openai_chat import BadRequestError, ChunkEncoder, decode_request, encode_completion, encode_error
 from rightseat.wire.record import Record
-
-logger = logging.getLogger("rightseat")
 
 METHODS = frozenset({"llmInference.httpRequestStart", "llmInference.httpRequestChunk"})
 MAX_PROMPT_TOKENS = 128_000  # unless the model object says otherwise with an attribute `max_prompt_tokens`

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from rightseat.errors import InvalidOptionError, UnknownOptionError
+from rightseat.security.masking import mask
 from rightseat.wire.record import to_camel
 
 # Objects whose keys are the user's own and therefore never respelled.
@@ -306,10 +307,14 @@ def _check_kind(what: str, name: str, value: Any, option: _Option) -> None:
         wanted = {"Mapping": "dict", "list": "list", "str": "text", "bool": "True or False"}.get(
             kinds[0].__name__, kinds[0].__name__
         )
-        raise InvalidOptionError(f"{what} {name!r} must be a {wanted}, not {type(value).__name__}: {_short(value)}")
+        raise InvalidOptionError(
+            f"{what} {name!r} must be a {wanted}, not {type(value).__name__}: {mask(_short(name, value))}"
+        )
 
 
-def _short(value: Any) -> str:
+def _short(name: str, value: Any) -> str:
+    if "token" in name:
+        return "..."
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -7,15 +7,13 @@ policy, and refuses to know how an answer travels.
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
 from rightseat.errors import InvalidOptionError
 from rightseat.sdk.calling import call
+from rightseat.sdk.log import logger
 from rightseat.wire.record import Record, to_camel
-
-logger = logging.getLogger("rightseat")
 
 # Decisions, by every name that SDKs have used for them -> the CLI's own.
 _KINDS = {

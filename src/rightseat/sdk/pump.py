@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -24,12 +23,11 @@ from rightseat.errors import (
     RpcTimeoutError,
     SessionNotFoundError,
 )
+from rightseat.sdk.log import logger
 from rightseat.security.masking import mask
 from rightseat.transport.base import ByteStream
 from rightseat.wire import jsonrpc
 from rightseat.wire.jsonrpc import Answered, Called, Cancelled, Notified, Peer, Refused
-
-logger = logging.getLogger("rightseat")
 
 OnNotification = Callable[[str, Any], None]
 OnRequest = Callable[[str, Raw], Awaitable[Any]]
@@ -205,7 +203,7 @@ class Pump:
             raise
         except UnknownMethodError:
             data = self._peer.refuse(asked.id, jsonrpc.METHOD_NOT_FOUND, f"Unhandled method {asked.method}")
-        except Exception as e:  # noqa: BLE001 - whatever went wrong, the peer must not wait for ever
+        except Exception as e:
             if not isinstance(e, EncodeError):
                 logger.warning("answering %s failed: %r", asked.method, e)
             data = self._peer.refuse(asked.id, jsonrpc.INTERNAL_ERROR, mask(str(e) or type(e).__name__))

@@ -7,7 +7,8 @@ requests come as events and are answered by calls. It refuses to know processes,
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,7 @@ from rightseat.errors import (
 from rightseat.sdk import hooks as asks
 from rightseat.sdk import tools as tool_runner
 from rightseat.sdk.calling import call
+from rightseat.sdk.log import logger
 from rightseat.sdk.options import SessionOptions, camelize, wire_options
 from rightseat.sdk.permissions import DefaultPolicy, decide
 from rightseat.sdk.rpc import DEFAULT, Rpc, decode_result
@@ -34,8 +36,6 @@ from rightseat.sdk.turn import INTERESTING, Activity, Turn
 from rightseat.wire.events import SessionEvent, event_from_dict
 from rightseat.wire.record import Record
 from rightseat.wire.session_events import SessionEventType as T
-
-logger = logging.getLogger("rightseat")
 
 COMPACT_SECONDS = 600.0  # a compaction is a model call over the whole conversation
 
@@ -200,7 +200,8 @@ class CopilotSession:
                     print(text, end="", flush=True)
 
         With `streaming=True` at creation the text comes in deltas, else message by message. A consumer that is slow gets
-        several deltas in one piece and loses nothing. Leaving the block before the end aborts the turn. `answer.reply` is the
+        several deltas in one piece and loses nothing. Leaving the block before the end, or dropping the stream by a
+        `break`, aborts the turn. `answer.reply` is the
         last assistant message, as `send_and_wait` returns it. Arguments and errors are those of `send_and_wait`.
         """
         return TextStream(self, prompt, options, timeout, inactivity_timeout)
@@ -225,6 +226,12 @@ class CopilotSession:
     async def abort(self, reason: str | None = None) -> None:
         """Stop what the session is doing. Whoever waits for the turn gets a TurnAbortedError."""
         await self.rpc("abort", {"reason": reason} if reason else {})
+
+    def abort_soon(self) -> None:
+        """`abort` for places that cannot wait. A failure is logged."""
+        if not self.closed:
+            with contextlib.suppress(RuntimeError):  # no loop runs any more
+                self._spawn(f"abort-{id(self)}", self.abort())
 
     # Its past and its settings.
 
@@ -614,7 +621,17 @@ class TextStream:
         if self._waiting is not None or self._finished:
             return
         waiting = self._waiting = await _Waiting(self._session).__aenter__()
-        self._remove = self._session.on(self._take, T.ASSISTANT_MESSAGE_DELTA, T.ASSISTANT_MESSAGE)
+        me = weakref.ref(self)  # the session must not keep a stream alive that nobody reads any more
+
+        def take(event: SessionEvent) -> None:
+            if (stream := me()) is not None:
+                stream._take(event)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            if (stream := me()) is not None:
+                stream._came.set()
+
+        self._remove = self._session.on(take, T.ASSISTANT_MESSAGE_DELTA, T.ASSISTANT_MESSAGE)
         try:
             waiting.turn.admit(await self._session.send(self._prompt, **self._options) or None)
         except BaseException:
@@ -622,7 +639,8 @@ class TextStream:
             await self._finish()
             raise
         self._end = asyncio.ensure_future(waiting.wait(*self._limits))
-        self._end.add_done_callback(lambda _: self._came.set())
+        self._end.add_done_callback(ended)
+        weakref.finalize(self, _drop, self._session, waiting, self._remove, self._end)
 
     async def _finish(self) -> None:
         if self._remove is not None:
@@ -645,6 +663,15 @@ class TextStream:
         if event.type is not T.ASSISTANT_MESSAGE or getattr(event.data, "message_id", "") in self._streamed:
             return ""
         return str(getattr(event.data, "content", "") or "")
+
+
+def _drop(session: CopilotSession, waiting: _Waiting, remove: Callable[[], None], end: asyncio.Task[None]) -> None:
+    """A TextStream is gone, perhaps by a `break`: do what leaving its block would have done."""
+    remove()
+    session._turns.pop(waiting.turn, None)
+    if not end.done():
+        end.cancel()
+        session.abort_soon()
 
 
 def _by_name(given: Iterable[Any]) -> dict[str, Tool]:

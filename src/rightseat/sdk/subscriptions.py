@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -17,10 +16,9 @@ from typing import Any, Literal, Self, TypeAlias
 
 from rightseat.errors import EventsLostError, InvalidOptionError, RightseatError
 from rightseat.sdk.calling import is_async
+from rightseat.sdk.log import logger
 from rightseat.wire.events import SessionEvent
 from rightseat.wire.session_events import SessionEventType
-
-logger = logging.getLogger("rightseat")
 
 MAX_BUFFERED = 2048  # events; some seconds of a fast model
 Overflow: TypeAlias = Literal["raise", "drop_oldest"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
-import logging
 import re
 import sys
 import typing
@@ -20,11 +19,10 @@ import msgspec
 
 from rightseat.errors import EncodeError, InvalidToolError
 from rightseat.sdk.calling import is_async
+from rightseat.sdk.log import logger
 from rightseat.security.masking import mask
 from rightseat.wire.jsonrpc import encode_json
 from rightseat.wire.record import Record, as_record
-
-logger = logging.getLogger("rightseat")
 
 ToolResultType: TypeAlias = Literal["success", "failure", "rejected", "denied", "timeout"]
 
@@ -482,7 +480,7 @@ async def run(tool: Tool, invocation: ToolInvocation) -> ToolResult:
         logger.warning("tool %s did not finish within %g s", tool.name, tool.timeout)
         text = f"Tool {tool.name} did not finish within {tool.timeout:g} seconds."
         return ToolResult(text, "timeout", error=text, error_type="TimeoutError")
-    except Exception as e:  # noqa: BLE001 - whatever a tool does, the model gets an answer
+    except Exception as e:
         return _failed(tool.name, e)
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from rightseat.sdk.log import trace_logger
 from rightseat.security.masking import mask
 from rightseat.transport.base import ByteStream, StreamEnd
 from rightseat.wire.framing import FrameDecoder
 
 TRACE_BYTES = 4096  # how much of one message is shown
-
-_log = logging.getLogger("rightseat.trace")
 
 
 class TracedStream:
@@ -66,7 +64,7 @@ def _sink(target: bool | str | Callable[[str], None]) -> Callable[[str], None]:
     if callable(target):
         return target
     if target is True:
-        return _log.debug
+        return trace_logger.debug
     path = Path(str(target))
 
     def append(line: str) -> None:

@@ -14,6 +14,13 @@ _SECRETS = re.compile(
 )
 
 
+# A JSON member whose name says that its value is secret: "apiKey", "gitHubToken", "client_secret" ...
+_SECRET_MEMBERS = re.compile(
+    r"""(["'][\w-]*(?:api_?key|token|secret|password|passwd|authorization)["']\s*:\s*["'])((?:[^"'\\]|\\.)+)""",
+    re.IGNORECASE,
+)
+
+
 def mask_secret(secret: str) -> str:
     """`abcd...wxyz` for a secret long enough to stay secret that way, else `****`."""
     return f"{secret[:4]}...{secret[-4:]}" if len(secret) >= 16 else "****"
@@ -24,4 +31,5 @@ def mask(text: str, *, known: tuple[str, ...] = ()) -> str:
     for secret in known:
         if len(secret) >= 4:
             text = text.replace(secret, mask_secret(secret))
+    text = _SECRET_MEMBERS.sub(lambda found: found[1] + mask_secret(found[2]), text)
     return _SECRETS.sub(lambda found: mask_secret(found.group()), text)
