@@ -25,6 +25,7 @@ from pathlib import Path
 from rightseat.errors import CliNotFoundError, CliNotRunnableError
 
 MARK = "RIGHTSEAT_CHILD"
+EXIT_SECONDS = 5.0  # how long a child may take to exit by itself
 TERMINATE_SECONDS = 2.0  # between SIGTERM and SIGKILL
 _POLL_SECONDS = 0.01
 _PROC = Path("/proc")
@@ -231,3 +232,36 @@ class Tail:
     def text(self, lines: int = 20) -> str:
         """The last lines."""
         return "\n".join(self._kept.decode("utf-8", "replace").strip().splitlines()[-lines:])
+
+
+class ChildEnding:
+    """How a stream that owns a child ends: once, however often and by whomever it is asked. For `_close` to fill in."""
+
+    process: ChildProcess
+    _closing: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """End the stream. The child is given EXIT_SECONDS to leave by itself, then it and all it started are ended."""
+        await self._end_once(EXIT_SECONDS)
+
+    async def kill(self) -> None:
+        """End the stream without patience."""
+        self.process.kill()
+        await self._end_once(0)
+
+    async def _end_once(self, grace: float) -> None:
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close(grace))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, grace: float) -> None:
+        raise NotImplementedError
+
+
+def describe_exit(name: str, status: int | None) -> str:
+    """One clause for people: how a child ended. `status` as subprocess gives it; None while it still runs."""
+    if status is None:
+        return f"{name} closed its output"
+    if status < 0:
+        return f"{name} was killed by signal {-status}"
+    return f"{name} exited with status {status}"

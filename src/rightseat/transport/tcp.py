@@ -8,29 +8,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
 
 from rightseat.errors import ConnectError
 from rightseat.transport.base import StreamEnd
-from rightseat.transport.reader import Inbox, ReaderThread
-from rightseat.transport.writer import DescriptorWriter
+from rightseat.transport.descriptor import DescriptorStream
 
 CONNECT_SECONDS = 10.0
 
 
-class TcpStream:
+class TcpStream(DescriptorStream):
     """A `ByteStream` over a connected socket. Made by `connect`."""
 
     def __init__(self, sock: socket.socket, name: str) -> None:
-        loop = asyncio.get_running_loop()
+        super().__init__(sock.fileno(), sock.fileno(), f"rightseat-read-{name}")
         self._sock = sock
         self._name = name
         self._closed = False
-        self._inbox = Inbox(loop)
-        self._writer = DescriptorWriter(loop, sock.fileno())
-        self._reader = ReaderThread(f"rightseat-read-{name}")
-        self._reader.add(sock.fileno(), self._take)
-        self._reader.start()
 
     @classmethod
     async def connect(cls, host: str, port: int, *, timeout: float = CONNECT_SECONDS) -> TcpStream:  # noqa: ASYNC109
@@ -52,23 +45,6 @@ class TcpStream:
                 f"cannot connect to {name}: {e.strerror or e}. Is the CLI server running there (copilot --headless --port {port})?"
             ) from e
 
-    async def read(self) -> bytes:
-        """See ByteStream."""
-        return await self._inbox.get()
-
-    def write(self, data: bytes) -> None:
-        """See ByteStream."""
-        self._writer.write(data)
-
-    @property
-    def congested(self) -> bool:
-        """See ByteStream."""
-        return self._writer.congested
-
-    async def drain(self) -> None:
-        """See ByteStream."""
-        await self._writer.drain()
-
     async def close(self) -> None:
         """See ByteStream."""
         if self._closed:
@@ -77,19 +53,12 @@ class TcpStream:
         self._writer.close()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
-        self._reader.stop()
-        await asyncio.to_thread(self._reader.join, 1)
+        await self._stop_reading()
         self._sock.close()
 
     async def end(self) -> StreamEnd:
         """See ByteStream."""
         return StreamEnd(f"the connection to {self._name} was closed{'' if self._closed else ' by the server'}")
-
-    def _take(self, chunk: bytes, on_room: Callable[[], None]) -> bool:
-        if chunk:
-            return self._inbox.put(chunk, on_room)
-        self._inbox.put_eof()
-        return True
 
 
 async def _first_that_answers(loop: asyncio.AbstractEventLoop, found: list[tuple]) -> socket.socket:  # type: ignore[type-arg]

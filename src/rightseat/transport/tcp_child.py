@@ -14,15 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from rightseat.errors import ConnectionLostError, StartTimeoutError
 from rightseat.security.masking import mask
 from rightseat.transport.base import StreamEnd
-from rightseat.transport.process import ChildProcess, Tail
+from rightseat.transport.process import ChildEnding, ChildProcess, Tail, describe_exit
 from rightseat.transport.reader import ReaderThread
-from rightseat.transport.stdio import EXIT_SECONDS, describe_exit
 from rightseat.transport.tcp import TcpStream
 
 _LISTENING = re.compile(r"listening on port (\d+)")
 
 
-class TcpChildStream:
+class TcpChildStream(ChildEnding):
     """A `ByteStream` to a child over TCP. Made by `start`."""
 
     def __init__(
@@ -45,7 +44,6 @@ class TcpChildStream:
         self._reader.add(self.process.stderr_fd, self._into(self._stderr))
         self._reader.start()
         self._tcp: TcpStream | None = None
-        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(
@@ -104,19 +102,6 @@ class TcpChildStream:
         """See ByteStream."""
         assert self._tcp is not None
         await self._tcp.drain()
-
-    async def close(self) -> None:
-        """See ByteStream. The child is ended too."""
-        if self._closing is None:
-            self._closing = asyncio.ensure_future(self._close(EXIT_SECONDS))
-        await asyncio.shield(self._closing)
-
-    async def kill(self) -> None:
-        """Close without patience."""
-        self.process.kill()
-        if self._closing is None:
-            self._closing = asyncio.ensure_future(self._close(0))
-        await asyncio.shield(self._closing)
 
     async def end(self) -> StreamEnd:
         """See ByteStream."""
