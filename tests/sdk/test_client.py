@@ -98,6 +98,7 @@ def test_no_cli_anywhere(monkeypatch, tmp_path):
     monkeypatch.delenv("COPILOT_CLI_PATH", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr("rightseat.sdk.runtime.__file__", str(tmp_path / "runtime.py"))
     with pytest.raises(CliNotFoundError, match=r"no Copilot CLI found.*npm install -g @github/copilot"):
         find_cli()
 

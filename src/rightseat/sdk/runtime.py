@@ -210,7 +210,7 @@ def find_cli(path: str | os.PathLike[str] | None = None, env: Mapping[str, str] 
     """Where the Copilot CLI is.
 
     The path given, else COPILOT_CLI_PATH, else `copilot` on the PATH, else the nearest node_modules, looked for from the
-    working directory upwards and then from the virtual environment upwards.
+    working directory upwards, then from the virtual environment, then from this package.
 
     Raises:
         CliNotFoundError: it is not there; the message says where it was looked for and how to get it.
@@ -239,7 +239,8 @@ def find_cli(path: str | os.PathLike[str] | None = None, env: Mapping[str, str] 
 
 
 def _node_modules() -> Iterator[Path]:
-    starts = [Path.cwd(), *([Path(sys.prefix)] if sys.prefix != sys.base_prefix else [])]
+    # A virtual environment and a checkout of this project live beside the node_modules that belong to them.
+    starts = [Path.cwd(), *([Path(sys.prefix)] if sys.prefix != sys.base_prefix else []), Path(__file__).resolve().parent]
     for start in starts:
         for folder in (start, *start.parents):
             if (modules := folder / "node_modules").is_dir():
