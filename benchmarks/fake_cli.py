@@ -14,6 +14,8 @@ import uuid
 DELTAS = int(os.environ.get("DELTAS", "20000"))
 PING = re.compile(rb'"id": ?("[^"]+"|\d+)')
 
+BLOCKS = {}
+
 
 def frame(value):
     body = json.dumps(value, separators=(",", ":")).encode()
@@ -35,18 +37,13 @@ def event(session_id, kind, data, **more):
 
 def turn(session_id, message_id):
     yield event(session_id, "user.message", {"content": "go", "messageId": message_id})
-    block = [
-        event(
-            session_id,
-            "assistant.message_delta",
-            {"messageId": str(uuid.uuid4()), "deltaContent": "some words "},
-            ephemeral=True,
+    if session_id not in BLOCKS:  # made at the first turn, which no measurement counts
+        delta = {"messageId": str(uuid.uuid4()), "deltaContent": "some words "}
+        BLOCKS[session_id] = b"".join(
+            event(session_id, "assistant.message_delta", delta, ephemeral=True) for _ in range(500)
         )
-        for _ in range(500)
-    ]
-    block = b"".join(block)
     for _ in range(DELTAS // 500):
-        yield block
+        yield BLOCKS[session_id]
     yield event(
         session_id, "assistant.message", {"messageId": "m", "content": "done", "originatingMessageId": message_id}
     )

@@ -63,7 +63,12 @@ def with_fake(work):
 
 
 def stream(out, into):
-    """Split and decode in one loop, without a client."""
+    """Split and decode in one loop, without a client. The second turn counts."""
+    turn(out, into)
+    return turn(out, into)
+
+
+def turn(out, into):
     os.write(out, frame({"id": 1, "method": "session.send", "params": {"sessionId": "s"}}))
     decode, delta, rest, count = msgspec.json.Decoder(Message).decode, msgspec.json.Decoder(Delta).decode, b"", 0
     wall, cpu = time.perf_counter(), time.process_time()

@@ -25,6 +25,7 @@ from rightseat import (
     UnsupportedVersionError,
     find_cli,
 )
+from rightseat.sdk.runtime import child_environment, cli_flags
 from rightseat.simulator.peer import ScriptedRefusal
 
 EVENT = b'{"jsonrpc":"2.0","method":"session.event","params":{"sessionId":"s","event":%s}}'
@@ -167,6 +168,26 @@ async def test_a_refused_port():
 
 
 # Options.
+
+
+def test_what_a_started_cli_gets(tmp_path):
+    options = {"env": {"PATH": "/bin"}, "github_token": "gho_x", "base_directory": tmp_path, "log_level": "debug"}
+    assert child_environment(options) == {
+        "PATH": "/bin",
+        "COPILOT_SDK_AUTH_TOKEN": "gho_x",
+        "COPILOT_HOME": str(tmp_path),
+    }
+    flags = cli_flags(options | {"session_idle_timeout_seconds": 60})
+    assert flags[:4] == ["--headless", "--no-auto-update", "--log-level", "debug"]
+    assert flags[4:] == [
+        "--auth-token-env",
+        "COPILOT_SDK_AUTH_TOKEN",
+        "--no-auto-login",
+        "--session-idle-timeout",
+        "60",
+    ]
+    assert "--no-auto-login" not in cli_flags({})
+    assert "--no-auto-login" in cli_flags({"use_logged_in_user": False})
 
 
 @pytest.mark.parametrize(

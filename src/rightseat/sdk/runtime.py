@@ -152,19 +152,20 @@ async def open_stream(
     on_stderr = options.get("on_stderr")
     match connection:
         case TcpRuntimeConnection(path, args, port, token):
-            argv = [*cli_command(path, env), *args, *_flags(options), *(["--port", str(port)] if port else [])]
+            argv = [*cli_command(path, env), *args, *cli_flags(options), *(["--port", str(port)] if port else [])]
             env["COPILOT_CONNECTION_TOKEN"] = token
             stream = await TcpChildStream.start(
                 argv, env=env, cwd=cwd, timeout=start_timeout, port=port, on_stderr=on_stderr
             )
             return stream, token
         case StdioRuntimeConnection(path, args):
-            argv = [*cli_command(path, env), *args, *_flags(options), "--stdio"]
+            argv = [*cli_command(path, env), *args, *cli_flags(options), "--stdio"]
             return StdioStream(argv, env=env, cwd=cwd, on_stderr=on_stderr), None
     raise InvalidOptionError(f"unknown kind of connection: {type(connection).__name__}")
 
 
-def _flags(options: ClientOptions) -> list[str]:
+def cli_flags(options: ClientOptions) -> list[str]:
+    """The arguments of a CLI that is started with these options. Raises InvalidOptionError for an unknown log level."""
     level = options.get("log_level", "info")
     if level not in _LOG_LEVELS:
         raise InvalidOptionError(f"log_level must be one of {', '.join(_LOG_LEVELS)}, not {level!r}")
@@ -240,7 +241,11 @@ def find_cli(path: str | os.PathLike[str] | None = None, env: Mapping[str, str] 
 
 def _node_modules() -> Iterator[Path]:
     # A virtual environment and a checkout of this project live beside the node_modules that belong to them.
-    starts = [Path.cwd(), *([Path(sys.prefix)] if sys.prefix != sys.base_prefix else []), Path(__file__).resolve().parent]
+    starts = [
+        Path.cwd(),
+        *([Path(sys.prefix)] if sys.prefix != sys.base_prefix else []),
+        Path(__file__).resolve().parent,
+    ]
     for start in starts:
         for folder in (start, *start.parents):
             if (modules := folder / "node_modules").is_dir():
