@@ -40,9 +40,10 @@ if TYPE_CHECKING:
     from rightseat.sdk.options import ClientOptions, SessionOptions
     from rightseat.sdk.permissions import PermissionDecision, PermissionHandler, PermissionRequestResult
     from rightseat.sdk.runtime import RuntimeConnection, find_cli
-    from rightseat.sdk.session import CopilotSession, TextStream
+    from rightseat.sdk.session import CopilotSession
     from rightseat.sdk.subscriptions import EventStream
     from rightseat.sdk.tools import Tool, ToolBinaryResult, ToolFailure, ToolInvocation, ToolResult, define_tool
+    from rightseat.sdk.waiting import TextStream
     from rightseat.wire.events import SessionEvent
     from rightseat.wire.record import Record
     from rightseat.wire.session_events import SessionEventType
@@ -61,9 +62,10 @@ _HOME = {
     "rightseat.sdk.options": ("ClientOptions", "SessionOptions"),
     "rightseat.sdk.permissions": ("PermissionDecision", "PermissionHandler", "PermissionRequestResult"),
     "rightseat.sdk.runtime": ("RuntimeConnection", "find_cli"),
-    "rightseat.sdk.session": ("CopilotSession", "TextStream"),
+    "rightseat.sdk.session": ("CopilotSession",),
     "rightseat.sdk.subscriptions": ("EventStream",),
     "rightseat.sdk.tools": ("Tool", "ToolBinaryResult", "ToolFailure", "ToolInvocation", "ToolResult", "define_tool"),
+    "rightseat.sdk.waiting": ("TextStream",),
     "rightseat.wire.events": ("SessionEvent",),
     "rightseat.wire.record": ("Record",),
     "rightseat.wire.session_events": ("SessionEventType",),
