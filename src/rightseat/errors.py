@@ -8,7 +8,9 @@
     |   |-- EncodeError                  (ValueError) a value that JSON cannot hold
     |   |-- CliNotFoundError             (FileNotFoundError) no Copilot CLI at the place named, or anywhere
     |   |-- CliNotRunnableError          (PermissionError) there is a file, and it cannot be run
-    |   `-- NotStartedError              the client or session is not open (never started, or closed)
+    |   |-- NotStartedError              the client or session is not open (never started, or closed)
+    |   |-- NotLoggedInError             no account to ask with
+    |   `-- ConfigError                  (ValueError) a setting or a stored file that cannot be used; names the place
     |-- PeerError                      they answered wrongly, or answered no
     |   |-- ProtocolError                bytes that are not the protocol; the connection is given up
     |   |-- UnsupportedVersionError      a CLI whose protocol this version cannot speak
@@ -17,12 +19,15 @@
     |   |   |-- SessionNotFoundError       the CLI does not know that session
     |   |   `-- AuthenticationError        not logged in, or a wrong connection token
     |   |-- SessionError                 the session said `session.error`: error_type, status_code
-    |   `-- TurnAbortedError             the turn was aborted before its answer was complete
+    |   |-- TurnAbortedError             the turn was aborted before its answer was complete
+    |   |-- LoginError                   GitHub did not let us in: code (expired, denied, no Copilot ...)
+    |   `-- UpstreamError                an HTTP error of the Copilot API: status, code, message, retry_after
     |-- TransportError                 nobody answered
     |   |-- ConnectError                 (ConnectionError) nobody listens at that address
     |   |-- ConnectionLostError          (ConnectionError) the CLI died or hung up: exit_status, stderr_tail
     |   |-- RpcTimeoutError              (TimeoutError) one call went unanswered
     |   |-- StartTimeoutError            (TimeoutError) the CLI started and never became ready
+    |   |-- HttpTimeoutError             (TimeoutError) an HTTP peer took too long
     |   `-- TurnTimeoutError             (TimeoutError) a turn did not end in time; says what it was doing
     `-- DeclinedError                  we chose not to go on
         `-- EventsLostError              a consumer was too slow and its bounded buffer overflowed: lost
@@ -75,6 +80,18 @@ class CliNotRunnableError(CallerError, PermissionError):
 
 class NotStartedError(CallerError, RuntimeError):
     """The client or session is not open."""
+
+
+class NotLoggedInError(CallerError):
+    """There is no account to ask with."""
+
+    status_hint = 503
+
+
+class ConfigError(CallerError, ValueError):
+    """A setting, or a file that holds some, that cannot be used. The message names the place."""
+
+    status_hint = 500
 
 
 class PeerError(RightseatError):
@@ -157,6 +174,48 @@ class TurnAbortedError(PeerError):
     status_hint = 499
 
 
+class LoginError(PeerError):
+    """GitHub did not let us in.
+
+    Attributes:
+        code: the reason by name: "expired_token", "access_denied", a notification id such as "no_copilot_access" ...
+    """
+
+    status_hint = 403
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class UpstreamError(PeerError):
+    """An HTTP error of the Copilot API or of GitHub's.
+
+    Attributes:
+        status: the HTTP status.
+        code: the error's code, or None.
+        message: the server's text.
+        retry_after: seconds, where the server said.
+        request_id: the server's id for the request, or None.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(f"HTTP {status}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+        self.request_id = request_id
+
+
 class TransportError(RightseatError):
     """Nobody answered."""
 
@@ -190,6 +249,12 @@ class RpcTimeoutError(TransportError, TimeoutError):
 
 class StartTimeoutError(TransportError, TimeoutError):
     """The CLI was started and did not become ready."""
+
+    status_hint = 504
+
+
+class HttpTimeoutError(TransportError, TimeoutError):
+    """An HTTP peer took too long: to accept, to answer, or to say the next thing."""
 
     status_hint = 504
 

@@ -28,8 +28,8 @@ from rightseat.errors import (
     TransportError,
     UnsupportedVersionError,
 )
+from rightseat.log import logger
 from rightseat.sdk.calling import call
-from rightseat.sdk.log import logger
 from rightseat.sdk.model_provider import METHODS as MODEL_METHODS
 from rightseat.sdk.model_provider import ModelProvider
 from rightseat.sdk.options import ClientOptions, SessionOptions, client_options, session_options

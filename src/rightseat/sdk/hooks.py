@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rightseat.errors import InvalidOptionError, UnknownOptionError
+from rightseat.log import logger
 from rightseat.sdk.calling import call
-from rightseat.sdk.log import logger
 from rightseat.wire.record import Record, to_camel, to_snake
 
 _HOOKS = (

@@ -23,7 +23,7 @@ from msgspec import Raw
 from rightseat.chat import ChatRequest, ModelEvent, fold
 from rightseat.errors import RightseatError
 from rightseat.handler import Handler, as_handler
-from rightseat.sdk.log import logger
+from rightseat.log import logger
 from rightseat.security.masking import mask
 from rightseat.wire.openai_chat import BadRequestError, ChunkEncoder, decode_request, encode_completion, encode_error
 from rightseat.wire.record import Record

@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from rightseat.errors import InvalidOptionError
+from rightseat.log import logger
 from rightseat.sdk.calling import call
-from rightseat.sdk.log import logger
 from rightseat.wire.record import Record, to_camel
 
 # Decisions, by every name that SDKs have used for them -> the CLI's own.

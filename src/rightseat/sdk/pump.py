@@ -23,7 +23,7 @@ from rightseat.errors import (
     RpcTimeoutError,
     SessionNotFoundError,
 )
-from rightseat.sdk.log import logger
+from rightseat.log import logger
 from rightseat.security.masking import mask
 from rightseat.transport.base import ByteStream
 from rightseat.wire import jsonrpc

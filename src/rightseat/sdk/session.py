@@ -21,10 +21,10 @@ from rightseat.errors import (
     RightseatError,
     UnknownOptionError,
 )
+from rightseat.log import logger
 from rightseat.sdk import hooks as asks
 from rightseat.sdk import tools as tool_runner
 from rightseat.sdk.calling import call
-from rightseat.sdk.log import logger
 from rightseat.sdk.options import SessionOptions, camelize, wire_options
 from rightseat.sdk.permissions import DefaultPolicy, decide
 from rightseat.sdk.rpc import Rpc, decode_result

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
 from rightseat.errors import EventsLostError, InvalidOptionError, RightseatError
+from rightseat.log import logger
 from rightseat.sdk.calling import is_async
-from rightseat.sdk.log import logger
 from rightseat.wire.events import SessionEvent
 from rightseat.wire.session_events import SessionEventType
 

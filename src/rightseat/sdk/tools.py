@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, overload
 
 from rightseat.errors import EncodeError, InvalidToolError
+from rightseat.log import logger
 from rightseat.sdk.calling import is_async
-from rightseat.sdk.log import logger
 from rightseat.sdk.tool_schema import Shape
 from rightseat.security.masking import mask
 from rightseat.wire.jsonrpc import encode_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from rightseat.sdk.log import trace_logger
+from rightseat.log import trace_logger
 from rightseat.security.masking import mask
 from rightseat.transport.base import ByteStream, StreamEnd
 from rightseat.wire.framing import FrameDecoder

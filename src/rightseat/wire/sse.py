@@ -107,7 +107,9 @@ class SseDecoder:
 
     def _fail(self, size: int) -> None:
         self._parts, self._data = [], []
-        self.failure = ProtocolError(f"a line of {size} bytes or more in the event stream; at most {self._max} are taken")
+        self.failure = ProtocolError(
+            f"a line of {size} bytes or more in the event stream; at most {self._max} are taken"
+        )
 
 
 def encode_sse(data: bytes, event: bytes = b"") -> bytes:

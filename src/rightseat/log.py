@@ -1,4 +1,4 @@
-"""The SDK's logger: `logging.getLogger("rightseat")`, with every secret masked before any handler sees a record.
+"""The package's logger: `logging.getLogger("rightseat")`, with every secret masked before any handler sees a record.
 
 No handler is installed: warnings go where the application sends them, or to standard error.
 """

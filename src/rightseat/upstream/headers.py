@@ -1,0 +1,114 @@
+"""The headers of every call to GitHub and Copilot: one builder, so that no path can lack one.
+
+Versions and ids are settings: GitHub asks editors to say who they are, and decides by it which models are offered.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+
+class Editor(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who we say we are."""
+
+    client_id: str = "Iv1.b507a08c87ecfe98"
+    scope: str = "read:user"
+    user_agent: str = "GitHubCopilotChat/0.26.7"
+    editor_version: str = "vscode/1.104.0"
+    plugin_version: str = "copilot-chat/0.26.7"
+    integration_id: str = "vscode-chat"
+    github_api_version: str = "2025-04-01"
+    chat_api_version: str = "2025-05-01"
+
+
+def github_headers(editor: Editor, token: str | None = None) -> dict[str, str]:
+    """For GitHub's own hosts: device login, token exchange, account."""
+    headers = {
+        "accept": "application/json",
+        "user-agent": editor.user_agent,
+        "editor-version": editor.editor_version,
+        "editor-plugin-version": editor.plugin_version,
+        "x-github-api-version": editor.github_api_version,
+    }
+    if token is not None:
+        headers["authorization"] = f"token {token}"
+    return headers
+
+
+def copilot_headers(
+    editor: Editor,
+    token: str,
+    *,
+    intent: str = "conversation-panel",
+    initiator: str | None = None,
+    vision: bool = False,
+    stream: bool = False,
+    request_id: str | None = None,
+) -> dict[str, str]:
+    """For the Copilot API.
+
+    Args:
+        editor: who we say we are.
+        token: the Copilot token.
+        intent: "conversation-panel", "conversation-agent", "model-access" (for the model list) ...
+        initiator: "user" or "agent"; None leaves the header out.
+        vision: the request holds an image.
+        stream: the answer shall be an event stream.
+        request_id: the request's id; made otherwise.
+    """
+    headers = {
+        "authorization": f"Bearer {token}",
+        "content-type": "application/json",
+        "accept": "text/event-stream" if stream else "application/json",
+        "user-agent": editor.user_agent,
+        "editor-version": editor.editor_version,
+        "editor-plugin-version": editor.plugin_version,
+        "copilot-integration-id": editor.integration_id,
+        "openai-intent": intent,
+        "x-github-api-version": editor.chat_api_version,
+        "x-request-id": request_id or str(uuid.uuid4()),
+    }
+    if initiator is not None:
+        headers["x-initiator"] = initiator
+    if vision:
+        headers["copilot-vision-request"] = "true"
+    return headers
+
+
+def initiator_of(messages: Iterable[Any], explicit: str | None = None) -> str:
+    """Who began this request: "user" when the last message is the user's own words, else "agent".
+
+    A user message that holds only tool results (Anthropic's form) continues an agent's turn. A client that says it itself is
+    believed.
+    """
+    if explicit is not None and explicit.lower() in ("user", "agent"):
+        return explicit.lower()
+    last = None
+    for last in messages:  # noqa: B007 - the last one is wanted
+        pass
+    if not isinstance(last, Mapping) or last.get("role") != "user":
+        return "agent" if last is not None else "user"
+    content = last.get("content")
+    if isinstance(content, list) and content and all(_kind(part) == "tool_result" for part in content):
+        return "agent"
+    return "user"
+
+
+def has_image(value: Any) -> bool:
+    """Whether a request holds an image, in any dialect and however deep, also inside tool results."""
+    if isinstance(value, Mapping):
+        if _kind(value) in ("image", "image_url", "input_image"):
+            return True
+        content = value.get("content")
+        return isinstance(content, (list, Mapping)) and has_image(content)
+    if isinstance(value, list):
+        return any(has_image(item) for item in value)
+    return False
+
+
+def _kind(part: Any) -> Any:
+    return part.get("type") if isinstance(part, Mapping) else None
