@@ -93,7 +93,7 @@ async def test_anything_else_is_a_harmless_404(simulator, http):
     for method, path in (
         ("GET", "/"),
         ("POST", "/telemetry"),
-        ("GET", "/copilot_internal/v2/token"),
+        ("GET", "/copilot_internal/nothing"),
         ("PUT", "/models"),
     ):
         async with http.request(method, simulator.url + path) as response:

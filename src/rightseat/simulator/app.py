@@ -1,5 +1,8 @@
 """The HTTP side: an ASGI application that plays GitHub's API and the Copilot API on one address.
 
+    POST /login/device/code         device login, and /login/oauth/access_token to poll it
+    GET  /login/device              the page that approves it
+    GET  /copilot_internal/v2/token the token exchange
     GET  /copilot_internal/user     the account: plan, endpoints, quota
     GET  /models                    the model list
     POST /chat/completions          the simulated model, streaming or whole
@@ -15,11 +18,13 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
 from rightseat.chat import ChatRequest, ModelEvent, Reply, fold
 from rightseat.handler import Handler
+from rightseat.simulator.cloud import Cloud
 from rightseat.simulator.model import SimulatedError
 from rightseat.wire.copilot_models import model_entry, model_list
 from rightseat.wire.openai_chat import BadRequestError, ChunkEncoder, decode_request, encode_completion, encode_error
@@ -34,7 +39,10 @@ logger = logging.getLogger("rightseat.simulator")
 DEFAULT_MODELS = ("gpt-5", "gpt-4", "gpt-4.1", "gpt-5-mini", "claude-sonnet-4.5")
 LOGIN = "rightseat-simulator"
 _KEEP = 1000  # requests remembered
-_JSON = [(b"content-type", b"application/json")]
+_COPILOT_API = frozenset({"/models", "/chat/completions"})
+_PAGE = """<!doctype html><meta charset="utf-8"><title>Simulated GitHub</title><h1>Simulated device login</h1><!-- said -->
+<form method="post"><label>Code <input name="user_code" autofocus></label>
+<button name="decision" value="approve">Approve</button> <button name="decision" value="deny">Deny</button></form>"""
 
 
 class Seen(Struct, frozen=True):
@@ -52,13 +60,15 @@ class SimulatorApp:
     Args:
         model: who answers.
         models: the ids in the model list; the first is the default.
+        cloud: GitHub's side of logins and tokens.
 
     Attributes:
         seen: the last requests, oldest first, for tests.
         url: where it is served; known once it is.
     """
 
-    def __init__(self, model: Handler, models: Sequence[str] = DEFAULT_MODELS) -> None:
+    def __init__(self, model: Handler, models: Sequence[str] = DEFAULT_MODELS, cloud: Cloud | None = None) -> None:
+        self.cloud = cloud or Cloud()
         self.seen: list[Seen] = []
         self.url = ""
         self._model = model
@@ -71,7 +81,20 @@ class SimulatorApp:
         body = await _body(receive)
         path = scope["path"].removeprefix("/v1").rstrip("/") or "/"
         self._remember(scope, path, body)
+        authorization = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"authorization"), "")
+        if path in _COPILOT_API and (refusal := self.cloud.refusal(authorization)) is not None:
+            await _answer(send, 401, refusal.encode(), content_type=b"text/plain")
+            return
         match scope["method"], path:
+            case "POST", "/login/device/code":
+                await _answer(send, 200, _dump(self.cloud.begin_login(self.url)))
+            case "POST", "/login/oauth/access_token":
+                await _answer(send, 200, _dump(self.cloud.poll_login(_form(body).get("device_code", ""))))
+            case "GET" | "POST", "/login/device":
+                await _answer(send, 200, self._page(_form(body)).encode(), content_type=b"text/html; charset=utf-8")
+            case "GET", "/copilot_internal/v2/token":
+                status, answer = self.cloud.exchange(authorization, self.url)
+                await _answer(send, status, _dump(answer))
             case "GET", "/copilot_internal/user":
                 await _answer(send, 200, _dump(self._user()))
             case "GET", "/models":
@@ -89,6 +112,13 @@ class SimulatorApp:
         self.seen.append(Seen(scope["method"], path, headers, body))
         del self.seen[:-_KEEP]
         logger.debug("%s %s", scope["method"], path)
+
+    def _page(self, form: dict[str, str]) -> str:
+        said = ""
+        if "user_code" in form:
+            found = self.cloud.decide_login(form["user_code"], approved=form.get("decision") != "deny")
+            said = "<p>Done. Go back to where you came from.</p>" if found else "<p>No login waits with that code.</p>"
+        return _PAGE.replace("<!-- said -->", said)
 
     def _user(self) -> dict[str, Any]:
         unlimited = {
@@ -166,10 +196,32 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(pieces)
 
 
-async def _answer(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+async def _answer(
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    content_type: bytes = b"application/json",
+) -> None:
     length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*_JSON, length, *headers]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-type", content_type), length, *headers],
+        }
+    )
     await send({"type": "http.response.body", "body": body})
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """A form or a JSON object: GitHub takes both."""
+    if body.lstrip().startswith(b"{"):
+        try:
+            return {str(key): str(value) for key, value in json.loads(body).items()}
+        except ValueError:
+            return {}
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
 
 
 def _dump(value: Any) -> bytes:

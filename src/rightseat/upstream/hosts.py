@@ -48,7 +48,7 @@ def clean_url(url: str) -> str:
     Raises:
         ConfigError: it is no URL, or plain HTTP to somewhere else than this machine.
     """
-    text = url.strip().rstrip("/").removesuffix("/backend-api/codex").rstrip("/")
+    text = url.strip()
     if "://" not in text:
         text = f"https://{text}"
     parts = urlsplit(text)
@@ -56,7 +56,7 @@ def clean_url(url: str) -> str:
         raise ConfigError(f"{url!r} is not an address of the form https://host")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigError(f"{url!r}: plain HTTP is allowed to this machine only; use https://")
-    return text
+    return text.rstrip("/").removesuffix("/backend-api/codex").rstrip("/")
 
 
 def is_loopback(host: str) -> bool:

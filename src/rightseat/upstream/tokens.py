@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -127,7 +128,8 @@ class TokenSource:
             case Verdict.USE:
                 return account
             case Verdict.USE_AND_RENEW:
-                if self._now() >= self._not_before.get(account.name, 0.0):
+                # More than RETRY_SECONDS to wait can only mean that the clock has jumped back.
+                if not 0 < self._not_before.get(account.name, -math.inf) - self._now() <= RETRY_SECONDS:
                     self._renew(account)
                 return account
         return await asyncio.shield(self._renew(account))

@@ -1,0 +1,132 @@
+"""Which models there are: a seed list before anybody has logged in, an account's own list after.
+
+Names that clients use are mapped to the ids of the live list: exact ids first, then configured aliases, then Anthropic's dated
+names (`claude-sonnet-4-5-20250929` is `claude-sonnet-4.5`). Pure; fetching is for `copilot`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+SEED = ("gpt-5-mini", "gpt-5", "gpt-4.1", "gpt-4", "gpt-4o-mini", "gpt-3.5-turbo")
+
+_DATE = re.compile(r"-(?:\d{8}|latest)$")
+_VERSION = re.compile(r"(\d)-(\d)(?=-|$)")
+_SUFFIX = re.compile(r"\[[^\]]*\]$")  # Claude Code writes a wish for a long context behind the name: [1m]
+
+
+class Model(Struct, frozen=True):
+    """A model.
+
+    Attributes:
+        id: what requests name.
+        name: for people.
+        vendor: who made it.
+        endpoints: the API paths that serve it.
+        streaming: whether it streams; None: unknown.
+        vision: whether it sees.
+        max_prompt_tokens, max_output_tokens, context_window: its limits, where known.
+        kind: "chat", "embeddings" or "completion".
+        raw: the entry as it came.
+    """
+
+    id: str
+    name: str = ""
+    vendor: str = "copilot"
+    endpoints: tuple[str, ...] = ("/chat/completions",)
+    streaming: bool | None = None
+    vision: bool = False
+    max_prompt_tokens: int | None = None
+    max_output_tokens: int | None = None
+    context_window: int | None = None
+    kind: str = "chat"
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+class Registry(Struct, frozen=True):
+    """The models that can be asked for.
+
+    Attributes:
+        models: by id, in the server's order.
+        aliases: name -> id, configured.
+        seed: nobody has logged in yet; the list is a placeholder.
+    """
+
+    models: dict[str, Model] = field(default_factory=lambda: {name: Model(name, name) for name in SEED})
+    aliases: dict[str, str] = field(default_factory=dict)
+    seed: bool = True
+
+    def resolve(self, name: str) -> Model | None:
+        """The model that a client means, or None."""
+        plain = _SUFFIX.sub("", name.strip())
+        candidates = [plain, self.aliases.get(plain, ""), _undated(plain)]
+        candidates.append(self.aliases.get(candidates[-1], ""))
+        return next((self.models[c] for c in candidates if c in self.models), None)
+
+
+def registry_of(body: bytes, aliases: Mapping[str, str]) -> Registry:
+    """The registry that a body of `GET /models` makes. Entries that cannot be read, repeat or are disabled are left out.
+
+    Raises:
+        ValueError: it is no model list at all.
+    """
+    value = msgspec.json.decode(body)
+    entries = value.get("data") if isinstance(value, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("no model list")  # noqa: TRY004 - the value is wrong, not its type
+    models: dict[str, Model] = {}
+    for model in _read(entries):
+        models.setdefault(model.id, model)
+    return Registry(models, dict(aliases), seed=False)
+
+
+def _read(entries: Iterable[Any]) -> Iterable[Model]:
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not entry["id"]:
+            continue
+        if _get(entry, "policy", "state") == "disabled":
+            continue
+        limits, supports = _get(entry, "capabilities", "limits"), _get(entry, "capabilities", "supports")
+        limits, supports = (
+            (limits if isinstance(limits, dict) else {}),
+            (supports if isinstance(supports, dict) else {}),
+        )
+        endpoints = entry.get("supported_endpoints")
+        streaming = supports.get("streaming")
+        yield Model(
+            id=entry["id"],
+            name=str(entry.get("name") or entry["id"]),
+            vendor=str(entry.get("vendor") or "copilot"),
+            endpoints=tuple(e for e in endpoints if isinstance(e, str))
+            if isinstance(endpoints, list)
+            else ("/chat/completions",),
+            streaming=streaming if isinstance(streaming, bool) else None,
+            vision=bool(supports.get("vision")),
+            max_prompt_tokens=_number(limits.get("max_prompt_tokens")),
+            max_output_tokens=_number(limits.get("max_output_tokens")),
+            context_window=_number(limits.get("max_context_window_tokens")),
+            kind=str(_get(entry, "capabilities", "type") or "chat"),
+            raw=entry,
+        )
+
+
+def _undated(name: str) -> str:
+    """`claude-sonnet-4-5-20250929` -> `claude-sonnet-4.5`; other vendors' dates are part of the id and are kept."""
+    if not name.startswith("claude"):
+        return name
+    return _VERSION.sub(r"\1.\2", _DATE.sub("", name))
+
+
+def _get(value: Any, *path: str) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _number(value: Any) -> int | None:
+    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 else None
