@@ -1,0 +1,107 @@
+"""The composition root: settings in, an ASGI application out. Everything that is put together is put together here."""
+
+from __future__ import annotations
+
+import hmac
+import uuid
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from rightseat import __version__
+from rightseat.errors import RightseatError
+from rightseat.gateway import models
+from rightseat.gateway.asgi import Receive, Request, Scope, Send, StreamBrokenError, read_request, respond
+from rightseat.gateway.chat import ChatFace
+from rightseat.gateway.config import Settings
+from rightseat.gateway.errors import ClientKeyError, error_body, error_headers, status_of
+from rightseat.log import logger
+from rightseat.transport.http import AiohttpSender
+from rightseat.upstream.copilot import Copilot
+from rightseat.upstream.store import FileStore
+
+_UPSTREAM_TOKENS = ("tid=", "gho_", "ghu_", "ghp_", "ghs_", "github_pat_")
+
+
+class Gateway:
+    """The application: `async with Gateway(settings) as app`, then serve `app`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._keys = [key.encode() for key in settings.keys]
+        self._sender = AiohttpSender()
+        self._copilot = Copilot(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
+        self._chat = ChatFace(self._copilot, settings.ping_seconds)
+
+    async def __aenter__(self) -> Self:
+        await self._sender.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._copilot.close()
+        await self._sender.__aexit__(kind, e, tb)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        if scope["type"] != "http":
+            return
+        request_id = str(uuid.uuid4())
+        started = False
+
+        async def tell(message: Any) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            request = await read_request(scope, receive, self.settings.body_limit)
+            await self._route(request, receive, tell, request_id)
+        except RightseatError as e:
+            if started:
+                raise StreamBrokenError(str(e)) from e
+            logger.info("%s %s %s: %s", request_id, scope["method"], scope["path"], e)
+            await respond(send, status_of(e), error_body(e), error_headers(e, request_id))
+        except ConnectionResetError:
+            return  # the client left before it had said what it wants
+
+    async def _route(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
+        path = request.path.removeprefix("/v1").rstrip("/") or "/"
+        match request.method, path:
+            case "GET" | "HEAD", "/" | "/health":
+                await respond(
+                    send, 200, msgspec.json.encode({"status": "ok", "name": "rightseat", "version": __version__})
+                )
+                return
+        self._check_key(request)
+        match request.method, path:
+            case "POST", "/chat/completions":
+                await self._chat(request, receive, send, request_id)
+            case "GET", "/models":
+                await respond(send, 200, models.list_body(await self._copilot.registry()))
+            case "GET", _ if path.startswith("/models/"):
+                await respond(send, 200, models.one_body(await self._copilot.registry(), path.removeprefix("/models/")))
+            case _:
+                error = {
+                    "message": f"no such endpoint: {request.method} {request.path}",
+                    "type": "not_found_error",
+                    "param": None,
+                    "code": None,
+                }
+                await respond(send, 404, msgspec.json.encode({"error": error}))
+
+    def _check_key(self, request: Request) -> None:
+        shown = request.headers.get("x-api-key") or request.headers.get("authorization", "").partition(" ")[2]
+        if shown.startswith(_UPSTREAM_TOKENS):
+            raise ClientKeyError(
+                "this is a GitHub or Copilot token; the gateway takes keys of its own and never a token"
+            )
+        if not self._keys:
+            return
+        given = shown.encode()
+        if not any([hmac.compare_digest(given, key) for key in self._keys]):  # noqa: C419 - all are compared, always
+            raise ClientKeyError(
+                "Invalid API key" if shown else "an API key is needed: Authorization: Bearer KEY, or x-api-key"
+            )

@@ -1,0 +1,141 @@
+"""The little of HTTP that the faces need, on plain ASGI: a request, whole answers, and streams with a client that may leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from rightseat.errors import CallerError
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+JSON = b"application/json"
+EVENT_STREAM = b"text/event-stream"
+
+
+class BodyTooLargeError(CallerError):
+    """The request's body is larger than the settings allow."""
+
+    status_hint = 413
+
+
+class StreamBrokenError(Exception):
+    """Raised after an answer has begun and cannot be finished.
+
+    The server then aborts the connection, so that no client takes the part for the whole.
+    """
+
+
+class Request(Struct, frozen=True):
+    """A request with its body."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+async def read_request(scope: Scope, receive: Receive, limit: int) -> Request:
+    """The whole request.
+
+    Raises:
+        BodyTooLargeError: it has more than `limit` bytes.
+    """
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise BodyTooLargeError(f"the request has {length} bytes; at most {limit} are taken")
+    pieces, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            raise BodyTooLargeError(f"the request has more than {limit} bytes, which is the limit")
+        if not message.get("more_body"):
+            return Request(scope["method"], scope["path"], headers, b"".join(pieces))
+
+
+async def respond(
+    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None, kind: bytes = JSON
+) -> None:
+    """A whole answer."""
+    base = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*base, *(headers or [])]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def stream(
+    send: Send,
+    receive: Receive,
+    pieces: AsyncIterator[bytes],
+    headers: list[tuple[bytes, bytes]],
+    ping: bytes,
+    ping_seconds: float,
+) -> None:
+    """A streamed answer: pieces as they come, `ping` while they do not, and an end at once when the client leaves.
+
+    `send` waits while the client reads slowly, and with it the source: nothing piles up. The watching is done once a stream,
+    not once a piece.
+    """
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", EVENT_STREAM), *headers]})
+    pinger = _Pinger(send, ping, ping_seconds)
+    leaving = asyncio.ensure_future(_left(receive))
+    try:
+        async with asyncio.timeout(None) as patience:
+            leaving.add_done_callback(lambda _: _end(patience))
+            async for piece in pieces:
+                pinger.touch()
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+    except TimeoutError:
+        if not patience.expired():
+            raise
+    finally:
+        leaving.cancel()
+        pinger.stop()
+
+
+def _end(patience: asyncio.Timeout) -> None:
+    with contextlib.suppress(RuntimeError):  # the answer is complete already
+        patience.reschedule(asyncio.get_running_loop().time())
+
+
+class _Pinger:
+    """Says something harmless whenever nothing was said for a while."""
+
+    def __init__(self, send: Send, ping: bytes, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._send, self._ping, self._seconds = send, ping, seconds
+        self._last = self._loop.time()
+        self._task: asyncio.Future[None] | None = None
+        self._timer = self._loop.call_later(seconds, self._look) if seconds else None
+
+    def touch(self) -> None:
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _look(self) -> None:
+        if self._loop.time() - self._last >= self._seconds:
+            self.touch()
+            message = {"type": "http.response.body", "body": self._ping, "more_body": True}
+            self._task = asyncio.ensure_future(self._send(message))
+        self._timer = self._loop.call_at(self._last + self._seconds, self._look)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,117 @@
+"""Settings: one frozen value, out of a TOML file, the environment and the command line, in this order of growing weight.
+
+This is the only module that reads them. A file that is wrong is refused with the name of the setting.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from rightseat.errors import ConfigError
+from rightseat.security.masking import mask_secret
+from rightseat.upstream.headers import Editor
+from rightseat.upstream.hosts import is_loopback
+from rightseat.upstream.store import default_folder
+
+_PREFIX = "RIGHTSEAT_"
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of the gateway.
+
+    Attributes:
+        host, port: where it listens. Off loopback, `keys` must not be empty.
+        keys: what clients must show, as a bearer or as `x-api-key`; empty: nothing.
+        home: the folder with the accounts.
+        body_limit: bytes of the largest request.
+        ping_seconds: how long a stream may be silent before a comment line keeps it alive; 0: never.
+        drain_seconds: how long open streams may go on after SIGTERM.
+        connections: how many clients may be connected at once.
+        aliases: names of models -> ids.
+        editor: who we say we are.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 4141
+    keys: tuple[str, ...] = ()
+    home: str = ""
+    body_limit: int = 64 * 1024 * 1024
+    ping_seconds: float = 15.0
+    drain_seconds: float = 30.0
+    connections: int = 10_000
+    aliases: dict[str, str] = field(default_factory=dict)
+    editor: Editor = field(default_factory=Editor)
+
+    @property
+    def folder(self) -> Path:
+        """The folder with the accounts."""
+        return Path(self.home) if self.home else default_folder()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"port: must be 0 to 65535, not {self.port}")
+        if not self.keys and not is_loopback(self.host):
+            raise ConfigError(
+                f"host: listening on {self.host} needs keys=[...], so that not everybody can use your account"
+            )
+        if any(len(key) < 16 for key in self.keys):
+            raise ConfigError("keys: a key must have at least 16 characters")
+        for name in ("body_limit", "connections"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: must be at least 1, not {getattr(self, name)}")
+        for name in ("ping_seconds", "drain_seconds"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}: must not be negative, not {getattr(self, name)}")
+
+    def shown(self) -> dict[str, Any]:
+        """The settings for people, secrets masked."""
+        value: dict[str, Any] = msgspec.to_builtins(self)
+        return {**value, "keys": [mask_secret(key) for key in self.keys], "home": str(self.folder)}
+
+
+def load_settings(
+    path: Path | None = None, environment: Mapping[str, str] | None = None, given: Mapping[str, Any] | None = None
+) -> Settings:
+    """The settings in force.
+
+    Args:
+        path: a TOML file; `rightseat.toml` in the account folder otherwise, if it is there.
+        environment: variables such as RIGHTSEAT_PORT; ours otherwise. RIGHTSEAT_KEYS is separated by commas.
+        given: from the command line; None counts as not given.
+
+    Raises:
+        ConfigError: naming the file, variable or option, and what is wrong with it.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    if path is None and (standard := default_folder() / "rightseat.toml").is_file():
+        path = standard
+    if path is not None:
+        values |= _read(path)
+    for name in ("host", "port", "keys", "home", "body_limit", "ping_seconds", "drain_seconds", "connections"):
+        text = environment.get(_PREFIX + name.upper())
+        if text:
+            values[name] = [part.strip() for part in text.split(",") if part.strip()] if name == "keys" else text
+    values |= {name: value for name, value in (given or {}).items() if value not in (None, ())}
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as e:
+        if isinstance(e.__cause__, ConfigError):
+            raise e.__cause__ from None
+        raise ConfigError(f"settings{f' ({path})' if path else ''}: {e}") from e
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise ConfigError(f"the settings file {path} cannot be read: {e.strerror}") from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise ConfigError(f"the settings file {path} is not TOML: {e}") from e

@@ -1,0 +1,154 @@
+"""Reading streams of OpenAI chat chunks: watching one that passes through, and folding one into a whole answer.
+
+Copilot's streams have habits that others' lack: an empty first chunk, a turn split over several choices, tool calls without an
+index, usage after the finish, an end without `[DONE]`, errors inside a 200. This module knows these and refuses to know HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rightseat.wire.sse import SseDecoder
+
+_decode = msgspec.json.Decoder().decode
+
+
+class ChunkError(Exception):
+    """An error that came inside the stream."""
+
+    def __init__(self, message: str, code: str | None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StreamWatch:
+    """Looks at a stream that passes byte for byte, to know at its end whether it was whole.
+
+    Only the tail is looked at: a finish reason and `[DONE]` are the last things that are said.
+    """
+
+    TAIL = 8192
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self._finished = False
+
+    def see(self, chunk: bytes) -> None:
+        """The next bytes."""
+        tail = (self._tail + chunk)[-self.TAIL :]
+        self._finished = self._finished or _has_finish(tail)
+        self._tail = tail
+
+    @property
+    def done(self) -> bool:
+        """`[DONE]` was said."""
+        return b"[DONE]" in self._tail[-64:]
+
+    @property
+    def whole(self) -> bool:
+        """The answer is complete, whether or not `[DONE]` was said."""
+        return self.done or self._finished
+
+
+def _has_finish(tail: bytes) -> bool:
+    at = tail.rfind(b'"finish_reason":')
+    while at >= 0:
+        value = tail[at + 16 :].lstrip(b" ")
+        if value.startswith(b'"'):
+            return True
+        at = tail.rfind(b'"finish_reason":', 0, at)
+    return False
+
+
+class ChunkFold:
+    """Chunks of one answer -> the whole answer, with every field of the chunks that it does not know kept."""
+
+    def __init__(self) -> None:
+        self._decoder = SseDecoder()
+        self._top: dict[str, Any] = {}
+        self._text: dict[str, list[str]] = {}  # content, reasoning_text ... in pieces
+        self._message: dict[str, Any] = {"role": "assistant"}
+        self._calls: list[dict[str, Any]] = []
+        self._by_index: dict[tuple[int, Any], dict[str, Any]] = {}
+        self._finish: str | None = None
+        self.whole = False
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the stream.
+
+        Raises:
+            ChunkError: the stream holds an error.
+        """
+        for event in self._decoder.feed(data):
+            self._take(event.data)
+
+    def feed_eof(self) -> None:
+        """The stream has ended. Raises as `feed` does."""
+        for event in self._decoder.feed_eof():
+            self._take(event.data)
+        if self._decoder.failure is not None:
+            raise ChunkError(str(self._decoder.failure), None)
+
+    def completion(self) -> dict[str, Any]:
+        """The answer, in the form of one that was not streamed."""
+        message = {**self._message, "content": "".join(self._text.pop("content", [])) or None}
+        message |= {name: "".join(pieces) for name, pieces in self._text.items()}
+        if self._calls:
+            message["tool_calls"] = self._calls
+        # With tool calls, "stop" means that they shall be run.
+        finish = "tool_calls" if self._calls and self._finish in (None, "stop") else self._finish or "stop"
+        top = {**self._top, "object": "chat.completion"}
+        return {**top, "choices": [{"index": 0, "message": message, "finish_reason": finish}]}
+
+    def _take(self, data: bytes) -> None:
+        if data.strip() == b"[DONE]":
+            self.whole = True
+            return
+        try:
+            chunk = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise ChunkError("Copilot sent a chunk that is not JSON", None) from None
+        if not isinstance(chunk, dict):
+            return
+        error = chunk.get("error")
+        if isinstance(error, dict):
+            raise ChunkError(
+                str(error.get("message") or "error in the stream"), str(error["code"]) if error.get("code") else None
+            )
+        for name, value in chunk.items():
+            if name != "choices" and (value or name not in self._top):
+                self._top[name] = value
+        for choice in chunk.get("choices") or ():
+            if isinstance(choice, dict):
+                self._choice(choice)
+
+    def _choice(self, choice: dict[str, Any]) -> None:
+        if choice.get("finish_reason"):
+            self._finish, self.whole = str(choice["finish_reason"]), True
+        delta = choice.get("delta") or choice.get("message") or {}
+        for name, value in delta.items():
+            if name == "tool_calls":
+                for call in value or ():
+                    self._call(int(choice.get("index") or 0), call)
+            elif name == "role" or value is None:
+                continue
+            elif isinstance(value, str) and name != "reasoning_opaque":
+                self._text.setdefault(name, []).append(value)
+            else:
+                self._message[name] = value
+
+    def _call(self, choice: int, delta: dict[str, Any]) -> None:
+        """A piece of a tool call: a new id begins a new call, whatever the index says; without an id it continues one."""
+        key = (choice, delta.get("index"))
+        call = self._by_index.get(key)
+        if call is None or (delta.get("id") and delta["id"] != call["id"]):
+            kind = "custom" if "custom" in delta else "function"
+            inner = {"name": "", "input" if kind == "custom" else "arguments": ""}
+            call = {"id": delta.get("id") or f"call_{len(self._calls)}", "type": kind, kind: inner}
+            self._by_index[key] = call
+            self._calls.append(call)
+        inner = call[call["type"]]
+        for name, value in (delta.get(call["type"]) or {}).items():
+            inner[name] = inner.get(name, "") + value if isinstance(value, str) else value
