@@ -20,7 +20,7 @@ ALLOWED = {
     "transport": set(),
     "sdk": {"handler", "wire", "transport", "chat"},
     "upstream": {"handler", "wire", "transport", "chat"},
-    "gateway": {"sdk", "upstream", "handler", "wire", "transport", "chat"},
+    "gateway": {"__init__", "sdk", "upstream", "handler", "wire", "transport", "chat"},
     "simulator": {"handler", "wire", "transport", "chat"},  # never what it tests
     "commands": {
         "__init__",

@@ -17,7 +17,10 @@ def run(*args: str, **options) -> subprocess.CompletedProcess:
     return subprocess.run([*RIGHTSEAT, *args], capture_output=True, text=True, timeout=60, check=False, **options)
 
 
-@pytest.mark.parametrize("args", [(), ("simulate",), ("demo-cli",)])
+@pytest.mark.parametrize(
+    "args",
+    [(), *[(verb,) for verb in ("simulate", "demo-cli", "login", "logout", "status", "models", "serve", "config")]],
+)
 def test_help_reads_well_at_80_columns(args):
     done = run(*args, "--help", env={**os.environ, "COLUMNS": "80"})
     assert done.returncode == 0

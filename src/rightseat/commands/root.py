@@ -10,12 +10,16 @@ import click
 from rightseat import __version__
 from rightseat.errors import RightseatError
 
+# verb -> module, name of the click command in it, help
 _VERBS = {
-    "simulate": (
-        "rightseat.commands.simulate",
-        "Play GitHub and the Copilot API on this machine, alone or around a command.",
-    ),
-    "demo-cli": ("rightseat.commands.demo_cli", "A streamed answer with a tool call from the real CLI, offline."),
+    "simulate": ("simulate", "command", "Play GitHub and the Copilot API on this machine, alone or around a command."),
+    "demo-cli": ("demo_cli", "command", "A streamed answer with a tool call from the real CLI, offline."),
+    "login": ("accounts", "login", "Log a GitHub account in by device code."),
+    "logout": ("accounts", "logout", "Forget an account."),
+    "status": ("accounts", "status", "Show the accounts."),
+    "models": ("accounts", "models", "List the models of the account."),
+    "serve": ("serve", "serve", "Serve the gateway: any OpenAI client talks to Copilot."),
+    "config": ("serve", "config", "Look at the settings."),
 }
 
 
@@ -27,7 +31,8 @@ class _Verbs(click.Group):
         if cmd_name not in _VERBS:
             return None
         try:
-            return importlib.import_module(_VERBS[cmd_name][0]).command  # type: ignore[no-any-return]
+            module, name, _ = _VERBS[cmd_name]
+            return getattr(importlib.import_module(f"rightseat.commands.{module}"), name)  # type: ignore[no-any-return]
         except ModuleNotFoundError as e:
             if e.name is None or e.name.startswith("rightseat"):
                 raise
@@ -35,7 +40,7 @@ class _Verbs(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in sorted(_VERBS.items())])
+            formatter.write_dl([(name, text) for name, (_, _, text) in sorted(_VERBS.items())])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -17,6 +17,7 @@ import click
 from rightseat.errors import CliNotFoundError
 from rightseat.sdk.runtime import find_cli
 from rightseat.simulator.app import DEFAULT_MODELS, SimulatorApp
+from rightseat.simulator.cloud import Behaviour, Cloud
 from rightseat.simulator.environment import simulated_environment
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.script import load_script
@@ -59,7 +60,8 @@ def command(
     Without one, serve until Ctrl-C and print the environment to set.
     """
     model = SimulatedModel(seed=seed, words=words, pace=pace, script=load_script(script) if script else None)
-    server = SimulatorServer(SimulatorApp(model, models or DEFAULT_MODELS), host, port)
+    cloud = Cloud(Behaviour(interval=1))  # people who try a login do not want to wait
+    server = SimulatorServer(SimulatorApp(model, models or DEFAULT_MODELS, cloud), host, port)
     sys.exit(asyncio.run(_run(server, command) if command else _serve(server, as_json=as_json)))
 
 

@@ -1,0 +1,168 @@
+"""`rightseat login`, `logout`, `status`, `models`: accounts at the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+import webbrowser
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from rightseat.errors import LoginError
+from rightseat.gateway.config import Settings, load_settings
+from rightseat.transport.http import AiohttpSender, HttpRequest, fetch
+from rightseat.upstream.copilot import Copilot, base_url
+from rightseat.upstream.device_flow import Prompt, Wait, device_flow
+from rightseat.upstream.headers import Editor, github_headers
+from rightseat.upstream.hosts import Hosts, clean_url
+from rightseat.upstream.store import Account, FileStore
+from rightseat.upstream.tokens import TokenSource
+
+console = Console(stderr=True, highlight=False)
+
+
+@click.command()
+@click.option(
+    "--host",
+    default="github.com",
+    show_default=True,
+    envvar="RIGHTSEAT_GITHUB_HOST",
+    help="github.com, or TENANT.ghe.com.",
+)
+@click.option("--base-url", default="", help="Send requests here instead of where the token says.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser; the code is shown in any case.")
+def login(host: str, base_url: str, no_browser: bool) -> None:
+    """Log an account in by device code, and fetch its first Copilot token.
+
+    Several accounts can be logged in, one after another. They are kept in a folder that only you can read.
+    """
+    settings = load_settings()
+    account = asyncio.run(_login(settings, host, clean_url(base_url) if base_url else "", browser=not no_browser))
+    console.print(f"[green]Logged in as {account.name}.[/green] `rightseat serve` uses it now.")
+
+
+async def _login(settings: Settings, host: str, base: str, *, browser: bool) -> Account:
+    hosts = Hosts.of(host)
+    async with AiohttpSender() as sender:
+        flow = device_flow(hosts, settings.editor)
+        reply: Any = None
+        while True:
+            try:
+                step = flow.send(reply)
+            except StopIteration as done:
+                token = str(done.value)
+                break
+            reply = None
+            match step:
+                case HttpRequest():
+                    reply = await fetch(sender, step)
+                case Prompt(user_code, uri):
+                    console.print(f"Enter the code [bold]{user_code}[/bold] at [bold]{uri}[/bold]")
+                    if browser:
+                        with contextlib.suppress(webbrowser.Error):
+                            webbrowser.open(uri)
+                case Wait(seconds):
+                    await asyncio.sleep(seconds)
+        name = await _user_name(sender, hosts, settings.editor, token)
+        store = FileStore(settings.folder)
+        account = Account(name, token, host=host, base_url=base)
+        store.save(account)
+        try:
+            return await TokenSource(store, sender, settings.editor).get(account)
+        except LoginError:
+            store.remove(account.name)
+            raise
+
+
+async def _user_name(sender: AiohttpSender, hosts: Hosts, editor: Editor, token: str) -> str:
+    answer = await fetch(
+        sender, HttpRequest("GET", f"{hosts.api}/copilot_internal/user", github_headers(editor, token))
+    )
+    try:
+        name = json.loads(answer.body).get("login")
+    except (ValueError, AttributeError):
+        name = None
+    if not isinstance(name, str) or not name:
+        raise LoginError("unexpected", f"GitHub did not say who logged in (HTTP {answer.status})")
+    return name
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--all", "everyone", is_flag=True, help="Every account.")
+def logout(name: str | None, everyone: bool) -> None:
+    """Forget an account: NAME as `rightseat status` shows it, or the only one there is."""
+    store = FileStore(load_settings().folder)
+    names = [account.name for account in store.list()]
+    if not everyone and name is None:
+        if len(names) != 1:
+            raise click.ClickException(f"which one? {', '.join(names)}" if names else "nobody is logged in")
+        name = names[0]
+    for gone in names if everyone else [str(name)]:
+        if not store.remove(gone):
+            raise click.ClickException(f"no account {gone!r}; there is: {', '.join(names) or 'none'}")
+        console.print(f"Logged out {gone}.")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+def status(as_json: bool) -> None:
+    """Show the accounts and how long their tokens live. No secret is shown."""
+    rows = [_status_of(account) for account in FileStore(load_settings().folder).list()]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    if not rows:
+        click.echo("Nobody is logged in: rightseat login")
+        return
+    table = Table("account", "host", "requests go to", "token")
+    for row in rows:
+        left = row["token_seconds_left"]
+        table.add_row(
+            row["name"],
+            row["host"],
+            row["base_url"],
+            f"{left / 60:.0f} min left" if left > 0 else "renewed at the next request",
+        )
+    Console(highlight=False).print(table)
+
+
+def _status_of(account: Account) -> dict[str, Any]:
+    return {
+        "name": account.name,
+        "host": account.host,
+        "base_url": base_url(account),
+        "token_seconds_left": max(0, int(account.expires_at - time.time())) if account.access_token else 0,
+    }
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For scripts: the entries as Copilot gives them.")
+def models(as_json: bool) -> None:
+    """List the models of the account, or the placeholder list while nobody is logged in."""
+    settings = load_settings()
+    registry = asyncio.run(_registry(settings))
+    if as_json:
+        click.echo(json.dumps([model.raw or {"id": model.id} for model in registry.models.values()]))
+        return
+    table = Table("model", "vendor", "prompt tokens", "output tokens", "endpoints")
+    for model in registry.models.values():
+        limits = [f"{n:,}" if n else "" for n in (model.max_prompt_tokens, model.max_output_tokens)]
+        table.add_row(model.id, model.vendor, *limits, " ".join(model.endpoints))
+    Console(highlight=False).print(table)
+    if registry.seed:
+        console.print("[dim]Nobody is logged in: this is a placeholder list.[/dim]")
+
+
+async def _registry(settings: Settings) -> Any:
+    async with AiohttpSender() as sender:
+        copilot = Copilot(FileStore(settings.folder), sender, settings.editor, settings.aliases)
+        try:
+            return await copilot.registry()
+        finally:
+            await copilot.close()

@@ -1,0 +1,107 @@
+"""login, status, models, serve, logout: run as a user runs them, against the simulated cloud."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+RIGHTSEAT = [sys.executable, "-m", "rightseat"]
+
+
+@pytest.fixture
+def cloud():
+    with subprocess.Popen(
+        [*RIGHTSEAT, "simulate", "--json", "--pace", "0"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield json.loads(process.stdout.readline())["url"]
+        process.send_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def run(tmp_path):
+    env = {**os.environ, "RIGHTSEAT_HOME": str(tmp_path / "home")}
+
+    def call(*args: str, **more: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [*RIGHTSEAT, *args], capture_output=True, text=True, timeout=60, check=False, env={**env, **more}
+        )
+
+    call.env = env
+    return call
+
+
+def test_from_login_to_an_answer_and_out(cloud, run, tmp_path):
+    assert "Nobody is logged in" in run("status").stdout
+    done = run("login", "--host", cloud, "--no-browser")
+    assert done.returncode == 0, done.stderr
+    assert f"{cloud}/login/device" in done.stderr
+    assert "Logged in as rightseat-simulator" in done.stderr
+    (row,) = json.loads(run("status", "--json").stdout)
+    assert row["token_seconds_left"] > 1000
+    assert row["base_url"] == cloud
+    assert "gpt-5" in run("models").stdout
+    assert "gho_" not in run("status").stdout
+
+    with subprocess.Popen(
+        [*RIGHTSEAT, "serve", "--port", "0"], stderr=subprocess.PIPE, text=True, env=run.env
+    ) as server:
+        url = server.stderr.readline().split()[0]
+        body = {
+            "model": "gpt-5",
+            "messages": [{"role": "user", "content": "Reply with exactly: from the command line"}],
+        }
+        request = urllib.request.Request(
+            f"{url}/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as response:
+            assert json.load(response)["choices"][0]["message"]["content"] == "from the command line"
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+
+    assert run("logout").returncode == 0
+    assert "Nobody is logged in" in run("status").stdout
+    assert run("logout").returncode == 1
+    assert "placeholder" in run("models").stderr
+
+
+def test_inside_simulate_everything_leads_to_the_simulator(run, tmp_path):
+    inside = "rightseat login --no-browser && rightseat status --json && rightseat models --json"
+    script = inside.replace("rightseat", f"{sys.executable} -m rightseat")
+    done = run("simulate", "--", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "rightseat-simulator" in done.stdout
+    assert "Nobody is logged in" in run("status").stdout
+
+
+def test_bad_settings_are_named(run, tmp_path):
+    for args, env, says in (
+        (("serve", "--host", "0.0.0.0"), {}, "needs keys"),
+        (("serve", "--key", "short"), {}, "at least 16 characters"),
+        (("config", "check"), {"RIGHTSEAT_PORT": "99999"}, "port: must be 0 to 65535"),
+        (("config", "check"), {"RIGHTSEAT_PORT": "many"}, "port"),
+        (("login", "--host", "example.com"), {}, "use github.com or TENANT.ghe.com"),
+        (("login", "--host", "http://example.com"), {}, "plain HTTP"),
+    ):
+        done = run(*args, **env)
+        assert done.returncode == 1, args
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+    path = tmp_path / "bad.toml"
+    path.write_text("prot = 1\n")
+    done = run("config", "check", "--config", str(path))
+    assert str(path) in done.stderr
+    assert "prot" in done.stderr
+
+
+def test_the_settings_in_force_are_shown_masked(run, tmp_path):
+    path = tmp_path / "good.toml"
+    path.write_text('port = 5000\nkeys = ["a-secret-key-of-the-team"]\n[aliases]\nfast = "gpt-5-mini"\n')
+    shown = json.loads(run("config", "check", "--config", str(path), RIGHTSEAT_PORT="5001").stdout)
+    assert shown["port"] == 5001
+    assert shown["keys"] == ["a-se...team"]
+    assert shown["aliases"] == {"fast": "gpt-5-mini"}
