@@ -21,6 +21,7 @@ from rightseat.chat import (
     Finish,
     ModelEvent,
     ReasoningDelta,
+    ReasoningOpaque,
     Reply,
     TextDelta,
     ToolCall,
@@ -31,7 +32,7 @@ from rightseat.errors import InvalidOptionError
 
 Handler: TypeAlias = Callable[[ChatRequest], Awaitable[Reply]]
 
-_EVENTS = (TextDelta, ReasoningDelta, ToolCallEvent, Usage, Finish)
+_EVENTS = (TextDelta, ReasoningDelta, ReasoningOpaque, ToolCallEvent, Usage, Finish)
 
 
 def as_handler(model: Callable[..., Any]) -> Handler:

@@ -21,6 +21,12 @@ class ReasoningDelta(Struct, frozen=True, gc=False):
     text: str
 
 
+class ReasoningOpaque(Struct, frozen=True, gc=False):
+    """The model's reasoning, encrypted; to be given back with the next request."""
+
+    data: str
+
+
 class ToolCallEvent(Struct, frozen=True):
     """The model calls a tool; the call is whole."""
 
@@ -41,4 +47,4 @@ class Finish(Struct, frozen=True, gc=False):
     reason: str = "stop"
 
 
-ModelEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallEvent | Usage | Finish
+ModelEvent: TypeAlias = TextDelta | ReasoningDelta | ReasoningOpaque | ToolCallEvent | Usage | Finish

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from rightseat.chat.event import Finish, ModelEvent, ReasoningDelta, TextDelta, ToolCallEvent, Usage
+from rightseat.chat.event import Finish, ModelEvent, ReasoningDelta, ReasoningOpaque, TextDelta, ToolCallEvent, Usage
 from rightseat.chat.message import ToolCall
 
 
@@ -18,6 +18,7 @@ class Completion(Struct, frozen=True):
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: str = "stop"
     usage: Usage | None = None
+    reasoning_opaque: str = ""
 
 
 def fold(events: Iterable[ModelEvent]) -> Completion:
@@ -26,13 +27,15 @@ def fold(events: Iterable[ModelEvent]) -> Completion:
     reasoning: list[str] = []
     calls: list[ToolCall] = []
     usage: Usage | None = None
-    finish = None
+    finish, opaque = None, ""
     for event in events:
         match event:
             case TextDelta():
                 text.append(event.text)
             case ReasoningDelta():
                 reasoning.append(event.text)
+            case ReasoningOpaque():
+                opaque = event.data
             case ToolCallEvent():
                 calls.append(event.call)
             case Usage():
@@ -40,5 +43,5 @@ def fold(events: Iterable[ModelEvent]) -> Completion:
             case Finish():
                 finish = event.reason
     return Completion(
-        "".join(text), "".join(reasoning), tuple(calls), finish or ("tool_calls" if calls else "stop"), usage
+        "".join(text), "".join(reasoning), tuple(calls), finish or ("tool_calls" if calls else "stop"), usage, opaque
     )

@@ -25,6 +25,12 @@ class ToolCall(Struct, frozen=True):
     kind: str = "function"
 
 
+class Image(Struct, frozen=True):
+    """A picture: an https address, or a `data:` URL that holds it."""
+
+    url: str
+
+
 class Message(Struct, frozen=True):
     """One message.
 
@@ -33,7 +39,9 @@ class Message(Struct, frozen=True):
         content: its text; parts that are not text are in `parts`.
         tool_calls: with role "assistant": what the model called.
         tool_call_id: with role "tool": the call that this answers.
-        parts: content parts that are not text, as they came.
+        parts: images, and content parts that nobody here knows, as they came.
+        reasoning: with role "assistant": what it thought, as text.
+        reasoning_opaque: the same, encrypted by who made it; goes back byte for byte.
     """
 
     role: str
@@ -41,6 +49,8 @@ class Message(Struct, frozen=True):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     parts: tuple[Any, ...] = ()
+    reasoning: str = ""
+    reasoning_opaque: str = ""
 
 
 class ToolSpec(Struct, frozen=True):
@@ -60,7 +70,7 @@ class ChatRequest(Struct, frozen=True):
         messages: the conversation, oldest first.
         tools: the tools it may call.
         stream: whether the caller wants the answer in pieces.
-        extra: every other field of the request, under its own name.
+        extra: every other field of the request, under OpenAI's name for it (max_tokens, temperature, tool_choice ...).
     """
 
     model: str

@@ -16,9 +16,11 @@ from rightseat.chat import (
     ChatRequest,
     Completion,
     Finish,
+    Image,
     Message,
     ModelEvent,
     ReasoningDelta,
+    ReasoningOpaque,
     TextDelta,
     ToolCall,
     ToolCallEvent,
@@ -67,7 +69,7 @@ def _message(value: Any, where: str) -> Message:
         raise BadRequestError(f"{where}: must be an object with a role")
     content, parts = value.get("content"), []
     if isinstance(content, list):
-        parts = [part for part in content if not isinstance(part, dict) or part.get("type") != "text"]
+        parts = [_part(part) for part in content if not isinstance(part, dict) or part.get("type") != "text"]
         content = "".join(
             str(part.get("text", "")) for part in content if isinstance(part, dict) and part.get("type") == "text"
         )
@@ -81,7 +83,54 @@ def _message(value: Any, where: str) -> Message:
         ),
         tool_call_id=value.get("tool_call_id"),
         parts=tuple(parts),
+        reasoning=str(value.get("reasoning_text") or ""),
+        reasoning_opaque=str(value.get("reasoning_opaque") or ""),
     )
+
+
+def _part(part: Any) -> Any:
+    image = part.get("image_url") if isinstance(part, dict) else None
+    url = image.get("url") if isinstance(image, dict) else image
+    return Image(url) if isinstance(url, str) else part
+
+
+def encode_request(request: ChatRequest) -> bytes:
+    """A request body."""
+    body: dict[str, Any] = {"model": request.model, "messages": [_sent(message) for message in request.messages]}
+    if request.tools:
+        body["tools"] = [_sent_tool(tool) for tool in request.tools]
+    return _encode({**body, "stream": request.stream, **request.extra})
+
+
+def _sent(message: Message) -> dict[str, Any]:
+    content: Any = message.content
+    if message.parts:
+        parts = [
+            {"type": "image_url", "image_url": {"url": p.url}} if isinstance(p, Image) else p for p in message.parts
+        ]
+        content = [*([{"type": "text", "text": message.content}] if message.content else []), *parts]
+    sent: dict[str, Any] = {"role": message.role, "content": content}
+    if message.tool_calls:
+        sent["tool_calls"] = [_written(call) for call in message.tool_calls]
+        sent["content"] = content or None
+    if message.tool_call_id is not None:
+        sent["tool_call_id"] = message.tool_call_id
+    if message.reasoning:
+        sent["reasoning_text"] = message.reasoning
+    if message.reasoning_opaque:
+        sent["reasoning_opaque"] = message.reasoning_opaque
+    return sent
+
+
+def _sent_tool(tool: ToolSpec) -> dict[str, Any]:
+    if tool.kind == "custom":
+        return {"type": "custom", "custom": {"name": tool.name, "description": tool.description}}
+    # Some models break on a tool without parameters.
+    parameters = tool.parameters or {"type": "object", "properties": {}}
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": parameters},
+    }
 
 
 def _tool_call(value: Any, where: str) -> ToolCall:
@@ -133,6 +182,8 @@ class ChunkEncoder:
                 return self._delta({"content": event.text})
             case ReasoningDelta():
                 return self._delta({"reasoning_text": event.text})
+            case ReasoningOpaque():
+                return self._delta({"reasoning_opaque": event.data})
             case ToolCallEvent():
                 index, self._calls = self._calls, self._calls + 1
                 return self._delta({"tool_calls": [{"index": index, **_written(event.call)}]})

@@ -10,7 +10,17 @@ from typing import Any
 
 import msgspec
 
-from rightseat.wire.sse import SseDecoder
+from rightseat.chat import (
+    Finish,
+    ModelEvent,
+    ReasoningDelta,
+    ReasoningOpaque,
+    TextDelta,
+    ToolCall,
+    ToolCallEvent,
+    Usage,
+)
+from rightseat.wire.sse import SseDecoder, SseEvent
 
 _decode = msgspec.json.Decoder().decode
 
@@ -62,6 +72,50 @@ def _has_finish(tail: bytes) -> bool:
     return False
 
 
+class ChunkReader:
+    """Chunks of one answer -> chat events. A tool call is given when it is whole, the finish at the very end, after usage."""
+
+    def __init__(self) -> None:
+        self._fold = ChunkFold()
+        self._given = 0  # tool calls that were given
+
+    @property
+    def whole(self) -> bool:
+        """The answer is complete."""
+        return self._fold.whole
+
+    def feed(self, data: bytes) -> list[ModelEvent]:
+        """The next bytes. Raises ChunkError as the fold does."""
+        return self._events(self._fold.feed(data), last=False)
+
+    def feed_eof(self) -> list[ModelEvent]:
+        """The stream has ended: what is left, usage and the finish."""
+        events = self._events(self._fold.feed_eof(), last=True)
+        done = self._fold.completion()
+        opaque = done["choices"][0]["message"].get("reasoning_opaque")
+        if isinstance(opaque, str) and opaque:
+            events.append(ReasoningOpaque(opaque))
+        if isinstance(usage := done.get("usage"), dict):
+            details = usage.get("prompt_tokens_details")
+            cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+            events.append(
+                Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), int(cached or 0))
+            )
+        return [*events, Finish(done["choices"][0]["finish_reason"])]
+
+    def _events(self, said: list[tuple[str, str]], *, last: bool) -> list[ModelEvent]:
+        events: list[ModelEvent] = [
+            TextDelta(text) if name == "content" else ReasoningDelta(text) for name, text in said
+        ]
+        calls = self._fold.calls if last else self._fold.calls[:-1]  # the last one may still grow
+        for call in calls[self._given :]:
+            kind = call["type"]
+            text = call[kind].get("input" if kind == "custom" else "arguments") or ("" if kind == "custom" else "{}")
+            events.append(ToolCallEvent(ToolCall(call["id"], call[kind]["name"], text, kind)))
+        self._given = max(self._given, len(calls))
+        return events
+
+
 class ChunkFold:
     """Chunks of one answer -> the whole answer, with every field of the chunks that it does not know kept."""
 
@@ -73,23 +127,33 @@ class ChunkFold:
         self._calls: list[dict[str, Any]] = []
         self._by_index: dict[tuple[int, Any], dict[str, Any]] = {}
         self._finish: str | None = None
+        self._said: list[tuple[str, str]] = []
         self.whole = False
 
-    def feed(self, data: bytes) -> None:
-        """The next bytes of the stream.
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The tool calls so far; the last one may still grow."""
+        return self._calls
+
+    def feed(self, data: bytes) -> list[tuple[str, str]]:
+        """The next bytes of the stream; the pieces of text in them, as ("content" or "reasoning_text", piece).
 
         Raises:
-            ChunkError: the stream holds an error.
+            ChunkError: the stream holds an error, or a line that is too long.
         """
-        for event in self._decoder.feed(data):
-            self._take(event.data)
+        return self._taken(self._decoder.feed(data))
 
-    def feed_eof(self) -> None:
+    def feed_eof(self) -> list[tuple[str, str]]:
         """The stream has ended. Raises as `feed` does."""
-        for event in self._decoder.feed_eof():
+        return self._taken(self._decoder.feed_eof())
+
+    def _taken(self, events: list[SseEvent]) -> list[tuple[str, str]]:
+        for event in events:
             self._take(event.data)
         if self._decoder.failure is not None:
             raise ChunkError(str(self._decoder.failure), None)
+        said, self._said = self._said, []
+        return said
 
     def completion(self) -> dict[str, Any]:
         """The answer, in the form of one that was not streamed."""
@@ -136,6 +200,8 @@ class ChunkFold:
                 continue
             elif isinstance(value, str) and name != "reasoning_opaque":
                 self._text.setdefault(name, []).append(value)
+                if value and name in ("content", "reasoning_text"):
+                    self._said.append((name, value))
             else:
                 self._message[name] = value
 

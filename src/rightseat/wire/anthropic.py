@@ -1,0 +1,343 @@
+"""Anthropic messages: requests in, answers out, whole and streamed (Messages API, versions 2023-06-01 and 2026-10-21).
+
+A request becomes a ChatRequest, chat events become Anthropic's. This module knows one dialect and no other.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from rightseat.chat import (
+    ChatRequest,
+    Completion,
+    Finish,
+    Image,
+    Message,
+    ModelEvent,
+    ReasoningDelta,
+    ReasoningOpaque,
+    TextDelta,
+    ToolCall,
+    ToolCallEvent,
+    ToolSpec,
+    Usage,
+)
+from rightseat.chat.repair import repaired
+from rightseat.wire.openai_chat import BadRequestError
+from rightseat.wire.sse import encode_sse
+
+PING = encode_sse(b'{"type":"ping"}', b"ping")
+
+# Our own mark on encrypted reasoning, so that signatures of other origins are told apart and dropped: models refuse them.
+_MARK = "rs1:"
+_BILLING = "x-anthropic-billing-header"
+_STOP = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+_SAME = {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_tokens", "stop_sequences": "stop"}
+_encode = msgspec.json.Encoder().encode
+
+
+# Requests.
+
+
+def decode_request(data: bytes) -> ChatRequest:
+    """A request body.
+
+    Raises:
+        BadRequestError: naming the field that is wrong, or the kind of tool that cannot be expressed.
+    """
+    try:
+        body = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise BadRequestError(f"the body is not JSON: {e}") from e
+    if not isinstance(body, dict):
+        raise BadRequestError("the body must be a JSON object")
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        raise BadRequestError("model: must be the name of a model")
+    given = body.get("messages")
+    if not isinstance(given, list) or not given:
+        raise BadRequestError("messages: must be a list with at least one message")
+    messages = list(_system(body.get("system")))
+    for i, message in enumerate(given):
+        messages += _messages(message, f"messages[{i}]")
+    return ChatRequest(
+        model=body["model"],
+        messages=repaired(messages),
+        tools=tuple(_tools(body.get("tools") or ())),
+        stream=bool(body.get("stream")),
+        extra=_extra(body),
+    )
+
+
+def _system(value: Any) -> Iterable[Message]:
+    if value is None:
+        return
+    blocks = [{"type": "text", "text": value}] if isinstance(value, str) else value
+    if not isinstance(blocks, list):
+        raise BadRequestError("system: must be text or a list of text blocks")
+    texts = [str(block.get("text") or "") for block in blocks if isinstance(block, dict)]
+    text = "\n\n".join(text for text in texts if text.strip() and not text.startswith(_BILLING))
+    if text:
+        yield Message("system", text)
+
+
+def _messages(value: Any, where: str) -> list[Message]:
+    """One message of theirs as the messages of ours: tool results come apart, in front of what else the user said."""
+    role = value.get("role") if isinstance(value, dict) else None
+    if role not in ("user", "assistant", "system"):
+        raise BadRequestError(f"{where}.role: must be user, assistant or system")
+    content = value.get("content")
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        raise BadRequestError(f"{where}.content: must be text or a list of blocks")
+    results: list[Message] = []
+    texts: list[str] = []
+    images: list[Image] = []
+    calls: list[ToolCall] = []
+    reasoning, opaque = "", ""
+    for i, block in enumerate(blocks):
+        match block.get("type"):
+            case "text":
+                texts.append(str(block.get("text") or ""))
+            case "image":
+                images.append(_image(block, f"{where}.content[{i}]"))
+            case "tool_result":
+                result, pictures = _tool_result(block, f"{where}.content[{i}]")
+                results.append(result)
+                images += pictures
+            case "tool_use":
+                calls.append(
+                    ToolCall(str(block.get("id")), str(block.get("name")), json.dumps(block.get("input") or {}))
+                )
+            case "thinking":
+                signature = str(block.get("signature") or "")
+                if signature.startswith(_MARK):
+                    reasoning, opaque = str(block.get("thinking") or ""), signature.removeprefix(_MARK)
+            case "redacted_thinking":
+                pass
+            case kind:
+                raise BadRequestError(f"{where}.content[{i}]: a block of kind {kind!r} cannot be sent to this model")
+    text = "\n\n".join(text for text in texts if text.strip())
+    message = Message(role, text, tuple(calls), parts=tuple(images), reasoning=reasoning, reasoning_opaque=opaque)
+    return [*results, message]
+
+
+def _tool_result(block: dict[str, Any], where: str) -> tuple[Message, list[Image]]:
+    content = block.get("content")
+    inner = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+    if not isinstance(inner, list):
+        raise BadRequestError(f"{where}.content: must be text or a list of blocks")
+    text = "\n".join(
+        str(part.get("text") or "") for part in inner if isinstance(part, dict) and part.get("type") == "text"
+    )
+    images = [_image(part, where) for part in inner if isinstance(part, dict) and part.get("type") == "image"]
+    if block.get("is_error"):
+        text = f"Error: {text}"
+    return Message(
+        "tool", text or ("(see the image)" if images else "(empty)"), tool_call_id=str(block.get("tool_use_id"))
+    ), images
+
+
+def _image(block: dict[str, Any], where: str) -> Image:
+    source = block.get("source")
+    if isinstance(source, dict):
+        if source.get("type") == "base64":
+            return Image(f"data:{source.get('media_type')};base64,{source.get('data')}")
+        if source.get("type") == "url" and isinstance(source.get("url"), str):
+            return Image(source["url"])
+    raise BadRequestError(f"{where}.source: must be of type base64 or url")
+
+
+def _tools(values: Any) -> Iterable[ToolSpec]:
+    if not isinstance(values, (list, tuple)):
+        raise BadRequestError("tools: must be a list")
+    for i, tool in enumerate(values):
+        if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
+            raise BadRequestError(f"tools[{i}].name: must be text")
+        if tool.get("type") not in (None, "custom", "function") and "input_schema" not in tool:
+            raise BadRequestError(f"tools[{i}]: a tool of kind {tool['type']!r} cannot be sent to this model")
+        yield ToolSpec(tool["name"], str(tool.get("description") or ""), dict(tool.get("input_schema") or {}))
+
+
+def _extra(body: dict[str, Any]) -> dict[str, Any]:
+    extra = {ours: body[theirs] for theirs, ours in _SAME.items() if body.get(theirs) is not None}
+    choice = body.get("tool_choice")
+    if isinstance(choice, dict) and body.get("tools"):
+        kind = choice.get("type")
+        named = {"type": "function", "function": {"name": choice.get("name")}}
+        extra["tool_choice"] = named if kind == "tool" else {"any": "required"}.get(str(kind), kind)
+        if choice.get("disable_parallel_tool_use"):
+            extra["parallel_tool_calls"] = False
+    thinking = body.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("type") == "enabled" and thinking.get("budget_tokens"):
+        extra["thinking_budget"] = thinking["budget_tokens"]
+    config = body.get("output_config")
+    if isinstance(config, dict) and isinstance(config.get("effort"), str):
+        extra["reasoning_effort"] = config["effort"]
+    if (
+        isinstance(config, dict)
+        and isinstance(form := config.get("format"), dict)
+        and form.get("type") == "json_schema"
+    ):
+        extra["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": form.get("schema")},
+        }
+    return extra
+
+
+# Answers.
+
+
+def _usage(usage: Usage | None, estimate: int = 0) -> dict[str, Any]:
+    """Their fields are disjoint: input is what was neither read from a cache nor written to it."""
+    if usage is None:
+        return {
+            "input_tokens": estimate,
+            "output_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation_input_tokens": 0,
+        }
+    return {
+        "input_tokens": max(0, usage.input_tokens - usage.cached_tokens),
+        "output_tokens": usage.output_tokens,
+        "cache_read_input_tokens": usage.cached_tokens,
+        "cache_creation_input_tokens": 0,
+    }
+
+
+def _head(model: str, usage: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": f"msg_{uuid.uuid4().hex[:24]}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage,
+    }
+
+
+def encode_completion(done: Completion, model: str) -> bytes:
+    """A whole answer as one body."""
+    content: list[dict[str, Any]] = []
+    if done.reasoning:
+        content.append({"type": "thinking", "thinking": done.reasoning, "signature": _MARK + done.reasoning_opaque})
+    if done.text:
+        content.append({"type": "text", "text": done.text})
+    content += [{"type": "tool_use", "id": c.id, "name": c.name, "input": _input(c)} for c in done.tool_calls]
+    head = _head(model, _usage(done.usage))
+    return _encode({**head, "content": content, "stop_reason": _STOP.get(done.finish_reason, "end_turn")})
+
+
+def _input(call: ToolCall) -> Any:
+    try:
+        value = json.loads(call.arguments)
+    except ValueError:
+        return {"input": call.arguments}
+    return value if isinstance(value, dict) else {"input": value}
+
+
+class EventEncoder:
+    """Events of one answer -> Anthropic's stream. One start and one stop for each block, whatever comes.
+
+    Args:
+        model: the name that the client used.
+        input_estimate: tokens of the request, as good as they are known before the answer.
+    """
+
+    def __init__(self, model: str, input_estimate: int) -> None:
+        self._model = model
+        self._estimate = input_estimate
+        self._index = -1
+        self._open: str | None = None
+        self._opaque = ""
+        self._usage: Usage | None = None
+        self._stop = "end_turn"
+
+    def start(self) -> bytes:
+        """The bytes before the first event."""
+        message = _head(self._model, _usage(None, self._estimate))
+        return _event("message_start", {"message": message})
+
+    def encode(self, event: ModelEvent) -> bytes:
+        """The bytes of one event; b"" for one that is said at the end."""
+        match event:
+            case TextDelta():
+                return self._into("text", {"text": ""}) + self._delta({"type": "text_delta", "text": event.text})
+            case ReasoningDelta():
+                block = {"thinking": "", "signature": ""}
+                return self._into("thinking", block) + self._delta({"type": "thinking_delta", "thinking": event.text})
+            case ReasoningOpaque():
+                self._opaque = event.data
+                if self._open == "thinking":
+                    return b""
+            case ToolCallEvent():
+                call = event.call
+                begun = self._close() + self._into("tool_use", {"id": call.id, "name": call.name, "input": {}})
+                return (
+                    begun
+                    + self._delta({"type": "input_json_delta", "partial_json": json.dumps(_input(call))})
+                    + self._close()
+                )
+            case Usage():
+                self._usage = event
+            case Finish():
+                self._stop = _STOP.get(event.reason, "end_turn")
+        return b""
+
+    def end(self) -> bytes:
+        """The bytes after the last event."""
+        usage = _usage(self._usage, self._estimate)
+        delta = {"delta": {"stop_reason": self._stop, "stop_sequence": None}, "usage": usage}
+        return self._close() + _event("message_delta", delta) + _event("message_stop", {})
+
+    def _into(self, kind: str, block: dict[str, Any]) -> bytes:
+        if self._open == kind:
+            return b""
+        closed = self._close()
+        self._open, self._index = kind, self._index + 1
+        return closed + _event("content_block_start", {"index": self._index, "content_block": {"type": kind, **block}})
+
+    def _delta(self, delta: dict[str, Any]) -> bytes:
+        return _event("content_block_delta", {"index": self._index, "delta": delta})
+
+    def _close(self) -> bytes:
+        if self._open is None:
+            return b""
+        signature = b""
+        if self._open == "thinking":
+            signature = self._delta({"type": "signature_delta", "signature": _MARK + self._opaque})
+        self._open = None
+        return signature + _event("content_block_stop", {"index": self._index})
+
+
+def _event(kind: str, fields: dict[str, Any]) -> bytes:
+    return encode_sse(_encode({"type": kind, **fields}), kind.encode())
+
+
+def encode_error(kind: str, message: str, request_id: str | None = None) -> bytes:
+    """An error body."""
+    return _encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id})
+
+
+def estimate_tokens(request: ChatRequest) -> int:
+    """Tokens of a request, estimated high: three characters a token, and what the form around it costs.
+
+    Clients compact their history by this number; too low makes them do it too late.
+    """
+    text = sum(len(m.content) + sum(len(c.name) + len(c.arguments) for c in m.tool_calls) for m in request.messages)
+    tools = sum(len(t.name) + len(t.description) + len(json.dumps(t.parameters)) for t in request.tools)
+    images = sum(1 for m in request.messages for p in m.parts if isinstance(p, Image))
+    return (text + tools) // 3 + 8 * len(request.messages) + 1500 * images + 1
