@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import uuid
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +16,8 @@ from rightseat.gateway import models
 from rightseat.gateway.asgi import Receive, Request, Scope, Send, StreamBrokenError, read_request, respond
 from rightseat.gateway.chat import ChatFace
 from rightseat.gateway.config import Settings
-from rightseat.gateway.errors import ClientKeyError, error_body, error_headers, status_of
+from rightseat.gateway.errors import ClientKeyError, anthropic_body, error_body, error_headers, status_of
+from rightseat.gateway.messages import MessagesFace
 from rightseat.log import logger
 from rightseat.transport.http import AiohttpSender
 from rightseat.upstream.copilot import Copilot
@@ -33,6 +35,7 @@ class Gateway:
         self._sender = AiohttpSender()
         self._copilot = Copilot(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
         self._chat = ChatFace(self._copilot, settings.ping_seconds)
+        self._messages = MessagesFace(self._copilot, settings.ping_seconds)
 
     async def __aenter__(self) -> Self:
         await self._sender.__aenter__()
@@ -63,7 +66,10 @@ class Gateway:
             if started:
                 raise StreamBrokenError(str(e)) from e
             logger.info("%s %s %s: %s", request_id, scope["method"], scope["path"], e)
-            await respond(send, status_of(e), error_body(e), error_headers(e, request_id))
+            headers = {name.decode("latin-1"): "" for name, _ in scope["headers"]}
+            anthropic = speaks_anthropic(headers, scope["path"].removeprefix("/v1"))
+            body = anthropic_body(e, request_id) if anthropic else error_body(e)
+            await respond(send, status_of(e), body, error_headers(e, request_id))
         except ConnectionResetError:
             return  # the client left before it had said what it wants
 
@@ -79,10 +85,16 @@ class Gateway:
         match request.method, path:
             case "POST", "/chat/completions":
                 await self._chat(request, receive, send, request_id)
+            case "POST", "/messages":
+                await self._messages(request, receive, send, request_id)
+            case "POST", "/messages/count_tokens":
+                await self._messages.count(request, send)
             case "GET", "/models":
-                await respond(send, 200, models.list_body(await self._copilot.registry()))
+                list_body = models.anthropic_list if speaks_anthropic(request.headers, path) else models.list_body
+                await respond(send, 200, list_body(await self._copilot.registry()))
             case "GET", _ if path.startswith("/models/"):
-                await respond(send, 200, models.one_body(await self._copilot.registry(), path.removeprefix("/models/")))
+                one_body = models.anthropic_one if speaks_anthropic(request.headers, path) else models.one_body
+                await respond(send, 200, one_body(await self._copilot.registry(), path.removeprefix("/models/")))
             case _:
                 error = {
                     "message": f"no such endpoint: {request.method} {request.path}",
@@ -105,3 +117,8 @@ class Gateway:
             raise ClientKeyError(
                 "Invalid API key" if shown else "an API key is needed: Authorization: Bearer KEY, or x-api-key"
             )
+
+
+def speaks_anthropic(headers: Mapping[str, str], path: str) -> bool:
+    """Which dialect a request is in. The key's header tells nothing: newer Anthropic clients send a bearer."""
+    return path.startswith("/messages") or "anthropic-version" in headers

@@ -44,14 +44,7 @@ class ChatFace:
     async def __call__(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
         """Answer a request. What is wrong before the answer begins is raised."""
         body = read_body(request.body)
-        registry = await self._copilot.registry()
-        model = registry.resolve(body["model"])
-        if model is None and not registry.seed:
-            raise UpstreamError(
-                404,
-                f"the model {body['model']!r} does not exist or is not enabled for this account",
-                code="model_not_found",
-            )
+        model = await resolve(self._copilot, body["model"])
         wants_stream = bool(body.get("stream"))
         streams = wants_stream or (model is not None and model.streaming is True)
         data = sent_body(request.body, body, model, stream=streams)
@@ -79,6 +72,21 @@ class ChatFace:
                 await respond(send, 200, await whole(upstream, streamed=streams), headers)
         finally:
             await upstream.aclose()
+
+
+async def resolve(copilot: Copilot, name: str) -> Model | None:
+    """The model that a client means; None while only the seed list is known.
+
+    Raises:
+        UpstreamError: the account has no such model (404).
+    """
+    registry = await copilot.registry()
+    model = registry.resolve(name)
+    if model is None and not registry.seed:
+        raise UpstreamError(
+            404, f"the model {name!r} does not exist or is not enabled for this account", code="model_not_found"
+        )
+    return model
 
 
 def read_body(data: bytes) -> dict[str, Any]:

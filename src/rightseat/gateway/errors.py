@@ -18,6 +18,7 @@ from rightseat.errors import (
     UpstreamError,
 )
 from rightseat.security.masking import mask
+from rightseat.wire.anthropic import encode_error
 
 _TYPES = {
     400: "invalid_request_error",
@@ -28,6 +29,17 @@ _TYPES = {
     408: "timeout_error",
     413: "invalid_request_error",
     422: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+_ANTHROPIC = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
     429: "rate_limit_error",
     503: "overloaded_error",
     504: "timeout_error",
@@ -54,6 +66,13 @@ def status_of(error: RightseatError) -> int:
 def error_body(error: RightseatError) -> bytes:
     """OpenAI's form of an error."""
     return msgspec.json.encode({"error": _fields(error)})
+
+
+def anthropic_body(error: RightseatError, request_id: str | None = None) -> bytes:
+    """Anthropic's form of an error."""
+    status = status_of(error)
+    kind = _ANTHROPIC.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    return encode_error(kind, str(_fields(error)["message"]), request_id)
 
 
 def error_headers(error: RightseatError, request_id: str) -> list[tuple[bytes, bytes]]:

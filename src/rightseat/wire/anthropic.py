@@ -50,12 +50,8 @@ _encode = msgspec.json.Encoder().encode
 # Requests.
 
 
-def decode_request(data: bytes) -> ChatRequest:
-    """A request body.
-
-    Raises:
-        BadRequestError: naming the field that is wrong, or the kind of tool that cannot be expressed.
-    """
+def decode_body(data: bytes) -> dict[str, Any]:
+    """A request body as JSON. Raises BadRequestError when it is none, or names no model."""
     try:
         body = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
@@ -64,6 +60,15 @@ def decode_request(data: bytes) -> ChatRequest:
         raise BadRequestError("the body must be a JSON object")
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise BadRequestError("model: must be the name of a model")
+    return body
+
+
+def decode_request(body: dict[str, Any]) -> ChatRequest:
+    """A request.
+
+    Raises:
+        BadRequestError: naming the field that is wrong, or the kind of tool that cannot be expressed.
+    """
     given = body.get("messages")
     if not isinstance(given, list) or not given:
         raise BadRequestError("messages: must be a list with at least one message")

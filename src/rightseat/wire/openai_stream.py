@@ -6,6 +6,7 @@ index, usage after the finish, an end without `[DONE]`, errors inside a 200. Thi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -72,6 +73,13 @@ def _has_finish(tail: bytes) -> bool:
     return False
 
 
+_KINDS: dict[str, Callable[[str], ModelEvent]] = {
+    "content": TextDelta,
+    "reasoning_text": ReasoningDelta,
+    "reasoning_opaque": ReasoningOpaque,
+}
+
+
 class ChunkReader:
     """Chunks of one answer -> chat events. A tool call is given when it is whole, the finish at the very end, after usage."""
 
@@ -92,9 +100,6 @@ class ChunkReader:
         """The stream has ended: what is left, usage and the finish."""
         events = self._events(self._fold.feed_eof(), last=True)
         done = self._fold.completion()
-        opaque = done["choices"][0]["message"].get("reasoning_opaque")
-        if isinstance(opaque, str) and opaque:
-            events.append(ReasoningOpaque(opaque))
         if isinstance(usage := done.get("usage"), dict):
             details = usage.get("prompt_tokens_details")
             cached = details.get("cached_tokens") if isinstance(details, dict) else 0
@@ -104,9 +109,7 @@ class ChunkReader:
         return [*events, Finish(done["choices"][0]["finish_reason"])]
 
     def _events(self, said: list[tuple[str, str]], *, last: bool) -> list[ModelEvent]:
-        events: list[ModelEvent] = [
-            TextDelta(text) if name == "content" else ReasoningDelta(text) for name, text in said
-        ]
+        events: list[ModelEvent] = [_KINDS[name](text) for name, text in said]
         calls = self._fold.calls if last else self._fold.calls[:-1]  # the last one may still grow
         for call in calls[self._given :]:
             kind = call["type"]
@@ -136,7 +139,7 @@ class ChunkFold:
         return self._calls
 
     def feed(self, data: bytes) -> list[tuple[str, str]]:
-        """The next bytes of the stream; the pieces of text in them, as ("content" or "reasoning_text", piece).
+        """The next bytes of the stream; the pieces of text in them, as (name of the field, piece).
 
         Raises:
             ChunkError: the stream holds an error, or a line that is too long.
@@ -204,6 +207,8 @@ class ChunkFold:
                     self._said.append((name, value))
             else:
                 self._message[name] = value
+                if name == "reasoning_opaque" and isinstance(value, str) and value:
+                    self._said.append((name, value))
 
     def _call(self, choice: int, delta: dict[str, Any]) -> None:
         """A piece of a tool call: a new id begins a new call, whatever the index says; without an id it continues one."""
