@@ -94,6 +94,17 @@ async def test_models_and_their_limits(gateway, client):
         await ai.models.retrieve("no-such-model")
 
 
+async def test_embeddings_in_both_forms_and_of_a_bare_string(gateway, client):
+    ai = await client(await gateway())
+    model = "text-embedding-3-small"
+    numbers = (await ai.embeddings.create(model=model, input=["a", "b"], encoding_format="float")).data
+    packed = (await ai.embeddings.create(model=model, input="a")).data  # base64 on the wire
+    assert len(numbers) == 2
+    assert packed[0].embedding == pytest.approx(numbers[0].embedding, abs=1e-6)
+    with pytest.raises(openai.BadRequestError, match="input: must be"):
+        await ai.embeddings.create(model=model, input=[[1, 2]])
+
+
 async def test_dated_names_are_mapped(gateway, client):
     served = await gateway()
     ai = await client(served)

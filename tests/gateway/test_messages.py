@@ -91,6 +91,20 @@ async def test_the_system_prompt_images_and_limits(gateway, claude):
     assert body["stop"] == ["x"]
 
 
+async def test_a_model_that_speaks_anthropic_gets_the_clients_own_bytes(gateway, claude):
+    served = await gateway()
+    body = b'{"model":"claude-sonnet-4.5", "max_tokens":10,"stream":true,"brand_new":1,"messages":[{"role":"user","content":"Reply with exactly: x"}]}'
+    async with aiohttp.ClientSession() as http, http.post(f"{served.url}/v1/messages", data=body) as response:
+        text = await response.text()
+    assert text.count("event: message_stop") == 1
+    assert (served.app.seen[-1].path, served.app.seen[-1].body) == ("/messages", body)
+    ai = claude(served)
+    whole = await ai.messages.create(model="claude-sonnet-4-5", max_tokens=10, messages=HELLO)
+    assert whole.content[0].text == "hello from the other side"
+    async with ai.messages.stream(model="claude-sonnet-4.5", max_tokens=10, messages=HELLO) as stream:
+        assert await stream.get_final_text() == "hello from the other side"
+
+
 def says(*events):
     async def model(request):
         async def run():

@@ -16,6 +16,7 @@ from rightseat.gateway import models
 from rightseat.gateway.asgi import Receive, Request, Scope, Send, StreamBrokenError, read_request, respond
 from rightseat.gateway.chat import ChatFace
 from rightseat.gateway.config import Settings
+from rightseat.gateway.embeddings import EmbeddingsFace
 from rightseat.gateway.errors import ClientKeyError, anthropic_body, error_body, error_headers, status_of
 from rightseat.gateway.messages import MessagesFace
 from rightseat.log import logger
@@ -35,6 +36,7 @@ class Gateway:
         self._sender = AiohttpSender()
         self._copilot = Copilot(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
         self._chat = ChatFace(self._copilot, settings.ping_seconds)
+        self._embeddings = EmbeddingsFace(self._copilot)
         self._messages = MessagesFace(self._copilot, settings.ping_seconds)
 
     async def __aenter__(self) -> Self:
@@ -85,6 +87,8 @@ class Gateway:
         match request.method, path:
             case "POST", "/chat/completions":
                 await self._chat(request, receive, send, request_id)
+            case "POST", "/embeddings":
+                await self._embeddings(request, send, request_id)
             case "POST", "/messages":
                 await self._messages(request, receive, send, request_id)
             case "POST", "/messages/count_tokens":

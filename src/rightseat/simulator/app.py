@@ -6,6 +6,8 @@
     GET  /copilot_internal/user     the account: plan, endpoints, quota
     GET  /models                    the model list
     POST /chat/completions          the simulated model, streaming or whole
+    POST /messages                  the same in Anthropic's dialect, for models whose names begin with "claude"
+    POST /embeddings                vectors that are the same for the same text
     anything else                   404, harmlessly
 
 All paths also work below /v1, so that the simulator serves as a BYOK provider.
@@ -16,16 +18,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+import math
+import random
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
-from rightseat.chat import ChatRequest, ModelEvent, Reply, fold
+from rightseat.chat import ChatRequest, Completion, ModelEvent, Reply, fold
 from rightseat.handler import Handler
 from rightseat.simulator.cloud import Cloud
 from rightseat.simulator.model import SimulatedError
+from rightseat.simulator.prose import count_tokens
+from rightseat.wire import anthropic
 from rightseat.wire.copilot_models import model_entry, model_list
 from rightseat.wire.openai_chat import BadRequestError, ChunkEncoder, decode_request, encode_completion, encode_error
 
@@ -36,10 +42,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 logger = logging.getLogger("rightseat.simulator")
 
 # Names that programs ask for; to the simulator they are all one model.
-DEFAULT_MODELS = ("gpt-5", "gpt-4", "gpt-4.1", "gpt-5-mini", "claude-sonnet-4.5")
+DEFAULT_MODELS = ("gpt-5", "gpt-4", "gpt-4.1", "gpt-5-mini", "claude-sonnet-4.5", "text-embedding-3-small")
 LOGIN = "rightseat-simulator"
 _KEEP = 1000  # requests remembered
-_COPILOT_API = frozenset({"/models", "/chat/completions"})
+_COPILOT_API = frozenset({"/models", "/chat/completions", "/messages", "/embeddings"})
 _PAGE = """<!doctype html><meta charset="utf-8"><title>Simulated GitHub</title><h1>Simulated device login</h1><!-- said -->
 <form method="post"><label>Code <input name="user_code" autofocus></label>
 <button name="decision" value="approve">Approve</button> <button name="decision" value="deny">Deny</button></form>"""
@@ -72,7 +78,7 @@ class SimulatorApp:
         self.seen: list[Seen] = []
         self.url = ""
         self._model = model
-        self._models = [model_entry(name, default=i == 0) for i, name in enumerate(models)]
+        self._models = [_entry(name, default=i == 0) for i, name in enumerate(models)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -100,7 +106,11 @@ class SimulatorApp:
             case "GET", "/models":
                 await _answer(send, 200, _dump(model_list(self._models)))
             case "POST", "/chat/completions":
-                await self._chat(body, receive, send)
+                await self._chat(body, receive, send, _OPENAI)
+            case "POST", "/messages":
+                await self._chat(body, receive, send, _ANTHROPIC)
+            case "POST", "/embeddings":
+                await self._embed(body, send)
             case _:
                 await _answer(send, 404, _dump({"message": "Not Found", "status": "404"}))
 
@@ -144,19 +154,19 @@ class SimulatorApp:
             },
         }
 
-    async def _chat(self, body: bytes, receive: Receive, send: Send) -> None:
+    async def _chat(self, body: bytes, receive: Receive, send: Send, dialect: _Dialect) -> None:
         try:
-            request = decode_request(body)
+            request = dialect.decode(body)
             reply = await self._model(request)
         except BadRequestError as e:
-            await _answer(send, 400, encode_error(str(e), "invalid_request_error", "bad_request"))
+            await _answer(send, 400, dialect.error(str(e), "invalid_request_error", "bad_request"))
         except SimulatedError as e:
             error = e.error
             extra = [(b"retry-after", f"{error.retry_after:g}".encode())] if error.retry_after is not None else []
-            await _answer(send, error.status, encode_error(error.message, "simulated_error", error.code), extra)
+            await _answer(send, error.status, dialect.error(error.message, "simulated_error", error.code), extra)
         else:
             # A client that leaves ends the answer at once, as it does with the real thing.
-            saying = asyncio.ensure_future(self._say(request, reply, send))
+            saying = asyncio.ensure_future(self._say(request, reply, send, dialect))
             leaving = asyncio.ensure_future(_gone(receive))
             await asyncio.wait([saying, leaving], return_when=asyncio.FIRST_COMPLETED)
             for task in (saying, leaving):
@@ -165,21 +175,70 @@ class SimulatorApp:
             if not saying.cancelled():
                 saying.result()
 
-    async def _say(self, request: ChatRequest, reply: Reply, send: Send) -> None:
+    async def _say(self, request: ChatRequest, reply: Reply, send: Send, dialect: _Dialect) -> None:
         async with reply:
-            await self._write(request, reply.__aiter__(), send)
+            events = reply.__aiter__()
+            if not request.stream:
+                collected: list[ModelEvent] = [event async for event in events]
+                await _answer(send, 200, dialect.whole(fold(collected), request.model))
+                return
+            encoder = dialect.encoder(request)
+            headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            if head := encoder.start():
+                await send({"type": "http.response.body", "body": head, "more_body": True})
+            async for event in events:
+                await send({"type": "http.response.body", "body": encoder.encode(event), "more_body": True})
+            await send({"type": "http.response.body", "body": encoder.end()})
 
-    async def _write(self, request: ChatRequest, events: AsyncIterator[ModelEvent], send: Send) -> None:
-        if not request.stream:
-            collected: list[ModelEvent] = [event async for event in events]
-            await _answer(send, 200, encode_completion(fold(collected), request.model))
+    async def _embed(self, body: bytes, send: Send) -> None:
+        try:
+            value = json.loads(body)
+        except ValueError:
+            value = None
+        texts = value.get("input") if isinstance(value, dict) else None
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            await _answer(
+                send, 400, b"Bad Request", content_type=b"text/plain"
+            )  # as the real one does for a bare string
             return
-        encoder = ChunkEncoder(request.model)
-        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for event in events:
-            await send({"type": "http.response.body", "body": encoder.encode(event), "more_body": True})
-        await send({"type": "http.response.body", "body": encoder.end()})
+        data = [{"object": "embedding", "index": i, "embedding": _vector(text)} for i, text in enumerate(texts)]
+        tokens = sum(count_tokens(text) for text in texts)
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        await _answer(send, 200, _dump({"object": "list", "data": data, "model": value["model"], "usage": usage}))
+
+
+class _Dialect(Struct, frozen=True):
+    """How one endpoint reads and writes."""
+
+    decode: Callable[[bytes], ChatRequest]
+    whole: Callable[[Completion, str], bytes]
+    encoder: Callable[[ChatRequest], Any]
+    error: Callable[[str, str, str | None], bytes]
+
+
+_OPENAI = _Dialect(decode_request, encode_completion, lambda request: ChunkEncoder(request.model), encode_error)
+_ANTHROPIC = _Dialect(
+    lambda body: anthropic.decode_request(anthropic.decode_body(body)),
+    anthropic.encode_completion,
+    lambda request: anthropic.EventEncoder(request.model, anthropic.estimate_tokens(request)),
+    lambda message, kind, _: anthropic.encode_error(kind, message),
+)
+
+
+def _entry(name: str, *, default: bool) -> dict[str, Any]:
+    if name.startswith("text-embedding"):
+        return model_entry(name, endpoints=("/embeddings",), kind="embeddings")
+    endpoints = ("/chat/completions", "/v1/messages") if name.startswith("claude") else ("/chat/completions",)
+    return model_entry(name, default=default, endpoints=endpoints)
+
+
+def _vector(text: str) -> list[float]:
+    """Sixteen numbers of length one, the same for the same text."""
+    chance = random.Random(text)  # noqa: S311 - repeatable, not secret
+    values = [chance.gauss(0, 1) for _ in range(16)]
+    length = math.sqrt(sum(v * v for v in values))
+    return [v / length for v in values]
 
 
 async def _gone(receive: Receive) -> None:

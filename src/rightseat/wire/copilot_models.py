@@ -13,8 +13,10 @@ def model_entry(
     max_prompt_tokens: int = 128_000,
     max_output_tokens: int = 16_384,
     default: bool = False,
+    endpoints: tuple[str, ...] = ("/chat/completions",),
+    kind: str = "chat",
 ) -> dict[str, Any]:
-    """One model that streams, calls tools and is enabled, reached over `/chat/completions`."""
+    """One model that streams, calls tools and is enabled."""
     return {
         "id": model,
         "name": name or model,
@@ -26,10 +28,10 @@ def model_entry(
         "is_chat_default": default,
         "is_chat_fallback": default,
         "policy": {"state": "enabled", "terms": ""},
-        "supported_endpoints": ["/chat/completions"],
+        "supported_endpoints": list(endpoints),
         "billing": {"is_premium": False, "multiplier": 0},
         "capabilities": {
-            "type": "chat",
+            "type": kind,
             "family": model,
             "object": "model_capabilities",
             "tokenizer": "o200k_base",

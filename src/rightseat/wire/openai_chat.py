@@ -175,6 +175,10 @@ class ChunkEncoder:
         self._calls = 0
         self._begun = False
 
+    def start(self) -> bytes:
+        """The bytes before the first event: none in this dialect."""
+        return b""
+
     def encode(self, event: ModelEvent) -> bytes:
         """The bytes of one event; b"" for one that the dialect does not show."""
         match event:
