@@ -19,7 +19,13 @@ def run(*args: str, **options) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize(
     "args",
-    [(), *[(verb,) for verb in ("simulate", "demo-cli", "login", "logout", "status", "models", "serve", "config")]],
+    [
+        (),
+        *[
+            (verb,)
+            for verb in ("simulate", "demo", "demo-cli", "login", "logout", "status", "models", "serve", "config")
+        ],
+    ],
 )
 def test_help_reads_well_at_80_columns(args):
     done = run(*args, "--help", env={**os.environ, "COLUMNS": "80"})

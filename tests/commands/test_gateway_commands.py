@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -76,6 +77,42 @@ def test_inside_simulate_everything_leads_to_the_simulator(run, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "rightseat-simulator" in done.stdout
     assert "Nobody is logged in" in run("status").stdout
+
+
+def do_as_curl_would(line: str) -> str:
+    """The answer to a curl line of the kind that the demo prints."""
+    words = iter(shlex.split(line)[1:])
+    url, headers, data = "", {}, None
+    for word in words:
+        match word:
+            case "-H":
+                name, _, value = next(words).partition(": ")
+                headers[name] = value
+            case "-d":
+                data = next(words).encode()
+            case "-N":
+                pass
+            case _:
+                url = word
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=20) as response:
+        return response.read().decode()
+
+
+def test_the_demo_of_the_gateway_and_its_curl_lines(run):
+    with subprocess.Popen(
+        [*RIGHTSEAT, "demo", "--port", "0", "--pace", "0"], stdout=subprocess.PIPE, text=True, env=run.env
+    ) as process:
+        said = []
+        while "Ctrl-C" not in (line := process.stdout.readline()):
+            said.append(line)
+        text = "".join(said)
+        assert "gateway" in text.partition("copilot  ")[2].splitlines()[0]
+        curls = [line.strip() for line in said if line.startswith("curl ")]
+        assert len(curls) == 3
+        for line, answer in zip(curls, ("gpt-5", "hello", "message_stop"), strict=True):
+            assert answer in do_as_curl_would(line)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
 
 
 def test_bad_settings_are_named(run, tmp_path):

@@ -91,6 +91,7 @@ async def test_the_system_prompt_images_and_limits(gateway, claude):
     assert body["stop"] == ["x"]
 
 
+@pytest.mark.filterwarnings("ignore:The model")  # the client's own remark on a dated name
 async def test_a_model_that_speaks_anthropic_gets_the_clients_own_bytes(gateway, claude):
     served = await gateway()
     body = b'{"model":"claude-sonnet-4.5", "max_tokens":10,"stream":true,"brand_new":1,"messages":[{"role":"user","content":"Reply with exactly: x"}]}'

@@ -13,6 +13,7 @@ from rightseat.errors import RightseatError
 # verb -> module, name of the click command in it, help
 _VERBS = {
     "simulate": ("simulate", "command", "Play GitHub and the Copilot API on this machine, alone or around a command."),
+    "demo": ("demo", "command", "The gateway on a simulated cloud, with an account ready."),
     "demo-cli": ("demo_cli", "command", "A streamed answer with a tool call from the real CLI, offline."),
     "login": ("accounts", "login", "Log a GitHub account in by device code."),
     "logout": ("accounts", "logout", "Forget an account."),

@@ -1,0 +1,99 @@
+"""`rightseat demo`: the gateway with a simulated cloud behind it and an account ready, in one process. No account, no network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from rightseat.gateway.config import Settings
+from rightseat.gateway.server import serve
+from rightseat.simulator.app import SimulatorApp
+from rightseat.simulator.model import SimulatedModel
+from rightseat.simulator.server import SimulatorServer
+from rightseat.transport.http import AiohttpSender, HttpRequest
+from rightseat.upstream.store import Account, FileStore
+from rightseat.wire.openai_stream import ChunkReader
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=4141, show_default=True, help="Port of the gateway; 0: any."
+)
+@click.option(
+    "--pace", type=click.FloatRange(0), default=40.0, show_default=True, help="Tokens a second; 0: no pauses."
+)
+@click.option("--once", is_flag=True, help="End after the first answer instead of waiting for yours.")
+def command(port: int, pace: float, once: bool) -> None:
+    """Run the gateway on a simulated cloud, show a streamed answer, and wait for your clients until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_demo(port, pace, once=once))
+
+
+async def _demo(port: int, pace: float, *, once: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="rightseat-") as home:
+        async with SimulatorServer(SimulatorApp(SimulatedModel(pace=pace))) as cloud:
+            FileStore(Path(home)).save(Account("demo", "gho_simulated", host=cloud.url))
+            ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            stop = asyncio.Event()
+            settings = Settings(port=port, home=home, drain_seconds=2)
+            serving = asyncio.ensure_future(serve(settings, ready.set_result, stop))
+            await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+            url = ready.result()
+            console.print(f"[dim]simulated GitHub and Copilot API on {cloud.url}[/dim]")
+            console.print(f"[bold]the gateway listens on {url}[/bold], account ready\n")
+            await _show(url)
+            _explain(url)
+            if once:
+                stop.set()
+            await serving
+
+
+async def _show(url: str) -> None:
+    """One answer, streamed through the gateway, as it comes."""
+    body = b'{"model":"gpt-5","stream":true,"messages":[{"role":"user","content":"Say what a gateway is good for"}]}'
+    console.print(
+        "[bold cyan]you[/bold cyan]      Say what a gateway is good for\n[bold green]copilot[/bold green]  ", end=""
+    )
+    reader = ChunkReader()
+    async with AiohttpSender() as sender:
+        answer = await sender.open(
+            HttpRequest("POST", f"{url}/v1/chat/completions", {"content-type": "application/json"}, body)
+        )
+        try:
+            async for chunk in answer.chunks():
+                for event in reader.feed(chunk):
+                    console.print(getattr(event, "text", ""), end="", markup=False)
+        finally:
+            await answer.aclose()
+    console.print("\n")
+
+
+def _explain(url: str) -> None:
+    lines = (
+        f"curl {url}/v1/models",
+        (
+            f"curl {url}/v1/chat/completions -H 'content-type: application/json' "
+            '-d \'{"model": "gpt-5", "messages": [{"role": "user", "content": "Reply with exactly: hello"}]}\''
+        ),
+        (
+            f"curl -N {url}/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' "
+            '-d \'{"model": "gpt-5", "max_tokens": 99, "stream": true, "messages": [{"role": "user", "content": "hello"}]}\''
+        ),
+    )
+    console.print("[bold]In another terminal[/bold]")
+    for line in lines:
+        console.print(line, markup=False)
+    console.print(f"\nOPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any    for any OpenAI client", markup=False)
+    console.print(f"ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any    for any Anthropic client", markup=False)
+    console.print(
+        "\n[bold]With a real account[/bold]\nrightseat login && rightseat serve\n\n[dim]Ctrl-C ends it.[/dim]"
+    )
