@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo demo-cli demo-gateway test check fix bench lock setup setup-dev clean
+.PHONY: demo demo-cli demo-gateway test check fix bench bench-gateway lock setup setup-dev clean
 
 demo: demo-cli            ## the main job, on the embedded default: no account, no network
 
@@ -29,6 +29,9 @@ fix: setup-dev            ## what can be mended by machine
 
 bench: setup-dev          ## ratios beside the official SDK
 	$(BIN)/python -m benchmarks
+
+bench-gateway: setup-dev  ## CPU per request of the gateway (needs wrk)
+	$(BIN)/python -m benchmarks.gateway
 
 lock: setup-dev           ## requirements/*.txt anew (needs uv)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/lock.py

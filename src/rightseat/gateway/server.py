@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from rightseat.errors import ConnectError
 from rightseat.gateway.app import Gateway
 from rightseat.gateway.asgi import StreamBrokenError
 from rightseat.gateway.config import Settings
+from rightseat.transport.listen import listen
 
 
 class _Server(uvicorn.Server):
@@ -45,10 +44,7 @@ async def serve(
     Raises:
         ConnectError: the port is taken, or may not be used.
     """
-    try:
-        listener = socket.create_server((settings.host, settings.port), backlog=2048)
-    except OSError as e:
-        raise ConnectError(f"cannot listen on {settings.host}:{settings.port}: {e.strerror}") from e
+    listener = listen(settings.host, settings.port)
     logging.getLogger("uvicorn.error").addFilter(_NoBrokenStreams())
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
 import uvicorn
 
-from rightseat.errors import ConnectError
 from rightseat.simulator.app import SimulatorApp
+from rightseat.transport.listen import listen
 
 
 class _Server(uvicorn.Server):
@@ -50,12 +49,7 @@ class SimulatorServer:
         return self.app.url
 
     async def __aenter__(self) -> Self:
-        try:
-            listener = socket.create_server(self._address, backlog=1024)
-        except OSError as e:
-            raise ConnectError(
-                f"the simulator cannot listen on {self._address[0]}:{self._address[1]}: {e.strerror}"
-            ) from e
+        listener = listen(*self._address)
         self.app.url = f"http://{self._address[0]}:{listener.getsockname()[1]}"
         self._task = asyncio.ensure_future(self._server.serve(sockets=[listener]))
         while not self._server.started:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Protocol, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from msgspec import Struct, field
@@ -91,6 +93,7 @@ class AiohttpSender:
     def __init__(self, *, limit: int = 0) -> None:
         self._limit = limit
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, str | None] = {}  # scheme://host -> its proxy; looked up once, not for each request
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -100,7 +103,6 @@ class AiohttpSender:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers={"User-Agent"},
             read_bufsize=READ_BYTES,
-            trust_env=True,
         )
         return self
 
@@ -122,6 +124,7 @@ class AiohttpSender:
                     data=request.body or None,
                     headers=request.headers,
                     allow_redirects=False,
+                    proxy=self._proxy(request.url),
                 )
         except TimeoutError as e:
             raise HttpTimeoutError(f"{where}: no answer in time") from e
@@ -132,6 +135,23 @@ class AiohttpSender:
                 f"{where}: the connection ended before the answer: {e or type(e).__name__}"
             ) from e
         return _AiohttpStream(response, where)
+
+    def _proxy(self, url: str) -> str | None:
+        """The proxy for an address by the usual variables (HTTPS_PROXY, NO_PROXY ...), or None."""
+        origin = url[: url.find("/", 8)] if url.find("/", 8) > 0 else url
+        if origin not in self._proxies:
+            parts = urlsplit(origin)
+            bypass = (
+                not parts.hostname
+                or _is_this_machine(parts.hostname)
+                or bool(urllib.request.proxy_bypass(parts.hostname))
+            )
+            self._proxies[origin] = None if bypass else urllib.request.getproxies().get(parts.scheme)
+        return self._proxies[origin]
+
+
+def _is_this_machine(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.") or host == "::1"
 
 
 class _AiohttpStream:

@@ -23,6 +23,7 @@ from rightseat.upstream.store import Account, Store
 from rightseat.upstream.tokens import TokenSource
 
 MODELS_SECONDS = 600.0  # how long a model list is believed
+ACCOUNTS_SECONDS = 1.0  # and the list of accounts
 
 
 class Copilot:
@@ -45,6 +46,8 @@ class Copilot:
         self._tokens = TokenSource(store, sender, self._editor)
         self._registry = Registry(aliases=self._aliases)
         self._registry_at = float("-inf")
+        self._accounts: list[Account] = []
+        self._accounts_at = float("-inf")
 
     def account(self) -> Account:
         """The account to ask with.
@@ -52,10 +55,17 @@ class Copilot:
         Raises:
             NotLoggedInError: there is none.
         """
-        accounts = self._store.list()
+        accounts = self._known()
         if not accounts:
             raise NotLoggedInError("no account: run `rightseat login`")
         return accounts[0]
+
+    def _known(self) -> list[Account]:
+        """The accounts, looked up at most every ACCOUNTS_SECONDS: a login is seen soon, and a request costs no file access."""
+        now = time.monotonic()
+        if now - self._accounts_at >= ACCOUNTS_SECONDS:
+            self._accounts, self._accounts_at = self._store.list(), now
+        return self._accounts
 
     async def open(
         self, path: str, body: bytes, *, initiator: str, vision: bool, stream: bool, request_id: str | None = None
@@ -91,7 +101,7 @@ class Copilot:
 
     async def registry(self) -> Registry:
         """The models of the account; the seed list while nobody has logged in. A list that cannot be renewed stays."""
-        if not self._store.list():
+        if not self._known():
             return Registry(aliases=self._aliases)
         if time.monotonic() - self._registry_at < MODELS_SECONDS:
             return self._registry
