@@ -16,6 +16,7 @@ from rightseat.gateway.asgi import Receive, Request, Send, StreamBrokenError, re
 from rightseat.gateway.errors import error_body
 from rightseat.log import logger
 from rightseat.transport.http import HttpStream
+from rightseat.upstream.accounts import conversation_of
 from rightseat.upstream.copilot import Copilot
 from rightseat.upstream.headers import has_image, initiator_of
 from rightseat.upstream.models import Model
@@ -59,7 +60,14 @@ class ChatFace:
             wants_stream,
         )
         upstream = await self._copilot.open(
-            PATH, data, initiator=initiator, vision=vision, stream=streams, request_id=request_id
+            PATH,
+            data,
+            model=model.id if model else body["model"],
+            initiator=initiator,
+            vision=vision,
+            stream=streams,
+            conversation=conversation_of(request.headers, body),
+            request_id=request_id,
         )
         headers = [(b"x-request-id", request_id.encode())]
         try:

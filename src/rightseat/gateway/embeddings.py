@@ -29,7 +29,13 @@ class EmbeddingsFace:
         model = await resolve(self._copilot, body["model"])
         data = msgspec.json.encode({**body, "model": model.id if model else body["model"]})
         upstream = await self._copilot.open(
-            PATH, data, initiator="user", vision=False, stream=False, request_id=request_id
+            PATH,
+            data,
+            model=model.id if model else body["model"],
+            initiator="user",
+            vision=False,
+            stream=False,
+            request_id=request_id,
         )
         try:
             answer = await upstream.read()

@@ -18,6 +18,7 @@ from rightseat.gateway.chat import resolve
 from rightseat.gateway.errors import anthropic_body
 from rightseat.log import logger
 from rightseat.transport.http import HttpStream
+from rightseat.upstream.accounts import conversation_of
 from rightseat.upstream.copilot import Copilot
 from rightseat.upstream.headers import has_image, initiator_of
 from rightseat.upstream.models import Model
@@ -63,7 +64,14 @@ class MessagesFace:
             path, streams = CHAT_PATH, chat.stream or (model is not None and model.streaming is True)
             data = openai_chat.encode_request(fitted(chat, model, stream=streams))
         upstream = await self._copilot.open(
-            path, data, initiator=initiator, vision=vision, stream=streams, request_id=request_id
+            path,
+            data,
+            model=model.id if model else body["model"],
+            initiator=initiator,
+            vision=vision,
+            stream=streams,
+            conversation=conversation_of(request.headers, body),
+            request_id=request_id,
         )
         try:
             if path == NATIVE_PATH:

@@ -6,19 +6,21 @@ official one). What is wrong before the answer begins is raised; what breaks lat
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import msgspec
 
-from rightseat.errors import NotLoggedInError, UpstreamError
+from rightseat.errors import LoginError, NotLoggedInError, RightseatError, UpstreamError
+from rightseat.log import logger
 from rightseat.security.masking import mask
 from rightseat.transport.http import HttpRequest, HttpSender, HttpStream
+from rightseat.upstream.accounts import Candidate, pick_next, rest
 from rightseat.upstream.headers import Editor, copilot_headers
 from rightseat.upstream.hosts import Hosts, clean_url
-from rightseat.upstream.models import Registry, registry_of
+from rightseat.upstream.models import Model, Registry, registry_of
 from rightseat.upstream.store import Account, Store
 from rightseat.upstream.tokens import TokenSource
 
@@ -44,40 +46,40 @@ class Copilot:
         self._editor = editor or Editor()
         self._aliases = dict(aliases or {})
         self._tokens = TokenSource(store, sender, self._editor)
-        self._registry = Registry(aliases=self._aliases)
-        self._registry_at = float("-inf")
-        self._accounts: list[Account] = []
+        self._accounts: dict[str, Account] = {}
         self._accounts_at = float("-inf")
+        self._candidates: dict[str, Candidate] = {}
+        self._lists: dict[str, tuple[Registry, float]] = {}  # account -> its models, and when they were got
+        self._fetching: asyncio.Task[None] | None = None
 
-    def account(self) -> Account:
-        """The account to ask with.
-
-        Raises:
-            NotLoggedInError: there is none.
-        """
-        accounts = self._known()
-        if not accounts:
-            raise NotLoggedInError("no account: run `rightseat login`")
-        return accounts[0]
-
-    def _known(self) -> list[Account]:
-        """The accounts, looked up at most every ACCOUNTS_SECONDS: a login is seen soon, and a request costs no file access."""
-        now = time.monotonic()
-        if now - self._accounts_at >= ACCOUNTS_SECONDS:
-            self._accounts, self._accounts_at = self._store.list(), now
-        return self._accounts
+    def accounts(self) -> list[tuple[Account, Candidate]]:
+        """The accounts and what is known of their health, for people."""
+        return [(account, self._candidate(name)) for name, account in self._known().items()]
 
     async def open(
-        self, path: str, body: bytes, *, initiator: str, vision: bool, stream: bool, request_id: str | None = None
+        self,
+        path: str,
+        body: bytes,
+        *,
+        model: str,
+        initiator: str,
+        vision: bool,
+        stream: bool,
+        conversation: str = "",
+        request_id: str | None = None,
     ) -> HttpStream:
         """Post a request; return when the head of the answer is there.
+
+        An account that refuses for a reason of its own (402, 403, 429) rests, and the next one is asked; never after the head.
 
         Args:
             path: below the API's address, such as "/chat/completions".
             body: JSON.
+            model: the model's id.
             initiator: "user" or "agent".
             vision: the request holds an image.
             stream: the answer shall be an event stream.
+            conversation: see `accounts.conversation_of`.
             request_id: sent as `x-request-id`.
 
         Raises:
@@ -97,39 +99,102 @@ class Copilot:
             )
             return HttpRequest("POST", base_url(account) + path, headers, body)
 
-        return await self._send(request)
+        known = self._known()
+        if not known:
+            raise NotLoggedInError("no account: run `rightseat login`")
+        tried: frozenset[str] = frozenset()
+        refusal: UpstreamError | LoginError | None = None
+        while True:
+            now = time.monotonic()
+            candidates = [self._candidate(name) for name in known]
+            choice = pick_next(candidates, model, now, conversation=conversation, tried=tried)
+            if choice.name is None:
+                raise refusal or _all_rest(candidates, model, choice.wait)
+            candidate = self._candidates[choice.name]
+            tried |= {choice.name}
+            candidate.load += 1
+            try:
+                return _Counted(await self._send(known[choice.name], request), candidate)
+            except (UpstreamError, LoginError) as e:
+                candidate.load -= 1
+                refusal = e
+                status, code = (e.status, e.code) if isinstance(e, UpstreamError) else (403, e.code)
+                if not rest(candidate, model, now, status=status, code=code, retry_after=e.retry_after):
+                    raise
+                if len(known) > 1:
+                    logger.warning("account %s rests for %s: %s", candidate.name, model, e)
+            except BaseException:
+                candidate.load -= 1
+                raise
 
     async def registry(self) -> Registry:
-        """The models of the account; the seed list while nobody has logged in. A list that cannot be renewed stays."""
-        if not self._known():
+        """The models of all accounts; the seed list while nobody has logged in. A list that cannot be renewed stays."""
+        known = self._known()
+        if not known:
             return Registry(aliases=self._aliases)
-        if time.monotonic() - self._registry_at < MODELS_SECONDS:
-            return self._registry
+        now = time.monotonic()
+        stale = [name for name in known if now - self._lists.get(name, (None, float("-inf")))[1] >= MODELS_SECONDS]
+        if stale:
+            if self._fetching is None:  # one fetch, however many wait
+                self._fetching = asyncio.ensure_future(self._fetch_lists([known[name] for name in stale]))
+                self._fetching.add_done_callback(lambda _: setattr(self, "_fetching", None))
+            await asyncio.shield(self._fetching)
+        merged: dict[str, Model] = {}
+        for name in known:
+            if name in self._lists:
+                merged = {**self._lists[name][0].models, **merged}
+        return Registry(merged, self._aliases, seed=False)
 
+    async def close(self) -> None:
+        """Stop what is under way."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+        await self._tokens.close()
+
+    def _known(self) -> dict[str, Account]:
+        """The accounts, looked up at most every ACCOUNTS_SECONDS: a login is seen soon, and a request costs no file access."""
+        now = time.monotonic()
+        if now - self._accounts_at >= ACCOUNTS_SECONDS:
+            self._accounts, self._accounts_at = {a.name: a for a in self._store.list()}, now
+        return self._accounts
+
+    def _candidate(self, name: str) -> Candidate:
+        candidate = self._candidates.get(name)
+        if candidate is None:
+            candidate = self._candidates[name] = Candidate(name)
+        return candidate
+
+    async def _fetch_lists(self, accounts: list[Account]) -> None:
+        """The model lists of some accounts. What fails is said, and raised only if there is no list at all."""
+        results = await asyncio.gather(*(self._fetch_list(account) for account in accounts), return_exceptions=True)
+        for account, result in zip(accounts, results, strict=True):
+            if isinstance(result, Registry):
+                self._lists[account.name] = (result, time.monotonic())
+                self._candidate(account.name).models = frozenset(result.models)
+            elif isinstance(result, RightseatError):
+                logger.warning("no model list of %s: %s", account.name, result)
+                if account.name in self._lists:
+                    self._lists[account.name] = (self._lists[account.name][0], time.monotonic())
+            else:
+                raise result
+        if not self._lists:
+            raise next(result for result in results if isinstance(result, RightseatError))
+
+    async def _fetch_list(self, account: Account) -> Registry:
         def request(account: Account) -> HttpRequest:
             headers = copilot_headers(self._editor, account.access_token, intent="model-access")
             return HttpRequest("GET", base_url(account) + "/models", headers)
 
+        stream = await self._send(account, request)
         try:
-            stream = await self._send(request)
-            try:
-                self._registry = registry_of(await stream.read(), self._aliases)
-            finally:
-                await stream.aclose()
-        except UpstreamError:
-            if self._registry.seed:
-                raise
+            return registry_of(await stream.read(), self._aliases)
         except ValueError as e:
             raise UpstreamError(502, f"the Copilot API gave no model list: {e}") from e
-        self._registry_at = time.monotonic()
-        return self._registry
+        finally:
+            await stream.aclose()
 
-    async def close(self) -> None:
-        """Stop renewing tokens."""
-        await self._tokens.close()
-
-    async def _send(self, request: Any) -> HttpStream:
-        account = await self._tokens.get(self.account())
+    async def _send(self, account: Account, request: Callable[[Account], HttpRequest]) -> HttpStream:
+        account = await self._tokens.get(account)
         stream = await self._sender.open(request(account))
         if stream.status == 401:  # a token that we believed in was refused: once more with another one
             await stream.aclose()
@@ -141,6 +206,34 @@ class Copilot:
             finally:
                 await stream.aclose()
         return stream
+
+
+class _Counted:
+    """A stream that counts as load of its account until it is closed."""
+
+    def __init__(self, inner: HttpStream, candidate: Candidate) -> None:
+        self._inner = inner
+        self._candidate: Candidate | None = candidate
+        self.status, self.headers = inner.status, inner.headers
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self._inner.chunks()
+
+    async def read(self) -> bytes:
+        return await self._inner.read()
+
+    async def aclose(self) -> None:
+        if self._candidate is not None:
+            self._candidate.load -= 1
+            self._candidate = None
+        await self._inner.aclose()
+
+
+def _all_rest(candidates: list[Candidate], model: str, wait: float | None) -> UpstreamError:
+    if wait is None:
+        return UpstreamError(404, f"no account has the model {model!r}", code="model_not_found")
+    reasons = ", ".join(f"{c.name} ({c.reason})" for c in candidates)
+    return UpstreamError(429, f"every account rests: {reasons}", code="accounts_exhausted", retry_after=wait)
 
 
 def base_url(account: Account) -> str:
