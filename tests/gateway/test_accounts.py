@@ -50,6 +50,18 @@ async def test_when_all_rest_the_client_hears_how_long(gateway, client):
     assert len([s for s in served.app.seen if s.path == "/chat/completions"]) == 1
 
 
+async def test_logging_in_anew_counts_at_once(gateway, client, tmp_path, monkeypatch):
+    monkeypatch.setattr("rightseat.upstream.copilot.ACCOUNTS_SECONDS", 0.0)
+    served = await gateway(behaviour={"refuse_exchange": "subscription_ended"})
+    ai = await client(served)
+    for _ in range(2):
+        with pytest.raises(openai.APIStatusError):
+            await ai.chat.completions.create(model="gpt-5", messages=HELLO)
+    served.cloud.behaviour.refuse_exchange = None
+    FileStore(tmp_path).save(Account("ann", "gho_another", host=served.app.url))
+    assert (await ai.chat.completions.create(model="gpt-5", messages=HELLO)).choices[0].message.content == "served"
+
+
 async def test_an_account_without_copilot_does_not_stop_the_others(gateway, client, second):
     served = await gateway(behaviour={"refuse_exchange": "no_copilot_access"})
     ai = await client(served)

@@ -42,6 +42,14 @@ def test_one_model_may_rest_alone():
     assert pick_next([a], "other", 1) == Choice("a")
 
 
+def test_a_403_rests_the_model_unless_the_account_itself_was_refused():
+    (a,) = of("a")
+    rest(a, "m", 0, status=403, code=None, retry_after=None)
+    assert pick_next([a], "other", 1) == Choice("a")
+    rest(a, "m", 0, status=403, code="no_copilot_access", retry_after=None, whole=True)
+    assert pick_next([a], "other", 1) == Choice(None, 299)
+
+
 def test_what_the_caller_did_wrong_rests_nobody():
     (a,) = of("a")
     for status in (400, 401, 404, 413, 422, 500, 503):

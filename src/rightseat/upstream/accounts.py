@@ -83,12 +83,22 @@ def pick_next(
 
 
 def rest(
-    candidate: Candidate, model: str, now: float, *, status: int, code: str | None, retry_after: float | None
+    candidate: Candidate,
+    model: str,
+    now: float,
+    *,
+    status: int,
+    code: str | None,
+    retry_after: float | None,
+    whole: bool = False,
 ) -> bool:
-    """Note a refusal. True: another account may be asked instead."""
+    """Note a refusal. True: another account may be asked instead.
+
+    A 403 is about the model, unless `whole` says that the account itself was refused.
+    """
     if status not in COOL_DOWN_SECONDS:
         return False
-    scope = model if code in _OF_ONE_MODEL else ""
+    scope = model if code in _OF_ONE_MODEL or (status == 403 and not whole) else ""
     seconds = retry_after if retry_after is not None else COOL_DOWN_SECONDS[status]
     candidate.resting[scope] = max(candidate.resting.get(scope, 0.0), now + seconds)
     candidate.reason = code or f"HTTP {status}"

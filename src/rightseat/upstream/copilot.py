@@ -119,7 +119,8 @@ class Copilot:
                 candidate.load -= 1
                 refusal = e
                 status, code = (e.status, e.code) if isinstance(e, UpstreamError) else (403, e.code)
-                if not rest(candidate, model, now, status=status, code=code, retry_after=e.retry_after):
+                whole = isinstance(e, LoginError)
+                if not rest(candidate, model, now, status=status, code=code, retry_after=e.retry_after, whole=whole):
                     raise
                 if len(known) > 1:
                     logger.warning("account %s rests for %s: %s", candidate.name, model, e)
@@ -155,7 +156,13 @@ class Copilot:
         """The accounts, looked up at most every ACCOUNTS_SECONDS: a login is seen soon, and a request costs no file access."""
         now = time.monotonic()
         if now - self._accounts_at >= ACCOUNTS_SECONDS:
-            self._accounts, self._accounts_at = {a.name: a for a in self._store.list()}, now
+            fresh = {a.name: a for a in self._store.list()}
+            for name, account in fresh.items():
+                old = self._accounts.get(name)
+                if old is not None and old.github_access_token != account.github_access_token:  # logged in anew
+                    self._candidates.pop(name, None)
+                    self._lists.pop(name, None)
+            self._accounts, self._accounts_at = fresh, now
         return self._accounts
 
     def _candidate(self, name: str) -> Candidate:

@@ -123,7 +123,10 @@ class TokenSource:
         Raises:
             LoginError, UpstreamError, TransportError: there is no usable token and none could be got.
         """
-        account = self._accounts.setdefault(account.name, account)
+        known = self._accounts.get(account.name)
+        if known is None or known.github_access_token != account.github_access_token:  # new, or logged in anew
+            known = self._accounts[account.name] = account
+        account = known
         match decide(account, self._now()):
             case Verdict.USE:
                 return account
