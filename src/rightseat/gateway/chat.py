@@ -20,14 +20,12 @@ from rightseat.upstream.accounts import conversation_of
 from rightseat.upstream.copilot import Copilot
 from rightseat.upstream.headers import has_image, initiator_of
 from rightseat.upstream.models import Model
-from rightseat.wire.openai_chat import BadRequestError
+from rightseat.wire.body import BadRequestError, object_with_model
 from rightseat.wire.openai_stream import ChunkError, ChunkFold, StreamWatch
 from rightseat.wire.sse import DONE, encode_sse
 
 PATH = "/chat/completions"
 PING = b": ping\n\n"
-
-_decode = msgspec.json.Decoder().decode
 
 
 class ChatFace:
@@ -103,14 +101,7 @@ def read_body(data: bytes) -> dict[str, Any]:
     Raises:
         BadRequestError: naming the field that is wrong.
     """
-    try:
-        body = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise BadRequestError(f"the body is not JSON: {e}") from e
-    if not isinstance(body, dict):
-        raise BadRequestError("the body must be a JSON object")
-    if not isinstance(body.get("model"), str) or not body["model"]:
-        raise BadRequestError("model: must be the name of a model")
+    body = object_with_model(data)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequestError("messages: must be a list with at least one message")

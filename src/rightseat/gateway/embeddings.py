@@ -12,7 +12,7 @@ from rightseat.errors import UpstreamError
 from rightseat.gateway.asgi import Request, Send, respond
 from rightseat.gateway.chat import resolve
 from rightseat.upstream.copilot import Copilot
-from rightseat.wire.openai_chat import BadRequestError
+from rightseat.wire.body import BadRequestError, object_with_model
 
 PATH = "/embeddings"
 
@@ -50,12 +50,7 @@ def read_body(data: bytes) -> tuple[dict[str, Any], bool]:
     Raises:
         BadRequestError: naming the field that is wrong.
     """
-    try:
-        body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise BadRequestError(f"the body is not JSON: {e}") from e
-    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-        raise BadRequestError("model: must be the name of a model")
+    body = object_with_model(data)
     texts = body.get("input")
     texts = [texts] if isinstance(texts, str) else texts
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):

@@ -23,6 +23,7 @@ from rightseat.upstream.copilot import Copilot
 from rightseat.upstream.headers import has_image, initiator_of
 from rightseat.upstream.models import Model
 from rightseat.wire import anthropic, openai_chat
+from rightseat.wire.body import object_with_model
 from rightseat.wire.openai_stream import ChunkError, ChunkReader
 from rightseat.wire.sse import encode_sse
 
@@ -44,13 +45,13 @@ class MessagesFace:
 
     async def count(self, request: Request, send: Send) -> None:
         """`/v1/messages/count_tokens`: an estimate, on the high side."""
-        body = anthropic.decode_body(request.body)
+        body = object_with_model(request.body)
         tokens = anthropic.estimate_tokens(anthropic.decode_request(body))
         await respond(send, 200, msgspec.json.encode({"input_tokens": tokens}))
 
     async def __call__(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
         """Answer a request. What is wrong before the answer begins is raised."""
-        body = anthropic.decode_body(request.body)
+        body = object_with_model(request.body)
         model = await resolve(self._copilot, body["model"])
         initiator = initiator_of(body.get("messages") or (), request.headers.get("x-initiator"))
         vision = has_image(body.get("messages"))

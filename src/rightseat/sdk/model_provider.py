@@ -25,7 +25,8 @@ from rightseat.errors import RightseatError
 from rightseat.handler import Handler, as_handler
 from rightseat.log import logger
 from rightseat.security.masking import mask
-from rightseat.wire.openai_chat import BadRequestError, ChunkEncoder, decode_request, encode_completion, encode_error
+from rightseat.wire.body import BadRequestError
+from rightseat.wire.openai_chat import ChunkEncoder, decode_request, encode_completion, encode_error
 from rightseat.wire.record import Record
 
 METHODS = frozenset({"llmInference.httpRequestStart", "llmInference.httpRequestChunk"})

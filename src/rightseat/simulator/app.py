@@ -32,8 +32,9 @@ from rightseat.simulator.cloud import Cloud
 from rightseat.simulator.model import SimulatedError
 from rightseat.simulator.prose import count_tokens
 from rightseat.wire import anthropic
+from rightseat.wire.body import BadRequestError, object_with_model
 from rightseat.wire.copilot_models import model_entry, model_list
-from rightseat.wire.openai_chat import BadRequestError, ChunkEncoder, decode_request, encode_completion, encode_error
+from rightseat.wire.openai_chat import ChunkEncoder, decode_request, encode_completion, encode_error
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -219,7 +220,7 @@ class _Dialect(Struct, frozen=True):
 
 _OPENAI = _Dialect(decode_request, encode_completion, lambda request: ChunkEncoder(request.model), encode_error)
 _ANTHROPIC = _Dialect(
-    lambda body: anthropic.decode_request(anthropic.decode_body(body)),
+    lambda body: anthropic.decode_request(object_with_model(body)),
     anthropic.encode_completion,
     lambda request: anthropic.EventEncoder(request.model, anthropic.estimate_tokens(request)),
     lambda message, kind, _: anthropic.encode_error(kind, message),

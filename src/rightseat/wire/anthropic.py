@@ -28,7 +28,7 @@ from rightseat.chat import (
     Usage,
 )
 from rightseat.chat.repair import repaired
-from rightseat.wire.openai_chat import BadRequestError
+from rightseat.wire.body import BadRequestError
 from rightseat.wire.sse import encode_sse
 
 PING = encode_sse(b'{"type":"ping"}', b"ping")
@@ -48,19 +48,6 @@ _encode = msgspec.json.Encoder().encode
 
 
 # Requests.
-
-
-def decode_body(data: bytes) -> dict[str, Any]:
-    """A request body as JSON. Raises BadRequestError when it is none, or names no model."""
-    try:
-        body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise BadRequestError(f"the body is not JSON: {e}") from e
-    if not isinstance(body, dict):
-        raise BadRequestError("the body must be a JSON object")
-    if not isinstance(body.get("model"), str) or not body["model"]:
-        raise BadRequestError("model: must be the name of a model")
-    return body
 
 
 def decode_request(body: dict[str, Any]) -> ChatRequest:

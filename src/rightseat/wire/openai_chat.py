@@ -27,15 +27,11 @@ from rightseat.chat import (
     ToolSpec,
     Usage,
 )
-from rightseat.errors import CallerError
+from rightseat.wire.body import BadRequestError, json_object
 from rightseat.wire.sse import DONE, encode_sse
 
 _KNOWN = frozenset({"model", "messages", "tools", "stream"})
 _encode = msgspec.json.Encoder().encode
-
-
-class BadRequestError(CallerError):
-    """A request body that is no chat completion request. The message names the field."""
 
 
 def decode_request(body: bytes) -> ChatRequest:
@@ -44,12 +40,7 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises:
         BadRequestError: naming the field that is wrong.
     """
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise BadRequestError(f"the body is not JSON: {e}") from e
-    if not isinstance(value, dict):
-        raise BadRequestError("the body must be a JSON object")
+    value = json_object(body)
     messages = value.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequestError("messages: must be a list with at least one message")

@@ -1,0 +1,34 @@
+"""Request bodies of any dialect, as far as they are alike: a JSON object, mostly with a model in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rightseat.errors import CallerError
+
+_decode = msgspec.json.Decoder().decode
+
+
+class BadRequestError(CallerError):
+    """A request body that is not what the endpoint takes. The message begins with the field that is wrong."""
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """A body as a dict. Raises BadRequestError when it is none."""
+    try:
+        body = _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise BadRequestError(f"the body is not JSON: {e}") from e
+    if not isinstance(body, dict):
+        raise BadRequestError("the body must be a JSON object")
+    return body
+
+
+def object_with_model(data: bytes) -> dict[str, Any]:
+    """A body that names a model. Raises BadRequestError otherwise."""
+    body = json_object(data)
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        raise BadRequestError("model: must be the name of a model")
+    return body
