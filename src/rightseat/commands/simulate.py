@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -109,7 +110,7 @@ def _cli() -> Path | None:
 
 
 @contextlib.contextmanager
-def _signals_to(process: asyncio.subprocess.Process):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _signals_to(process: asyncio.subprocess.Process) -> Iterator[None]:
     """Signals are for the command. Ctrl-C at a terminal reaches it without our help."""
     loop = asyncio.get_running_loop()
 

@@ -78,7 +78,7 @@ class MessagesFace:
             if path == NATIVE_PATH:
                 pieces = native(upstream)
             else:
-                pieces = translated(upstream, body["model"], anthropic.estimate_tokens(chat), streamed=streams)
+                pieces = translated(upstream, body["model"], anthropic.estimate_tokens(chat))
             if body.get("stream"):
                 await stream(
                     send,
@@ -106,7 +106,7 @@ def fitted(chat: ChatRequest, model: Model | None, *, stream: bool) -> ChatReque
     return msgspec.structs.replace(chat, model=model.id if model else chat.model, stream=stream, extra=extra)
 
 
-async def events_of(upstream: HttpStream, *, streamed: bool) -> AsyncIterator[ModelEvent]:
+async def events_of(upstream: HttpStream) -> AsyncIterator[ModelEvent]:
     """The chat events of an answer.
 
     Raises:
@@ -115,8 +115,7 @@ async def events_of(upstream: HttpStream, *, streamed: bool) -> AsyncIterator[Mo
     reader = ChunkReader()
     try:
         async for chunk in upstream.chunks():
-            data = chunk if streamed else b""
-            for event in reader.feed(data):
+            for event in reader.feed(chunk):
                 yield event
         left = reader.feed_eof()
     except ChunkError as e:
@@ -131,7 +130,7 @@ async def events_of(upstream: HttpStream, *, streamed: bool) -> AsyncIterator[Mo
         yield event
 
 
-async def translated(upstream: HttpStream, model: str, estimate: int, *, streamed: bool) -> AsyncIterator[bytes]:
+async def translated(upstream: HttpStream, model: str, estimate: int) -> AsyncIterator[bytes]:
     """A chat stream as Anthropic's.
 
     Raises:
@@ -140,7 +139,7 @@ async def translated(upstream: HttpStream, model: str, estimate: int, *, streame
     encoder = anthropic.EventEncoder(model, estimate)
     yield encoder.start()
     try:
-        async for event in events_of(upstream, streamed=streamed):
+        async for event in events_of(upstream):
             if data := encoder.encode(event):
                 yield data
     except UpstreamError as e:
@@ -152,7 +151,7 @@ async def translated(upstream: HttpStream, model: str, estimate: int, *, streame
 async def whole(upstream: HttpStream, model: str, *, streamed: bool) -> bytes:
     """A chat answer as one Anthropic body. Raises UpstreamError when it broke."""
     if streamed:
-        done = fold([event async for event in events_of(upstream, streamed=True)])
+        done = fold([event async for event in events_of(upstream)])
     else:
         reader = ChunkReader()
         data = await upstream.read()

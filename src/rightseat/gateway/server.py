@@ -48,7 +48,7 @@ async def serve(
     logging.getLogger("uvicorn.error").addFilter(_NoBrokenStreams())
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(NotImplementedError, ValueError):  # not the main thread
+    with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
     async with Gateway(settings) as app:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 
-@functools.lru_cache(maxsize=512)
 def _positional(function: Callable[..., Any]) -> int:
     """How many positional arguments a function takes; a large number for *args."""
     try:

@@ -87,11 +87,6 @@ class Subscriptions:
         for stream in list(self._streams):
             stream.end(error)
 
-    def cancel(self) -> None:
-        """Stop delivering to async handlers."""
-        for task in list(self._tasks):
-            task.cancel()
-
     def _add(self, handler: Handler, kinds: tuple[SessionEventType, ...]) -> Callable[[], None]:
         # Tuples, made anew at each change: delivery walks over one that cannot change under it.
         self._routes.clear()

@@ -28,7 +28,7 @@ from rightseat.chat import (
     Usage,
 )
 from rightseat.chat.repair import repaired
-from rightseat.wire.body import BadRequestError
+from rightseat.wire.body import BadRequestError, items, mapping
 from rightseat.wire.sse import encode_sse
 
 PING = encode_sse(b'{"type":"ping"}', b"ping")
@@ -65,7 +65,7 @@ def decode_request(body: dict[str, Any]) -> ChatRequest:
     return ChatRequest(
         model=body["model"],
         messages=repaired(messages),
-        tools=tuple(_tools(body.get("tools") or ())),
+        tools=tuple(_tools(items(body.get("tools"), "tools"))),
         stream=bool(body.get("stream")),
         extra=_extra(body),
     )
@@ -150,18 +150,23 @@ def _image(block: dict[str, Any], where: str) -> Image:
     raise BadRequestError(f"{where}.source: must be of type base64 or url")
 
 
-def _tools(values: Any) -> Iterable[ToolSpec]:
-    if not isinstance(values, (list, tuple)):
-        raise BadRequestError("tools: must be a list")
+def _tools(values: list[Any]) -> Iterable[ToolSpec]:
     for i, tool in enumerate(values):
         if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
             raise BadRequestError(f"tools[{i}].name: must be text")
         if tool.get("type") not in (None, "custom", "function") and "input_schema" not in tool:
             raise BadRequestError(f"tools[{i}]: a tool of kind {tool['type']!r} cannot be sent to this model")
-        yield ToolSpec(tool["name"], str(tool.get("description") or ""), dict(tool.get("input_schema") or {}))
+        yield ToolSpec(
+            tool["name"],
+            str(tool.get("description") or ""),
+            mapping(tool.get("input_schema"), f"tools[{i}].input_schema"),
+        )
 
 
 def _extra(body: dict[str, Any]) -> dict[str, Any]:
+    for name in ("max_tokens", "temperature", "top_p"):
+        if isinstance(body.get(name), bool) or not isinstance(body.get(name), (int, float, type(None))):
+            raise BadRequestError(f"{name}: must be a number")
     extra = {ours: body[theirs] for theirs, ours in _SAME.items() if body.get(theirs) is not None}
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and body.get("tools"):

@@ -26,6 +26,24 @@ def json_object(data: bytes) -> dict[str, Any]:
     return body
 
 
+def items(value: Any, where: str) -> list[Any]:
+    """A list that may be left out or null. Raises BadRequestError, naming the place, for anything else."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise BadRequestError(f"{where}: must be a list")
+    return value
+
+
+def mapping(value: Any, where: str) -> dict[str, Any]:
+    """An object that may be left out or null. Raises BadRequestError, naming the place, for anything else."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadRequestError(f"{where}: must be an object")
+    return value
+
+
 def object_with_model(data: bytes) -> dict[str, Any]:
     """A body that names a model. Raises BadRequestError otherwise."""
     body = json_object(data)

@@ -27,7 +27,7 @@ from rightseat.chat import (
     ToolSpec,
     Usage,
 )
-from rightseat.wire.body import BadRequestError, json_object
+from rightseat.wire.body import BadRequestError, items, json_object, mapping
 from rightseat.wire.sse import DONE, encode_sse
 
 _KNOWN = frozenset({"model", "messages", "tools", "stream"})
@@ -49,7 +49,7 @@ def decode_request(body: bytes) -> ChatRequest:
     return ChatRequest(
         model=model,
         messages=tuple(_message(message, f"messages[{i}]") for i, message in enumerate(messages)),
-        tools=tuple(_tools(value.get("tools") or ())),
+        tools=tuple(_tools(items(value.get("tools"), "tools"))),
         stream=bool(value.get("stream")),
         extra={name: item for name, item in value.items() if name not in _KNOWN},
     )
@@ -70,7 +70,8 @@ def _message(value: Any, where: str) -> Message:
         role=value["role"],
         content=content or "",
         tool_calls=tuple(
-            _tool_call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(value.get("tool_calls") or ())
+            _tool_call(call, f"{where}.tool_calls[{i}]")
+            for i, call in enumerate(items(value.get("tool_calls"), f"{where}.tool_calls"))
         ),
         tool_call_id=value.get("tool_call_id"),
         parts=tuple(parts),
@@ -136,7 +137,12 @@ def _tools(values: Iterable[Any]) -> Iterator[ToolSpec]:
     for value in values:
         kind, body = _kind(value)
         if body is not None:
-            yield ToolSpec(body["name"], str(body.get("description") or ""), dict(body.get("parameters") or {}), kind)
+            yield ToolSpec(
+                body["name"],
+                str(body.get("description") or ""),
+                mapping(body.get("parameters"), f"parameters of tool {body['name']}"),
+                kind,
+            )
 
 
 def _kind(value: Any) -> tuple[str, Mapping[str, Any] | None]:
