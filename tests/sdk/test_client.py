@@ -439,6 +439,18 @@ async def test_stop_does_not_wait_for_a_cli_that_does_not_answer(scripted, monke
     await asyncio.wait_for(client.stop(), 2)
 
 
+@pytest.mark.parametrize("how", ["stop", "force_stop"])
+async def test_stopping_ends_a_start_that_is_under_way(scripted, how):
+    client, cli = await scripted(begin=False)
+    cli.methods["connect"] = never
+    starting = asyncio.ensure_future(client.start())
+    await cli.until("connect")
+    await asyncio.wait_for(getattr(client, how)(), 2)
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert client.state == "disconnected"
+
+
 async def test_a_session_that_cannot_be_created_is_forgotten(scripted):
     def refuse(_):
         raise ScriptedRefusal(-32603, "no")

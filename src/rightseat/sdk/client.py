@@ -100,9 +100,7 @@ class CopilotClient:
 
     async def stop(self) -> None:
         """Leave all sessions, end the CLI if this client started it, and everything the CLI started. May be called twice."""
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.wait([self._starting])
+        await self._stop_starting()
         pump, self._pump = self._pump, None
         if pump is None:
             return
@@ -123,6 +121,7 @@ class CopilotClient:
 
     async def force_stop(self) -> None:
         """End the CLI at once, without leaving sessions politely."""
+        await self._stop_starting()
         kill = getattr(self._stream, "kill", None)
         if kill is not None:
             await kill()
@@ -335,6 +334,11 @@ class CopilotClient:
             await self._abandon(pump)
             raise
         self._pump = pump
+
+    async def _stop_starting(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
 
     async def _abandon(self, pump: Pump) -> None:
         kill = getattr(self._stream, "kill", None)
