@@ -86,7 +86,7 @@ async def test_the_system_prompt_images_and_limits(gateway, claude):
     body = json.loads(sent.body)
     assert sent.headers["copilot-vision-request"] == "true"
     assert body["messages"][0] == {"role": "system", "content": "Be kind."}
-    assert body["messages"][1]["content"][1]["image_url"]["url"] == "data:image/png;base64,aGk="
+    assert body["messages"][1]["content"][0]["image_url"]["url"] == "data:image/png;base64,aGk="
     assert body["max_tokens"] == 16_384
     assert body["stop"] == ["x"]
 

@@ -180,7 +180,7 @@ def test_usage_after_the_finish_an_empty_first_chunk_and_no_done():
     data += chunk({}, finish="stop") + chunk(
         usage={"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}}
     )
-    assert read(data) == Completion("hi", finish_reason="stop", usage=Usage(7, 2, 3))
+    assert read(data) == Completion(("hi",), finish_reason="stop", usage=Usage(7, 2, 3))
 
 
 def test_choices_null_and_reasoning_alone():

@@ -6,19 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rightseat.gateway.chat import read_body, sent_body
+from rightseat.gateway.dialects import ALL
 from rightseat.gateway.embeddings import read_body as read_embeddings
-from rightseat.gateway.messages import fitted
+from rightseat.gateway.plan import plan
 from rightseat.upstream.accounts import conversation_of
-from rightseat.upstream.headers import has_image, initiator_of
 from rightseat.upstream.models import Model
-from rightseat.wire import anthropic
 from rightseat.wire.body import BadRequestError, object_with_model
 from rightseat.wire.openai_chat import decode_request, encode_request
 
 KEYS = st.sampled_from(
     ["role", "content", "type", "text", "tool_calls", "id", "function", "custom", "name", "arguments", "input", "tool_use_id",
-     "source", "data", "media_type", "url", "image_url", "thinking", "signature", "is_error", "tool_call_id", "user_id"]
+     "source", "data", "media_type", "url", "image_url", "thinking", "call_id", "output", "summary", "encrypted_content", "parameters", "tools", "signature", "is_error", "tool_call_id", "user_id"]
 )  # fmt: skip
 WORDS = st.sampled_from(
     [
@@ -34,6 +32,15 @@ WORDS = st.sampled_from(
         "base64",
         "function",
         "any",
+        "message",
+        "reasoning",
+        "function_call",
+        "custom_tool_call",
+        "function_call_output",
+        "input_text",
+        "input_image",
+        "namespace",
+        "additional_tools",
     ]
 )
 VALUE = st.recursive(
@@ -47,13 +54,15 @@ VALUE = st.recursive(
     max_leaves=15,
 )
 MESSAGE = st.fixed_dictionaries(
-    {"role": WORDS, "content": VALUE}, optional={"tool_calls": VALUE, "tool_call_id": VALUE}
+    {"role": WORDS, "content": VALUE},
+    optional=dict.fromkeys(
+        ("tool_calls", "tool_call_id", "type", "call_id", "name", "output", "summary", "tools"), VALUE
+    ),
 )
 BODY = st.fixed_dictionaries(
     {"model": st.just("m") | VALUE, "messages": st.lists(MESSAGE, max_size=4) | VALUE},
-    optional=dict.fromkeys(("tools", "system", "stream", "max_tokens", "temperature", "stop_sequences", "tool_choice", "thinking", "output_config", "metadata", "user", "prompt_cache_key", "input", "encoding_format"), VALUE),
+    optional=dict.fromkeys(("tools", "system", "stream", "max_tokens", "temperature", "stop_sequences", "tool_choice", "thinking", "output_config", "metadata", "user", "prompt_cache_key", "input", "encoding_format", "reasoning", "text", "instructions", "max_output_tokens", "n", "logprobs", "response_format"), VALUE),
 )  # fmt: skip
-LIMITED = Model("gpt-5", max_output_tokens=3)
 
 
 @settings(max_examples=300, deadline=None)
@@ -69,38 +78,37 @@ def test_any_openai_request_is_read_or_refused_by_name(body):
         assert request.prompt is not None
 
 
-@settings(max_examples=300, deadline=None)
-@given(BODY)
-def test_any_anthropic_request_is_read_or_refused_by_name(body):
+MODELS = [None, *(Model("gpt-5", max_output_tokens=3, endpoints=(d.path,), streaming=True) for d in ALL)]
+
+
+@pytest.mark.parametrize("client", ALL, ids=lambda d: d.name)
+@settings(max_examples=500, deadline=None)
+@given(body=BODY, model=st.sampled_from(MODELS), plain=st.booleans())
+def test_any_request_is_planned_or_refused_by_name(client, body, model, plain):
+    if client.name == "responses" and "messages" in body:
+        body = {**body, "input": body.pop("messages")}
+    raw = json.dumps(body).encode()
     try:
-        request = anthropic.decode_request(object_with_model(json.dumps(body).encode()))
-        json.loads(encode_request(fitted(request, LIMITED, stream=True)))
-        assert anthropic.estimate_tokens(request) > 0
+        made = plan(client, raw, object_with_model(raw), model, plain=plain)
     except BadRequestError as e:
         assert str(e)
+    else:
+        json.loads(made.data)
+        assert made.initiator in ("user", "agent")
+        conversation_of({}, body)
 
 
 @settings(max_examples=300, deadline=None)
 @given(BODY)
-def test_what_the_gateway_looks_at_in_passing_is_never_in_the_way(body):
-    data = json.dumps(body).encode()
+def test_any_embeddings_request_is_read_or_refused_by_name(body):
     try:
-        known = read_body(data)
-    except BadRequestError:
-        known = None
-    if known is not None:
-        assert initiator_of(known["messages"]) in ("user", "agent")
-        has_image(known["messages"])
-        conversation_of({}, known)
-        json.loads(sent_body(data, known, LIMITED, stream=True))
-    try:
-        read_embeddings(data)
+        read_embeddings(json.dumps(body).encode())
     except BadRequestError as e:
         assert str(e)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[" * 100_000, b'{"model":"m"', b"null"])
 def test_what_is_no_json_object_is_said(data):
-    for read in (decode_request, object_with_model, read_body, read_embeddings):
+    for read in (decode_request, object_with_model, read_embeddings):
         with pytest.raises(BadRequestError, match="the body"):
             read(data)

@@ -22,7 +22,7 @@ class ReasoningDelta(Struct, frozen=True, gc=False):
 
 
 class ReasoningOpaque(Struct, frozen=True, gc=False):
-    """The model's reasoning, encrypted; to be given back with the next request."""
+    """The reasoning so far, encrypted; to be given back with the next request. It ends a stretch of reasoning."""
 
     data: str
 
@@ -34,11 +34,18 @@ class ToolCallEvent(Struct, frozen=True):
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """Tokens read and written."""
+    """Tokens read and written.
+
+    Attributes:
+        input_tokens: all that was read, also what came from a cache or was written to one.
+        output_tokens: all that was written, also reasoning.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 class Finish(Struct, frozen=True, gc=False):

@@ -17,12 +17,14 @@ class ToolCall(Struct, frozen=True):
     Attributes:
         arguments: JSON text, as models write it; with kind "custom": free text.
         kind: "function", or "custom" for a tool that takes text instead of JSON.
+        namespace: the group that the tool belongs to, where the dialect has groups.
     """
 
     id: str
     name: str
     arguments: str = "{}"
     kind: str = "function"
+    namespace: str = ""
 
 
 class Image(Struct, frozen=True):
@@ -36,12 +38,15 @@ class Message(Struct, frozen=True):
 
     Attributes:
         role: "system", "user", "assistant" or "tool".
-        content: its text; parts that are not text are in `parts`.
+        content: its text.
         tool_calls: with role "assistant": what the model called.
         tool_call_id: with role "tool": the call that this answers.
-        parts: images, and content parts that nobody here knows, as they came.
-        reasoning: with role "assistant": what it thought, as text.
+        parts: empty when the message is text alone; else all of it in order: texts, images, and what nobody here knows, as it came.
+        reasoning: with role "assistant": what it thought before it said the rest, as text.
         reasoning_opaque: the same, encrypted by who made it; goes back byte for byte.
+
+    What a model thought between two of its sayings makes the second a message of its own: an answer may be several messages of
+    the assistant in a row.
     """
 
     role: str
@@ -54,12 +59,22 @@ class Message(Struct, frozen=True):
 
 
 class ToolSpec(Struct, frozen=True):
-    """A tool that the model may call. `parameters` is a JSON Schema; a tool of kind "custom" has none and takes text."""
+    """A tool that the model may call.
+
+    Attributes:
+        parameters: a JSON Schema; a tool of kind "custom" has none and takes text.
+        namespace: see ToolCall.
+        strict: arguments shall keep to the schema exactly; None: not said.
+        format: with kind "custom": the grammar of the text, as it came.
+    """
 
     name: str
     description: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     kind: str = "function"
+    namespace: str = ""
+    strict: bool | None = None
+    format: dict[str, Any] | None = None
 
 
 class ChatRequest(Struct, frozen=True):

@@ -1,4 +1,7 @@
-"""Conversations that model APIs refuse, mended: every tool call has its result right behind it, and no result is without call."""
+"""Conversations that model APIs refuse, mended: every tool call has its result right behind it, and no result is without call.
+
+`merged` is for dialects in which an answer is one message, whatever the model did in between.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,9 @@ def repaired(messages: Iterable[Message]) -> tuple[Message, ...]:
                 settle()
                 done.append(Message("user", message.content, parts=message.parts))
             continue
-        settle()
-        if not (message.content.strip() or message.parts or message.tool_calls):
+        if message.role != "assistant":
+            settle()
+        if not (message.content.strip() or message.parts or message.tool_calls or message.reasoning_opaque):
             continue
         waiting.update(dict.fromkeys(call.id for call in message.tool_calls))
         done.append(message)
@@ -42,3 +46,26 @@ def repaired(messages: Iterable[Message]) -> tuple[Message, ...]:
     if done and done[-1].role == "assistant" and done[-1].content:
         done[-1] = msgspec.structs.replace(done[-1], content=done[-1].content.rstrip())
     return tuple(done)
+
+
+def merged(messages: Iterable[Message]) -> list[Message]:
+    """The same conversation with every answer as one message; of encrypted reasoning the last is kept."""
+    done: list[Message] = []
+    for message in messages:
+        before = done[-1] if done else None
+        if before is None or message.role != "assistant" or before.role != "assistant":
+            done.append(message)
+            continue
+        done[-1] = Message(
+            "assistant",
+            before.content + message.content,
+            before.tool_calls + message.tool_calls,
+            parts=_parts(before) + _parts(message) if before.parts or message.parts else (),
+            reasoning=before.reasoning + message.reasoning,
+            reasoning_opaque=message.reasoning_opaque or before.reasoning_opaque,
+        )
+    return done
+
+
+def _parts(message: Message) -> tuple[object, ...]:
+    return message.parts or ((message.content,) if message.content else ())

@@ -14,11 +14,13 @@ from rightseat import __version__
 from rightseat.errors import RightseatError
 from rightseat.gateway import models
 from rightseat.gateway.asgi import Receive, Request, Scope, Send, StreamBrokenError, read_request, respond
-from rightseat.gateway.chat import ChatFace
 from rightseat.gateway.config import Settings
+from rightseat.gateway.dialects import CHAT, MESSAGES, RESPONSES
 from rightseat.gateway.embeddings import EmbeddingsFace
 from rightseat.gateway.errors import ClientKeyError, anthropic_body, error_body, error_headers, status_of
-from rightseat.gateway.messages import MessagesFace
+from rightseat.gateway.face import Face
+from rightseat.gateway.recent import Recent
+from rightseat.gateway.tokens import count_tokens
 from rightseat.log import logger
 from rightseat.transport.http import AiohttpSender
 from rightseat.upstream.copilot import Copilot
@@ -35,9 +37,11 @@ class Gateway:
         self._keys = [key.encode() for key in settings.keys]
         self._sender = AiohttpSender()
         self._copilot = Copilot(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
-        self._chat = ChatFace(self._copilot, settings.ping_seconds)
+        self._recent = Recent()
+        self._chat = Face(CHAT, self._copilot, settings, self._recent)
+        self._responses = Face(RESPONSES, self._copilot, settings, self._recent)
+        self._messages = Face(MESSAGES, self._copilot, settings, self._recent)
         self._embeddings = EmbeddingsFace(self._copilot)
-        self._messages = MessagesFace(self._copilot, settings.ping_seconds)
 
     async def __aenter__(self) -> Self:
         await self._sender.__aenter__()
@@ -89,10 +93,12 @@ class Gateway:
                 await self._chat(request, receive, send, request_id)
             case "POST", "/embeddings":
                 await self._embeddings(request, send, request_id)
+            case "POST", "/responses":
+                await self._responses(request, receive, send, request_id)
             case "POST", "/messages":
                 await self._messages(request, receive, send, request_id)
             case "POST", "/messages/count_tokens":
-                await self._messages.count(request, send)
+                await count_tokens(request, send)
             case "GET", "/models":
                 list_body = models.anthropic_list if speaks_anthropic(request.headers, path) else models.list_body
                 await respond(send, 200, list_body(await self._copilot.registry()))

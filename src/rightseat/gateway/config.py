@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -34,6 +34,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         ping_seconds: how long a stream may be silent before a comment line keeps it alive; 0: never.
         drain_seconds: how long open streams may go on after SIGTERM.
         connections: how many clients may be connected at once.
+        custom_tools: tools that take text pass as they are, or become functions that take an object with a text.
         aliases: names of models -> ids.
         editor: who we say we are.
     """
@@ -46,6 +47,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     ping_seconds: float = 15.0
     drain_seconds: float = 30.0
     connections: int = 10_000
+    custom_tools: Literal["pass", "function"] = "pass"
     aliases: dict[str, str] = field(default_factory=dict)
     editor: Editor = field(default_factory=Editor)
 

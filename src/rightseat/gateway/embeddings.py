@@ -10,7 +10,7 @@ import msgspec
 
 from rightseat.errors import UpstreamError
 from rightseat.gateway.asgi import Request, Send, respond
-from rightseat.gateway.chat import resolve
+from rightseat.gateway.face import resolve
 from rightseat.upstream.copilot import Copilot
 from rightseat.wire.body import BadRequestError, object_with_model
 

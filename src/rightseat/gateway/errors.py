@@ -75,6 +75,12 @@ def anthropic_body(error: RightseatError, request_id: str | None = None) -> byte
     return encode_error(kind, str(_fields(error)["message"]), request_id)
 
 
+def response_error(error: RightseatError) -> bytes:
+    """An error event of OpenAI's responses, in the flat form and the nested one: clients look for either."""
+    fields = _fields(error)
+    return msgspec.json.encode({**fields, "type": "error", "status": status_of(error), "error": fields})
+
+
 def error_headers(error: RightseatError, request_id: str) -> list[tuple[bytes, bytes]]:
     """Headers that go with an error."""
     headers = [(b"x-request-id", request_id.encode())]

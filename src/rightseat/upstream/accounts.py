@@ -132,7 +132,7 @@ def conversation_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> str:
     ):
         if isinstance(value, str) and value:
             return value
-    messages = body.get("messages")
+    messages = body.get("messages") or body.get("input")
     first = (
         next((m for m in messages if isinstance(m, Mapping) and m.get("role") == "user"), None)
         if isinstance(messages, list)

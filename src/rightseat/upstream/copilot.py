@@ -67,7 +67,9 @@ class Copilot:
         stream: bool,
         conversation: str = "",
         request_id: str | None = None,
-    ) -> HttpStream:
+        intent: str = "conversation-panel",
+        extra: Mapping[str, str] | None = None,
+    ) -> Counted:
         """Post a request; return when the head of the answer is there.
 
         An account that refuses for a reason of its own (402, 403, 429) rests, and the next one is asked; never after the head.
@@ -81,6 +83,8 @@ class Copilot:
             stream: the answer shall be an event stream.
             conversation: see `accounts.conversation_of`.
             request_id: sent as `x-request-id`.
+            intent: see `headers.copilot_headers`.
+            extra: see there.
 
         Raises:
             NotLoggedInError: no account.
@@ -96,6 +100,8 @@ class Copilot:
                 vision=vision,
                 stream=stream,
                 request_id=request_id,
+                intent=intent,
+                extra=extra,
             )
             return HttpRequest("POST", base_url(account) + path, headers, body)
 
@@ -114,7 +120,7 @@ class Copilot:
             tried |= {choice.name}
             candidate.load += 1
             try:
-                return _Counted(await self._send(known[choice.name], request), candidate)
+                return Counted(await self._send(known[choice.name], request), candidate)
             except (UpstreamError, LoginError) as e:
                 candidate.load -= 1
                 refusal = e
@@ -215,21 +221,29 @@ class Copilot:
         return stream
 
 
-class _Counted:
-    """A stream that counts as load of its account until it is closed."""
+class Counted:
+    """A stream that counts as load of its account until it is closed.
+
+    Attributes:
+        account: the name of the account that answers.
+    """
 
     def __init__(self, inner: HttpStream, candidate: Candidate) -> None:
         self._inner = inner
         self._candidate: Candidate | None = candidate
+        self.account = candidate.name
         self.status, self.headers = inner.status, inner.headers
 
     def chunks(self) -> AsyncIterator[bytes]:
+        """See HttpStream."""
         return self._inner.chunks()
 
     async def read(self) -> bytes:
+        """See HttpStream."""
         return await self._inner.read()
 
     async def aclose(self) -> None:
+        """See HttpStream."""
         if self._candidate is not None:
             self._candidate.load -= 1
             self._candidate = None

@@ -48,6 +48,7 @@ def copilot_headers(
     vision: bool = False,
     stream: bool = False,
     request_id: str | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """For the Copilot API.
 
@@ -59,8 +60,10 @@ def copilot_headers(
         vision: the request holds an image.
         stream: the answer shall be an event stream.
         request_id: the request's id; made otherwise.
+        extra: more headers, such as `anthropic-beta`; none of the above can be replaced by them.
     """
     headers = {
+        **(extra or {}),
         "authorization": f"Bearer {token}",
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",
@@ -93,9 +96,14 @@ def initiator_of(messages: Iterable[Any], explicit: str | None = None) -> str:
     if not isinstance(last, Mapping) or last.get("role") != "user":
         return "agent" if last is not None else "user"
     content = last.get("content")
-    if isinstance(content, list) and content and all(_kind(part) == "tool_result" for part in content):
-        return "agent"
+    if isinstance(content, list) and any(_kind(part) == "tool_result" for part in content):
+        return "agent" if all(_kind(part) == "tool_result" or _is_reminder(part) for part in content) else "user"
     return "user"
+
+
+def _is_reminder(part: Any) -> bool:
+    """What agents put beside tool results, and no user has written."""
+    return _kind(part) == "text" and str(part.get("text", "")).lstrip().startswith("<system-reminder>")
 
 
 def has_image(value: Any) -> bool:
@@ -103,8 +111,9 @@ def has_image(value: Any) -> bool:
     if isinstance(value, Mapping):
         if _kind(value) in ("image", "image_url", "input_image"):
             return True
-        content = value.get("content")
-        return isinstance(content, (list, Mapping)) and has_image(content)
+        return any(
+            isinstance(value.get(name), (list, Mapping)) and has_image(value[name]) for name in ("content", "output")
+        )
     if isinstance(value, list):
         return any(has_image(item) for item in value)
     return False

@@ -31,6 +31,7 @@ class Model(Struct, frozen=True):
         streaming: whether it streams; None: unknown.
         vision: whether it sees.
         max_prompt_tokens, max_output_tokens, context_window: its limits, where known.
+        efforts: the reasoning efforts that it offers, where known.
         kind: "chat", "embeddings" or "completion".
         raw: the entry as it came.
     """
@@ -44,6 +45,7 @@ class Model(Struct, frozen=True):
     max_prompt_tokens: int | None = None
     max_output_tokens: int | None = None
     context_window: int | None = None
+    efforts: tuple[str, ...] = ()
     kind: str = "chat"
     raw: dict[str, Any] = field(default_factory=dict)
 
@@ -97,7 +99,7 @@ def _read(entries: Iterable[Any]) -> Iterable[Model]:
             (supports if isinstance(supports, dict) else {}),
         )
         endpoints = entry.get("supported_endpoints")
-        streaming = supports.get("streaming")
+        streaming, efforts = supports.get("streaming"), supports.get("reasoning_effort")
         yield Model(
             id=entry["id"],
             name=str(entry.get("name") or entry["id"]),
@@ -110,6 +112,7 @@ def _read(entries: Iterable[Any]) -> Iterable[Model]:
             max_prompt_tokens=_number(limits.get("max_prompt_tokens")),
             max_output_tokens=_number(limits.get("max_output_tokens")),
             context_window=_number(limits.get("max_context_window_tokens")),
+            efforts=tuple(e for e in efforts if isinstance(e, str)) if isinstance(efforts, list) else (),
             kind=str(_get(entry, "capabilities", "type") or "chat"),
             raw=entry,
         )

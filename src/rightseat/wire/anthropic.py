@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 
 from rightseat.chat import (
+    Block,
     ChatRequest,
     Completion,
     Finish,
     Image,
     Message,
     ModelEvent,
+    Reasoning,
     ReasoningDelta,
     ReasoningOpaque,
     TextDelta,
@@ -27,15 +29,16 @@ from rightseat.chat import (
     ToolSpec,
     Usage,
 )
-from rightseat.chat.repair import repaired
+from rightseat.chat.repair import merged, repaired
 from rightseat.wire.body import BadRequestError, items, mapping
+from rightseat.wire.opaque import MARK, MESSAGES, own, seal, shown, taken
 from rightseat.wire.sse import encode_sse
 
 PING = encode_sse(b'{"type":"ping"}', b"ping")
 
-# Our own mark on encrypted reasoning, so that signatures of other origins are told apart and dropped: models refuse them.
-_MARK = "rs1:"
-_BILLING = "x-anthropic-billing-header"
+DEFAULT_MAX_TOKENS = 16_384  # the dialect demands a limit; clients of others may not say one
+REDACTED = "redacted"  # the id under which encrypted reasoning without text is kept
+BILLING = "x-anthropic-billing-header"
 _STOP = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -78,7 +81,7 @@ def _system(value: Any) -> Iterable[Message]:
     if not isinstance(blocks, list):
         raise BadRequestError("system: must be text or a list of text blocks")
     texts = [str(block.get("text") or "") for block in blocks if isinstance(block, dict)]
-    text = "\n\n".join(text for text in texts if text.strip() and not text.startswith(_BILLING))
+    text = "\n\n".join(text for text in texts if text.strip() and not text.startswith(BILLING))
     if text:
         yield Message("system", text)
 
@@ -93,35 +96,57 @@ def _messages(value: Any, where: str) -> list[Message]:
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise BadRequestError(f"{where}.content: must be text or a list of blocks")
     results: list[Message] = []
-    texts: list[str] = []
-    images: list[Image] = []
+    said: list[Message] = []  # what is no result: one message, more where the assistant thinks in between
+    parts: list[Any] = []
     calls: list[ToolCall] = []
-    reasoning, opaque = "", ""
+    reasoning = opaque = ""
+
+    def settle() -> None:
+        nonlocal reasoning, opaque
+        if parts or calls or reasoning or opaque:
+            said.append(_message(role, parts, calls, reasoning, opaque))
+        parts.clear()
+        calls.clear()
+        reasoning = opaque = ""
+
     for i, block in enumerate(blocks):
         match block.get("type"):
             case "text":
-                texts.append(str(block.get("text") or ""))
+                if str(block.get("text") or "").strip():
+                    parts.append(str(block["text"]))
             case "image":
-                images.append(_image(block, f"{where}.content[{i}]"))
+                parts.append(_image(block, f"{where}.content[{i}]"))
             case "tool_result":
                 result, pictures = _tool_result(block, f"{where}.content[{i}]")
                 results.append(result)
-                images += pictures
+                parts += pictures
             case "tool_use":
                 calls.append(
                     ToolCall(str(block.get("id")), str(block.get("name")), json.dumps(block.get("input") or {}))
                 )
             case "thinking":
-                signature = str(block.get("signature") or "")
-                if signature.startswith(_MARK):
-                    reasoning, opaque = str(block.get("thinking") or ""), signature.removeprefix(_MARK)
+                settle()
+                if signature := str(block.get("signature") or ""):  # without one nobody takes it back
+                    reasoning, opaque = str(block.get("thinking") or ""), taken(signature, MESSAGES)
             case "redacted_thinking":
-                pass
+                settle()
+                opaque = seal(MESSAGES, str(block.get("data") or ""), REDACTED)
             case kind:
                 raise BadRequestError(f"{where}.content[{i}]: a block of kind {kind!r} cannot be sent to this model")
-    text = "\n\n".join(text for text in texts if text.strip())
-    message = Message(role, text, tuple(calls), parts=tuple(images), reasoning=reasoning, reasoning_opaque=opaque)
-    return [*results, message]
+    settle()
+    return [*results, *said]
+
+
+def _message(role: str, parts: list[Any], calls: list[ToolCall], reasoning: str, opaque: str) -> Message:
+    texts = all(isinstance(part, str) for part in parts)
+    return Message(
+        role,
+        "\n\n".join(part for part in parts if isinstance(part, str)),
+        tuple(calls),
+        parts=() if texts else tuple(parts),
+        reasoning=reasoning,
+        reasoning_opaque=opaque,
+    )
 
 
 def _tool_result(block: dict[str, Any], where: str) -> tuple[Message, list[Image]]:
@@ -193,6 +218,112 @@ def _extra(body: dict[str, Any]) -> dict[str, Any]:
     return extra
 
 
+def encode_request(request: ChatRequest) -> bytes:
+    """A request for somebody who speaks this dialect.
+
+    Raises:
+        BadRequestError: it has tools that this dialect has no form for.
+    """
+    system = [m.content for m in request.messages if m.role in ("system", "developer") and m.content]
+    messages: list[dict[str, Any]] = []
+    for message in merged(m for m in request.messages if m.role not in ("system", "developer")):
+        role, blocks = _sent(message)
+        if not blocks:
+            continue
+        if messages and messages[-1]["role"] == role:
+            messages[-1]["content"] += blocks
+        else:
+            messages.append({"role": role, "content": blocks})
+    body: dict[str, Any] = {"model": request.model, "messages": messages, "stream": request.stream}
+    if system:
+        body["system"] = "\n\n".join(system)
+    if request.tools:
+        body["tools"] = [_sent_tool(tool) for tool in request.tools]
+    return _encode({**body, **_sent_extra(request)})
+
+
+def _sent(message: Message) -> tuple[str, list[dict[str, Any]]]:
+    parts = message.parts or ((message.content,) if message.content.strip() else ())
+    blocks = [_sent_part(part) for part in parts if part != ""]
+    if message.role == "tool":
+        return "user", [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": blocks}]
+    if message.role != "assistant":
+        return "user", blocks
+    mine = own(message.reasoning_opaque, MESSAGES) if message.reasoning_opaque else None
+    if mine is not None:
+        item_id, data = mine
+        thinking = {"type": "thinking", "thinking": message.reasoning, "signature": data}
+        blocks.insert(0, {"type": "redacted_thinking", "data": data} if item_id == REDACTED else thinking)
+    calls = [{"type": "tool_use", "id": c.id, "name": c.name, "input": _input(c)} for c in message.tool_calls]
+    return "assistant", [*blocks, *calls]
+
+
+def _sent_part(part: Any) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if not isinstance(part, Image):
+        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+        raise BadRequestError(f"messages: a part of kind {kind!r} cannot be sent to this model")
+    head, comma, data = part.url.partition(",")
+    if comma and head.startswith("data:"):
+        kind = head.removeprefix("data:").partition(";")[0]
+        return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
+    return {"type": "image", "source": {"type": "url", "url": part.url}}
+
+
+def _sent_tool(tool: ToolSpec) -> dict[str, Any]:
+    if tool.namespace or tool.kind != "function":
+        raise BadRequestError(f"tools: {tool.name!r} is of a kind that this model cannot take")
+    schema = tool.parameters or {"type": "object", "properties": {}}
+    return {"name": tool.name, "description": tool.description, "input_schema": schema}
+
+
+def _sent_extra(request: ChatRequest) -> dict[str, Any]:
+    extra = request.extra
+    sent: dict[str, Any] = {
+        "max_tokens": extra.get("max_completion_tokens") or extra.get("max_tokens") or DEFAULT_MAX_TOKENS
+    }
+    sent |= {name: extra[name] for name in ("temperature", "top_p") if extra.get(name) is not None}
+    if extra.get("stop"):
+        sent["stop_sequences"] = [extra["stop"]] if isinstance(extra["stop"], str) else extra["stop"]
+    choice = extra.get("tool_choice")
+    if request.tools and choice is not None:
+        named = choice.get("function") or choice.get("custom") or {} if isinstance(choice, dict) else {}
+        sent["tool_choice"] = (
+            {"type": "tool", "name": named.get("name")} if named else {"type": {"required": "any"}.get(choice, choice)}
+        )
+    if request.tools and extra.get("parallel_tool_calls") is False:
+        sent["tool_choice"] = {**sent.get("tool_choice", {"type": "auto"}), "disable_parallel_tool_use": True}
+    if extra.get("thinking_budget"):
+        sent["thinking"] = {"type": "enabled", "budget_tokens": extra["thinking_budget"]}
+    config = {}
+    if extra.get("reasoning_effort") in ("low", "medium", "high", "max"):
+        config["effort"] = extra["reasoning_effort"]
+    form = extra.get("response_format")
+    if isinstance(form, dict) and form.get("type") == "json_schema" and isinstance(form.get("json_schema"), dict):
+        config["format"] = {"type": "json_schema", "schema": form["json_schema"].get("schema")}
+    return {**sent, "output_config": config} if config else sent
+
+
+def cleaned(body: dict[str, Any]) -> dict[str, Any]:
+    """A request without thinking that was encrypted elsewhere, for a model that speaks this dialect and would refuse it."""
+
+    def kept(block: Any) -> bool:
+        return not (
+            isinstance(block, dict) and block.get("type") == "thinking" and str(block.get("signature")).startswith(MARK)
+        )
+
+    return {
+        **body,
+        "messages": [
+            {**message, "content": [block for block in message["content"] if kept(block)]}
+            if isinstance(message, dict) and isinstance(message.get("content"), list)
+            else message
+            for message in body["messages"]
+        ],
+    }
+
+
 # Answers.
 
 
@@ -206,10 +337,10 @@ def _usage(usage: Usage | None, estimate: int = 0) -> dict[str, Any]:
             "cache_creation_input_tokens": 0,
         }
     return {
-        "input_tokens": max(0, usage.input_tokens - usage.cached_tokens),
+        "input_tokens": max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens),
         "output_tokens": usage.output_tokens,
         "cache_read_input_tokens": usage.cached_tokens,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
     }
 
 
@@ -228,14 +359,20 @@ def _head(model: str, usage: dict[str, Any]) -> dict[str, Any]:
 
 def encode_completion(done: Completion, model: str) -> bytes:
     """A whole answer as one body."""
-    content: list[dict[str, Any]] = []
-    if done.reasoning:
-        content.append({"type": "thinking", "thinking": done.reasoning, "signature": _MARK + done.reasoning_opaque})
-    if done.text:
-        content.append({"type": "text", "text": done.text})
-    content += [{"type": "tool_use", "id": c.id, "name": c.name, "input": _input(c)} for c in done.tool_calls]
+    content = [_written(block) for block in done.blocks]
     head = _head(model, _usage(done.usage))
     return _encode({**head, "content": content, "stop_reason": _STOP.get(done.finish_reason, "end_turn")})
+
+
+def _written(block: Block) -> dict[str, Any]:
+    if isinstance(block, Reasoning):
+        mine = own(block.opaque, MESSAGES)
+        if mine is not None and mine[0] == REDACTED:
+            return {"type": "redacted_thinking", "data": mine[1]}
+        return {"type": "thinking", "thinking": block.text, "signature": shown(block.opaque, MESSAGES)}
+    if isinstance(block, ToolCall):
+        return {"type": "tool_use", "id": block.id, "name": block.name, "input": _input(block)}
+    return {"type": "text", "text": block}
 
 
 def _input(call: ToolCall) -> Any:
@@ -259,7 +396,6 @@ class EventEncoder:
         self._estimate = input_estimate
         self._index = -1
         self._open: str | None = None
-        self._opaque = ""
         self._usage: Usage | None = None
         self._stop = "end_turn"
 
@@ -277,9 +413,11 @@ class EventEncoder:
                 block = {"thinking": "", "signature": ""}
                 return self._into("thinking", block) + self._delta({"type": "thinking_delta", "thinking": event.text})
             case ReasoningOpaque():
-                self._opaque = event.data
-                if self._open == "thinking":
-                    return b""
+                mine = own(event.data, MESSAGES)
+                if mine is not None and mine[0] == REDACTED:
+                    return self._close() + self._into("redacted_thinking", {"data": mine[1]}) + self._close()
+                block = {"thinking": "", "signature": ""}
+                return self._into("thinking", block) + self._close(shown(event.data, MESSAGES))
             case ToolCallEvent():
                 call = event.call
                 begun = self._close() + self._into("tool_use", {"id": call.id, "name": call.name, "input": {}})
@@ -310,14 +448,15 @@ class EventEncoder:
     def _delta(self, delta: dict[str, Any]) -> bytes:
         return _event("content_block_delta", {"index": self._index, "delta": delta})
 
-    def _close(self) -> bytes:
+    def _close(self, signature: str | None = None) -> bytes:
         if self._open is None:
             return b""
-        signature = b""
+        signed = b""
         if self._open == "thinking":
-            signature = self._delta({"type": "signature_delta", "signature": _MARK + self._opaque})
+            text = shown("", MESSAGES) if signature is None else signature
+            signed = self._delta({"type": "signature_delta", "signature": text})
         self._open = None
-        return signature + _event("content_block_stop", {"index": self._index})
+        return signed + _event("content_block_stop", {"index": self._index})
 
 
 def _event(kind: str, fields: dict[str, Any]) -> bytes:

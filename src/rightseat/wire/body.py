@@ -50,3 +50,10 @@ def object_with_model(data: bytes) -> dict[str, Any]:
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise BadRequestError("model: must be the name of a model")
     return body
+
+
+def count(value: Any, *path: str) -> int:
+    """A number somewhere inside a usage object; 0 for one that is not there."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return int(value) if isinstance(value, (int, float)) else 0

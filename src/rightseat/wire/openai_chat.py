@@ -27,7 +27,9 @@ from rightseat.chat import (
     ToolSpec,
     Usage,
 )
+from rightseat.chat.repair import merged
 from rightseat.wire.body import BadRequestError, items, json_object, mapping
+from rightseat.wire.opaque import CHAT, MARK, own, shown
 from rightseat.wire.sse import DONE, encode_sse
 
 _KNOWN = frozenset({"model", "messages", "tools", "stream"})
@@ -40,7 +42,11 @@ def decode_request(body: bytes) -> ChatRequest:
     Raises:
         BadRequestError: naming the field that is wrong.
     """
-    value = json_object(body)
+    return request_of(json_object(body))
+
+
+def request_of(value: dict[str, Any]) -> ChatRequest:
+    """A request whose body is read already. Raises as `decode_request` does."""
     messages = value.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequestError("messages: must be a list with at least one message")
@@ -60,10 +66,10 @@ def _message(value: Any, where: str) -> Message:
         raise BadRequestError(f"{where}: must be an object with a role")
     content, parts = value.get("content"), []
     if isinstance(content, list):
-        parts = [_part(part) for part in content if not isinstance(part, dict) or part.get("type") != "text"]
-        content = "".join(
-            str(part.get("text", "")) for part in content if isinstance(part, dict) and part.get("type") == "text"
-        )
+        parts = [_part(part) for part in content]
+        content = "".join(part for part in parts if isinstance(part, str))
+        if all(isinstance(part, str) for part in parts):
+            parts = []
     elif content is not None and not isinstance(content, str):
         raise BadRequestError(f"{where}.content: must be text, a list of parts, or null")
     return Message(
@@ -81,47 +87,77 @@ def _message(value: Any, where: str) -> Message:
 
 
 def _part(part: Any) -> Any:
+    if isinstance(part, dict) and part.get("type") == "text":
+        return str(part.get("text", ""))
     image = part.get("image_url") if isinstance(part, dict) else None
     url = image.get("url") if isinstance(image, dict) else image
     return Image(url) if isinstance(url, str) else part
 
 
 def encode_request(request: ChatRequest) -> bytes:
-    """A request body."""
-    body: dict[str, Any] = {"model": request.model, "messages": [_sent(message) for message in request.messages]}
+    """A request body.
+
+    Raises:
+        BadRequestError: it has tools that this dialect has no form for.
+    """
+    messages = [
+        _sent(m) for m in merged(request.messages) if m.role != "assistant" or m.content or m.parts or m.tool_calls
+    ]
+    body: dict[str, Any] = {"model": request.model, "messages": messages}
     if request.tools:
         body["tools"] = [_sent_tool(tool) for tool in request.tools]
     return _encode({**body, "stream": request.stream, **request.extra})
 
 
+def cleaned(body: dict[str, Any]) -> dict[str, Any]:
+    """A request for a model that speaks this dialect, without reasoning that was encrypted in another."""
+
+    def kept(message: Any) -> Any:
+        if not isinstance(message, dict) or not str(message.get("reasoning_opaque")).startswith(MARK):
+            return message
+        return {name: value for name, value in message.items() if name not in ("reasoning_opaque", "reasoning_text")}
+
+    return {**body, "messages": [kept(message) for message in body["messages"]]}
+
+
 def _sent(message: Message) -> dict[str, Any]:
     content: Any = message.content
     if message.parts:
-        parts = [
-            {"type": "image_url", "image_url": {"url": p.url}} if isinstance(p, Image) else p for p in message.parts
-        ]
-        content = [*([{"type": "text", "text": message.content}] if message.content else []), *parts]
+        content = [_sent_part(part) for part in message.parts]
     sent: dict[str, Any] = {"role": message.role, "content": content}
     if message.tool_calls:
         sent["tool_calls"] = [_written(call) for call in message.tool_calls]
         sent["content"] = content or None
     if message.tool_call_id is not None:
         sent["tool_call_id"] = message.tool_call_id
-    if message.reasoning:
+    mine = own(message.reasoning_opaque, CHAT)  # None: it was made elsewhere, and its text goes with it
+    if mine is not None and message.reasoning:
         sent["reasoning_text"] = message.reasoning
-    if message.reasoning_opaque:
-        sent["reasoning_opaque"] = message.reasoning_opaque
+    if mine is not None and mine[1]:
+        sent["reasoning_opaque"] = mine[1]
     return sent
 
 
+def _sent_part(part: Any) -> Any:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    return {"type": "image_url", "image_url": {"url": part.url}} if isinstance(part, Image) else part
+
+
 def _sent_tool(tool: ToolSpec) -> dict[str, Any]:
+    if tool.namespace:
+        raise BadRequestError(
+            f"tools: {tool.name!r} is in the namespace {tool.namespace!r}, which this model cannot take"
+        )
     if tool.kind == "custom":
-        return {"type": "custom", "custom": {"name": tool.name, "description": tool.description}}
+        form = {"format": tool.format} if tool.format else {}
+        return {"type": "custom", "custom": {"name": tool.name, "description": tool.description, **form}}
     # Some models break on a tool without parameters.
     parameters = tool.parameters or {"type": "object", "properties": {}}
+    strict = {"strict": tool.strict} if tool.strict is not None else {}
     return {
         "type": "function",
-        "function": {"name": tool.name, "description": tool.description, "parameters": parameters},
+        "function": {"name": tool.name, "description": tool.description, "parameters": parameters, **strict},
     }
 
 
@@ -142,6 +178,8 @@ def _tools(values: Iterable[Any]) -> Iterator[ToolSpec]:
                 str(body.get("description") or ""),
                 mapping(body.get("parameters"), f"parameters of tool {body['name']}"),
                 kind,
+                strict=body["strict"] if isinstance(body.get("strict"), bool) else None,
+                format=body["format"] if isinstance(body.get("format"), dict) else None,
             )
 
 
@@ -184,7 +222,7 @@ class ChunkEncoder:
             case ReasoningDelta():
                 return self._delta({"reasoning_text": event.text})
             case ReasoningOpaque():
-                return self._delta({"reasoning_opaque": event.data})
+                return self._delta({"reasoning_opaque": shown(event.data, CHAT)})
             case ToolCallEvent():
                 index, self._calls = self._calls, self._calls + 1
                 return self._delta({"tool_calls": [{"index": index, **_written(event.call)}]})
@@ -213,6 +251,8 @@ def encode_completion(done: Completion, model: str) -> bytes:
     message: dict[str, Any] = {"role": "assistant", "content": done.text or None}
     if done.reasoning:
         message["reasoning_text"] = done.reasoning
+    if done.reasoning_opaque:
+        message["reasoning_opaque"] = shown(done.reasoning_opaque, CHAT)
     if done.tool_calls:
         message["tool_calls"] = [_written(call) for call in done.tool_calls]
     body: dict[str, Any] = {
@@ -233,9 +273,13 @@ def encode_error(message: str, kind: str, code: str | None = None) -> bytes:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
+    details = (
+        {"completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens}} if usage.reasoning_tokens else {}
+    )
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        **details,
     }

@@ -21,7 +21,8 @@ from rightseat.chat import (
     ToolCallEvent,
     Usage,
 )
-from rightseat.wire.sse import SseDecoder, SseEvent
+from rightseat.wire.body import count
+from rightseat.wire.sse import DONE, SseDecoder, SseEvent
 
 _decode = msgspec.json.Decoder().decode
 
@@ -46,11 +47,16 @@ class StreamWatch:
         self._tail = b""
         self._finished = False
 
-    def see(self, chunk: bytes) -> None:
-        """The next bytes."""
+    def see(self, chunk: bytes) -> bytes:
+        """The next bytes. They pass as they are."""
         tail = (self._tail + chunk)[-self.TAIL :]
         self._finished = self._finished or _has_finish(tail)
         self._tail = tail
+        return chunk
+
+    def eof(self) -> bytes:
+        """`[DONE]`, should upstream have forgotten it."""
+        return b"" if self.done else DONE
 
     @property
     def done(self) -> bool:
@@ -101,10 +107,13 @@ class ChunkReader:
         events = self._events(self._fold.feed_eof(), last=True)
         done = self._fold.completion()
         if isinstance(usage := done.get("usage"), dict):
-            details = usage.get("prompt_tokens_details")
-            cached = details.get("cached_tokens") if isinstance(details, dict) else 0
             events.append(
-                Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), int(cached or 0))
+                Usage(
+                    count(usage, "prompt_tokens"),
+                    count(usage, "completion_tokens"),
+                    cached_tokens=count(usage, "prompt_tokens_details", "cached_tokens"),
+                    reasoning_tokens=count(usage, "completion_tokens_details", "reasoning_tokens"),
+                )
             )
         return [*events, Finish(done["choices"][0]["finish_reason"])]
 
@@ -128,7 +137,7 @@ class ChunkFold:
         self._text: dict[str, list[str]] = {}  # content, reasoning_text ... in pieces
         self._message: dict[str, Any] = {"role": "assistant"}
         self._calls: list[dict[str, Any]] = []
-        self._by_index: dict[tuple[int, Any], dict[str, Any]] = {}
+        self._by_index: dict[tuple[str, str], dict[str, Any]] = {}
         self._finish: str | None = None
         self._said: list[tuple[str, str]] = []
         self.whole = False
@@ -187,18 +196,21 @@ class ChunkFold:
         for name, value in chunk.items():
             if name != "choices" and (value or name not in self._top):
                 self._top[name] = value
-        for choice in chunk.get("choices") or ():
+        for choice in _list(chunk.get("choices")):
             if isinstance(choice, dict):
                 self._choice(choice)
 
     def _choice(self, choice: dict[str, Any]) -> None:
         if choice.get("finish_reason"):
             self._finish, self.whole = str(choice["finish_reason"]), True
-        delta = choice.get("delta") or choice.get("message") or {}
+        delta = choice.get("delta") or choice.get("message")
+        if not isinstance(delta, dict):
+            return
         for name, value in delta.items():
             if name == "tool_calls":
-                for call in value or ():
-                    self._call(int(choice.get("index") or 0), call)
+                for call in _list(value):
+                    if isinstance(call, dict):
+                        self._call(repr(choice.get("index")), call)
             elif name == "role" or value is None:
                 continue
             elif isinstance(value, str) and name != "reasoning_opaque":
@@ -210,16 +222,25 @@ class ChunkFold:
                 if name == "reasoning_opaque" and isinstance(value, str) and value:
                     self._said.append((name, value))
 
-    def _call(self, choice: int, delta: dict[str, Any]) -> None:
+    def _call(self, choice: str, delta: dict[str, Any]) -> None:
         """A piece of a tool call: a new id begins a new call, whatever the index says; without an id it continues one."""
-        key = (choice, delta.get("index"))
+        key = (choice, repr(delta.get("index")))
         call = self._by_index.get(key)
         if call is None or (delta.get("id") and delta["id"] != call["id"]):
             kind = "custom" if "custom" in delta else "function"
             inner = {"name": "", "input" if kind == "custom" else "arguments": ""}
-            call = {"id": delta.get("id") or f"call_{len(self._calls)}", "type": kind, kind: inner}
+            call = {"id": str(delta.get("id") or f"call_{len(self._calls)}"), "type": kind, kind: inner}
             self._by_index[key] = call
             self._calls.append(call)
         inner = call[call["type"]]
-        for name, value in (delta.get(call["type"]) or {}).items():
-            inner[name] = inner.get(name, "") + value if isinstance(value, str) else value
+        pieces = delta.get(call["type"])
+        for name, value in pieces.items() if isinstance(pieces, dict) else ():
+            if isinstance(value, str):
+                before = inner.get(name)
+                inner[name] = before + value if isinstance(before, str) else value
+            elif value is not None and name not in ("name", "arguments", "input"):
+                inner[name] = value
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

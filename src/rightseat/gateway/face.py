@@ -1,0 +1,143 @@
+"""The endpoints of conversations, one object a dialect: a request comes in, is planned, sent, and answered."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from rightseat.errors import RightseatError, UpstreamError
+from rightseat.gateway.answer import pieces, whole
+from rightseat.gateway.asgi import Receive, Request, Send, respond, stream
+from rightseat.gateway.config import Settings
+from rightseat.gateway.dialects import Dialect
+from rightseat.gateway.errors import status_of
+from rightseat.gateway.plan import Plan, plan
+from rightseat.gateway.recent import Entry, Recent
+from rightseat.log import logger
+from rightseat.upstream.accounts import conversation_of
+from rightseat.upstream.copilot import Copilot, Counted
+from rightseat.upstream.models import Model
+from rightseat.wire.body import object_with_model
+
+# Of the betas that clients ask for, those that Copilot is asked for by editors.
+_BETAS = ("interleaved-thinking-", "context-management-", "advanced-tool-use-")
+
+
+class Face:
+    """An endpoint.
+
+    Args:
+        dialect: what is spoken here.
+        copilot: who answers.
+        settings: see Settings.
+        recent: where requests are noted.
+    """
+
+    def __init__(self, dialect: Dialect, copilot: Copilot, settings: Settings, recent: Recent) -> None:
+        self._dialect = dialect
+        self._copilot = copilot
+        self._settings = settings
+        self._recent = recent
+
+    async def __call__(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
+        """Answer a request. What is wrong before the answer begins is raised."""
+        made = await self.plan(request)
+        entry = self._recent.begin(request_id, made)
+        try:
+            upstream = await self.open(made, request, request_id, entry)
+            headers = [(self._dialect.id_header, request_id.encode())]
+            if made.dropped:
+                names = ", ".join(made.dropped)
+                logger.warning("%s: left out, because the model does not take it: %s", request_id, names)
+                headers.append((b"warning", f'299 rightseat "not supported and left out: {names}"'.encode()))
+            try:
+                if made.wants_stream:
+                    headers.append((b"cache-control", b"no-cache"))
+                    said = pieces(made, upstream)
+                    await stream(send, receive, said, headers, self._dialect.ping, self._settings.ping_seconds)
+                else:
+                    await respond(send, 200, await whole(made, upstream), headers)
+            finally:
+                await upstream.aclose()
+        except BaseException as e:
+            entry.fail(e, status_of(e) if isinstance(e, RightseatError) else None)
+            raise
+        finally:
+            entry.end()
+
+    async def plan(self, request: Request) -> Plan:
+        """What is to be asked.
+
+        Raises:
+            BadRequestError: naming the field that is wrong.
+            UpstreamError: there is no such model.
+        """
+        body = object_with_model(request.body)
+        model = await resolve(self._copilot, body["model"])
+        plain = self._settings.custom_tools == "function"
+        return plan(self._dialect, request.body, body, model, initiator=request.headers.get("x-initiator"), plain=plain)
+
+    async def open(self, made: Plan, request: Request, request_id: str, entry: Entry) -> Counted:
+        """Ask. A refusal because of encrypted reasoning is met once by leaving it out."""
+        logger.debug(
+            "%s: %s %s over %s, initiator %s, vision %s, stream %s",
+            request_id,
+            made.client.name,
+            made.model,
+            made.upstream.name,
+            made.initiator,
+            made.vision,
+            made.streams,
+        )
+        try:
+            upstream = await self._send(made, made.data, request, request_id)
+        except UpstreamError as e:
+            if not _about_reasoning(e):
+                raise
+            logger.warning("%s: sent again without encrypted reasoning: %s", request_id, e)
+            body = made.upstream.without_reasoning(msgspec.json.decode(made.data))
+            upstream = await self._send(made, msgspec.json.encode(body), request, request_id)
+        entry.account, entry.head_at = upstream.account, time.monotonic()
+        return upstream
+
+    async def _send(self, made: Plan, data: bytes, request: Request, request_id: str) -> Counted:
+        extra = {}
+        if made.upstream.name == "messages":
+            extra["anthropic-version"] = "2023-06-01"
+            betas = [b.strip() for b in request.headers.get("anthropic-beta", "").split(",")]
+            if kept := [b for b in betas if b.startswith(_BETAS)]:
+                extra["anthropic-beta"] = ",".join(kept)
+        return await self._copilot.open(
+            made.upstream.path,
+            data,
+            model=made.model,
+            initiator=made.initiator,
+            vision=made.vision,
+            stream=made.streams,
+            conversation=conversation_of(request.headers, made.body),
+            request_id=request_id,
+            intent=made.intent,
+            extra=extra,
+        )
+
+
+async def resolve(copilot: Copilot, name: str) -> Model | None:
+    """The model that a client means; None while only the seed list is known.
+
+    Raises:
+        UpstreamError: the account has no such model (404).
+    """
+    registry = await copilot.registry()
+    model = registry.resolve(name)
+    if model is None and not registry.seed:
+        raise UpstreamError(
+            404, f"the model {name!r} does not exist or is not enabled for this account", code="model_not_found"
+        )
+    return model
+
+
+def _about_reasoning(error: UpstreamError) -> bool:
+    """A 400 because reasoning was encrypted for another account or model."""
+    text = f"{error.code} {error.message}".lower()
+    return error.status == 400 and any(word in text for word in ("encrypted", "signature", "reasoning_opaque"))

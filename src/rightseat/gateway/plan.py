@@ -1,0 +1,199 @@
+"""What is asked of upstream for a request: a pure decision, made before anything is sent.
+
+Which dialect, whether it is streamed, what the body is, who began the turn, whether there is an image, and what had to be left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rightseat.chat import ChatRequest
+from rightseat.chat.plain import PlainTools
+from rightseat.gateway.dialects import CHAT, MESSAGES, RESPONSES, Body, Dialect, route
+from rightseat.upstream.headers import has_image, initiator_of
+from rightseat.upstream.models import Model
+from rightseat.wire.opaque import MARK
+
+# These refuse `max_tokens` on the chat endpoint and want `max_completion_tokens`.
+_COMPLETION_LIMIT = ("gpt-5", "gpt-6", "o1", "o3", "o4")
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+# Parameters that change what is said. Left out, they are worth a warning; all others are hints and book-keeping.
+_TELLING = frozenset({
+    "frequency_penalty", "logit_bias", "logprobs", "max_tool_calls", "modalities", "n", "presence_penalty", "seed", "stop",
+    "stop_sequences", "temperature", "top_k", "top_logprobs", "top_p", "truncation", "verbosity",
+})  # fmt: skip
+# Of those, what each dialect has (in chat's names).
+_KNOWN = {
+    "chat": _TELLING - {"logprobs", "logit_bias", "n", "top_logprobs", "modalities", "top_k", "truncation"},
+    "responses": frozenset({"temperature", "top_p", "verbosity"}),
+    "messages": frozenset({"temperature", "top_p", "stop"}),
+}
+_SAME_AS = {"stop_sequences": "stop"}
+
+
+class Plan(Struct, frozen=True):
+    """What is asked.
+
+    Attributes:
+        client: the client's dialect.
+        upstream: the dialect upstream is asked in; the same means that bytes pass.
+        body: the client's body.
+        data: the body that is sent.
+        model: the model's id.
+        wants_stream: the client wants a stream.
+        streams: upstream is asked for one.
+        initiator: "user" or "agent".
+        vision: there is an image.
+        dropped: names of parameters that were left out.
+        tools: where it is translated: the request, with plain tools.
+    """
+
+    client: Dialect
+    upstream: Dialect
+    body: Body
+    data: bytes
+    model: str
+    wants_stream: bool
+    streams: bool
+    initiator: str
+    vision: bool
+    dropped: tuple[str, ...] = ()
+    tools: PlainTools | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the model that the client used."""
+        return str(self.body["model"])
+
+    @property
+    def intent(self) -> str:
+        """What the request is for, as editors tell it."""
+        agentic = self.body.get("tools") or self.body.get("thinking") or self.body.get("thinking_budget")
+        return "conversation-agent" if agentic else "conversation-panel"
+
+
+def plan(
+    client: Dialect,
+    raw: bytes,
+    body: Body,
+    model: Model | None,
+    *,
+    initiator: str | None = None,
+    plain: bool = False,
+) -> Plan:
+    """The plan for a request.
+
+    Args:
+        client: the dialect the request is in.
+        raw: its bytes.
+        body: the same, decoded.
+        model: the model that is meant; None: unknown, because nobody has logged in yet.
+        initiator: what the client says of itself.
+        plain: tools that take text are made plain for models that speak `responses` too.
+
+    Raises:
+        BadRequestError: naming the field that is wrong or cannot be expressed.
+    """
+    client.check(body)
+    upstream = route(client, model)
+    wants = bool(body.get("stream"))
+    streams = wants or (model is not None and model.streaming is True)
+    said = body.get("messages") if client is not RESPONSES else body.get("input")
+    who = initiator_of(said if isinstance(said, list) else (), initiator)
+    tools: PlainTools | None = None
+    plainly = plain and client is upstream is RESPONSES and b'"custom"' in raw
+    if client is upstream and not plainly:
+        data, dropped = _passing(client, raw, body, model, streams=streams)
+    else:
+        request = fitted(client.decode(client.mend(body)), model, upstream, stream=streams)
+        tools = PlainTools(request, text_tools=upstream.text_tools and not plainly)
+        data = upstream.encode(tools.request)
+        dropped = tuple(
+            name
+            for name in body
+            if name in _TELLING and _SAME_AS.get(name, name) not in _KNOWN[upstream.name] and body[name] not in _NOTHING
+        )
+    return Plan(
+        client=client,
+        upstream=upstream,
+        body=body,
+        data=data,
+        model=model.id if model is not None else body["model"],
+        wants_stream=wants,
+        streams=streams,
+        initiator=who,
+        vision=has_image(said),
+        dropped=dropped,
+        tools=tools,
+    )
+
+
+_NOTHING: tuple[Any, ...] = (None, False, "", 1)  # n=1 and the like: as if it were not there
+
+
+def _passing(
+    dialect: Dialect, raw: bytes, body: Body, model: Model | None, *, streams: bool
+) -> tuple[bytes, tuple[str, ...]]:
+    """The client's own bytes, unless something must change."""
+    sent = dialect.mend(body)
+    if MARK.encode() in raw:
+        sent = dialect.clean(sent)
+    dropped = tuple(name for name in body if name in dialect.unsupported)
+    if dropped:
+        sent = {name: value for name, value in sent.items() if name not in dialect.unsupported}
+        dropped = tuple(name for name in dropped if body[name] not in _NOTHING)
+    changes: dict[str, Any] = {}
+    if streams != bool(body.get("stream")):
+        changes["stream"] = streams
+    if model is not None:
+        if model.id != body["model"]:
+            changes["model"] = model.id
+        limit = sent.get(dialect.limit)
+        if isinstance(limit, int) and model.max_output_tokens and limit > model.max_output_tokens:
+            changes[dialect.limit] = model.max_output_tokens
+        if dialect is CHAT and "max_tokens" in sent and model.id.startswith(_COMPLETION_LIMIT):
+            limit = changes.pop("max_tokens", limit)
+            sent = {name: value for name, value in sent.items() if name != "max_tokens"}
+            changes["max_completion_tokens"] = limit
+    if sent is body and not changes:
+        return raw, dropped
+    return msgspec.json.encode({**sent, **changes}), dropped
+
+
+def fitted(request: ChatRequest, model: Model | None, upstream: Dialect, *, stream: bool) -> ChatRequest:
+    """The request as the model takes it: its own id, no more output than it can give, the effort that it has."""
+    extra = dict(request.extra)
+    if model is not None:
+        limit = extra.get("max_tokens")
+        if isinstance(limit, (int, float)) and model.max_output_tokens and limit > model.max_output_tokens:
+            extra["max_tokens"] = model.max_output_tokens
+        if upstream is CHAT and "max_tokens" in extra and model.id.startswith(_COMPLETION_LIMIT):
+            extra["max_completion_tokens"] = extra.pop("max_tokens")
+        budget = extra.get("thinking_budget")
+        if budget and upstream is not MESSAGES and not model.id.startswith("claude"):
+            del extra["thinking_budget"]  # only Claude has one; others have an effort
+            extra.setdefault("reasoning_effort", _effort_for(budget))
+        if isinstance(effort := extra.get("reasoning_effort"), str):
+            extra["reasoning_effort"] = _nearest(effort, model.efforts)
+    return msgspec.structs.replace(request, model=model.id if model else request.model, stream=stream, extra=extra)
+
+
+def _effort_for(budget: Any) -> str:
+    if not isinstance(budget, (int, float)):
+        return "medium"
+    return "low" if budget < 4096 else "medium" if budget < 16_384 else "high"
+
+
+def _nearest(effort: str, offered: tuple[str, ...]) -> str:
+    """The effort itself, or the most that is offered and not above it; "max" is Anthropic's word alone."""
+    if not offered:
+        return "high" if effort == "max" else effort
+    if effort in offered or effort not in _EFFORTS:
+        return effort
+    at = _EFFORTS.index(effort)
+    ranked = sorted((e for e in offered if e in _EFFORTS), key=_EFFORTS.index)
+    below = [e for e in ranked if _EFFORTS.index(e) <= at]
+    return below[-1] if below else ranked[0] if ranked else effort
