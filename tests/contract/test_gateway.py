@@ -1,4 +1,4 @@
-"""The real Copilot CLI as a client of the gateway: its BYOK provider, in both dialects."""
+"""The real Copilot CLI as a client of the gateway: its BYOK provider, in every dialect and transport."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -26,11 +26,20 @@ async def running_gateway(simulator, folder):
 
 
 @pytest.mark.parametrize(
-    ("kind", "model"), [("openai", "gpt-5"), ("anthropic", "gpt-5"), ("anthropic", "claude-sonnet-4.5")]
+    ("kind", "wire", "model"),
+    [
+        ("openai", {"wire_api": "completions"}, "gpt-4.1"),
+        ("openai", {"wire_api": "completions"}, "gpt-5.3-codex"),
+        ("openai", {"wire_api": "responses"}, "gpt-5"),
+        ("openai", {"wire_api": "responses"}, "claude-sonnet-4.5"),
+        ("openai", {"wire_api": "responses", "transport": "websockets"}, "gpt-5"),
+        ("anthropic", {}, "gpt-5"),
+        ("anthropic", {}, "claude-sonnet-4.5"),
+    ],
 )
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_the_real_cli_works_a_whole_turn_through_the_gateway(
-    copilot, simulator, tmp_path, kind, model, streaming
+    copilot, simulator, tmp_path, kind, wire, model, streaming
 ):
     async with running_gateway(simulator, tmp_path) as url:
         base = f"{url}/v1" if kind == "openai" else url
@@ -38,7 +47,7 @@ async def test_the_real_cli_works_a_whole_turn_through_the_gateway(
             "type": kind,
             "base_url": base,
             "api_key": "any-key",
-            **({"wire_api": "completions"} if kind == "openai" else {}),
+            **wire,
         }
         async with copilot(None) as client:
             session = await client.create_session(

@@ -50,9 +50,9 @@ async def test_a_tool_turn(gateway, claude):
     served = await gateway()
     ai = claude(served)
     messages = [{"role": "user", "content": "What is 25 * 4 + 10? Use the calculate tool."}]
-    first = await ai.messages.create(model="gpt-5", max_tokens=100, messages=messages, tools=[TOOL])
+    first = await ai.messages.create(model="gpt-4.1", max_tokens=100, messages=messages, tools=[TOOL])
     assert first.stop_reason == "tool_use"
-    async with ai.messages.stream(model="gpt-5", max_tokens=100, messages=messages, tools=[TOOL]) as stream:
+    async with ai.messages.stream(model="gpt-4.1", max_tokens=100, messages=messages, tools=[TOOL]) as stream:
         final = await stream.get_final_message()
     (use,) = [block for block in final.content if block.type == "tool_use"]
     assert (use.name, use.input) == ("calculate", {"expression": "25 * 4 + 10"})
@@ -62,7 +62,7 @@ async def test_a_tool_turn(gateway, claude):
         {"role": "assistant", "content": [block.model_dump() for block in final.content]},
         {"role": "user", "content": [result]},
     ]
-    answer = await ai.messages.create(model="gpt-5", max_tokens=100, messages=history, tools=[TOOL])
+    answer = await ai.messages.create(model="gpt-4.1", max_tokens=100, messages=history, tools=[TOOL])
     assert "110" in answer.content[0].text
     sent = [s for s in served.app.seen if s.path == "/chat/completions"][-1]
     assert sent.headers["x-initiator"] == "agent"
@@ -127,7 +127,7 @@ async def test_thinking_and_its_signature_come_and_go_back_byte_for_byte(gateway
     )
     served = await gateway(model=says(*events))
     ai = claude(served)
-    async with ai.messages.stream(model="gpt-5", max_tokens=100, messages=HELLO) as stream:
+    async with ai.messages.stream(model="gpt-4.1", max_tokens=100, messages=HELLO) as stream:
         final = await stream.get_final_message()
     thinking, text = final.content
     assert (thinking.type, thinking.thinking) == ("thinking", "First, think.")
@@ -137,12 +137,12 @@ async def test_thinking_and_its_signature_come_and_go_back_byte_for_byte(gateway
         {"role": "assistant", "content": [thinking.model_dump(), text.model_dump()]},
         {"role": "user", "content": "go on"},
     ]
-    await ai.messages.create(model="gpt-5", max_tokens=100, messages=history)
+    await ai.messages.create(model="gpt-4.1", max_tokens=100, messages=history)
     sent = json.loads(served.app.seen[-1].body)["messages"][1]
     assert (sent["reasoning_text"], sent["reasoning_opaque"]) == ("First, think.", "opaque+/=")
     foreign = {"type": "thinking", "thinking": "from elsewhere", "signature": "EqQBCgIYAg=="}
     history[1]["content"][0] = foreign
-    await ai.messages.create(model="gpt-5", max_tokens=100, messages=history)
+    await ai.messages.create(model="gpt-4.1", max_tokens=100, messages=history)
     assert "reasoning_text" not in json.loads(served.app.seen[-1].body)["messages"][1]
 
 

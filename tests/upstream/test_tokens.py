@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import multiprocessing
 import os
+import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -240,22 +239,25 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in (tmp_path / "accounts").iterdir()] == ["ann.json"]
 
 
-def _save_for_ever(folder: str) -> None:
-    store, number = FileStore(Path(folder)), 0.0
-    while True:
-        store.save(fresh(number))
-        number += 1
+SAVE_FOR_EVER = """
+import sys
+from pathlib import Path
+from rightseat.upstream.store import Account, FileStore
+
+store, number = FileStore(Path(sys.argv[1])), 0
+while True:
+    store.save(Account("ann", "gho_1", access_token="tid=1", expires_at=number))
+    number += 1
+"""
 
 
 def test_a_writer_that_is_killed_leaves_a_readable_file(tmp_path):
-    context = multiprocessing.get_context("spawn")
     for _ in range(3):
-        process = context.Process(target=_save_for_ever, args=(str(tmp_path),))
-        process.start()
+        process = subprocess.Popen([sys.executable, "-c", SAVE_FOR_EVER, str(tmp_path)])
         while not list((tmp_path / "accounts").glob("*.json")):
-            pass
+            assert process.poll() is None
         process.kill()
-        process.join()
+        process.wait()
         assert FileStore(tmp_path).load("ann").access_token == "tid=1"
 
 

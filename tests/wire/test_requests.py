@@ -82,7 +82,7 @@ MODELS = [None, *(Model("gpt-5", max_output_tokens=3, endpoints=(d.path,), strea
 
 
 @pytest.mark.parametrize("client", ALL, ids=lambda d: d.name)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(body=BODY, model=st.sampled_from(MODELS), plain=st.booleans())
 def test_any_request_is_planned_or_refused_by_name(client, body, model, plain):
     if client.name == "responses" and "messages" in body:

@@ -21,6 +21,7 @@ from rightseat.gateway.errors import ClientKeyError, anthropic_body, error_body,
 from rightseat.gateway.face import Face
 from rightseat.gateway.recent import Recent
 from rightseat.gateway.tokens import count_tokens
+from rightseat.gateway.websocket import Conversations
 from rightseat.log import logger
 from rightseat.transport.http import AiohttpSender
 from rightseat.upstream.copilot import Copilot
@@ -41,6 +42,7 @@ class Gateway:
         self._chat = Face(CHAT, self._copilot, settings, self._recent)
         self._responses = Face(RESPONSES, self._copilot, settings, self._recent)
         self._messages = Face(MESSAGES, self._copilot, settings, self._recent)
+        self._conversations = Conversations(self._responses, self._recent, self._check_key)
         self._embeddings = EmbeddingsFace(self._copilot)
 
     async def __aenter__(self) -> Self:
@@ -55,6 +57,9 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+            return
         if scope["type"] != "http":
             return
         request_id = str(uuid.uuid4())
@@ -78,6 +83,13 @@ class Gateway:
             await respond(send, status_of(e), body, error_headers(e, request_id))
         except ConnectionResetError:
             return  # the client left before it had said what it wants
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].removeprefix("/v1").rstrip("/") == "/responses":
+            await self._conversations(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close"})
 
     async def _route(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
         path = request.path.removeprefix("/v1").rstrip("/") or "/"

@@ -7,7 +7,10 @@
     GET  /models                    the model list
     POST /chat/completions          the simulated model, streaming or whole
     POST /messages                  the same in Anthropic's dialect, for models whose names begin with "claude"
+    POST /responses                 the same in the dialect of OpenAI's responses, for models whose names begin with "gpt-5"
     POST /embeddings                vectors that are the same for the same text
+    GET  /_simulator/requests       the last requests that came in
+    GET  /_simulator/behaviour      what it does, and PUT to change it: {"cloud": {...}, "quirks": {...}}
     anything else                   404, harmlessly
 
 All paths also work below /v1, so that the simulator serves as a BYOK provider.
@@ -24,17 +27,20 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 from msgspec import Struct
 
-from rightseat.chat import ChatRequest, Completion, ModelEvent, Reply, fold
+from rightseat.chat import ChatRequest, ModelEvent, Reply, fold
 from rightseat.handler import Handler
-from rightseat.simulator.cloud import Cloud
+from rightseat.simulator.cloud import Behaviour, Cloud
+from rightseat.simulator.dialects import CHAT, MESSAGES_API, RESPONSES_API, Dialect
+from rightseat.simulator.faults import Fault, FaultyReply
 from rightseat.simulator.model import SimulatedError
 from rightseat.simulator.prose import count_tokens
-from rightseat.wire import anthropic
-from rightseat.wire.body import BadRequestError, object_with_model
+from rightseat.simulator.quirks import Quirks, QuirkyEncoder
+from rightseat.simulator.strict import Refusal, refusal
+from rightseat.wire.body import BadRequestError
 from rightseat.wire.copilot_models import model_entry, model_list
-from rightseat.wire.openai_chat import ChunkEncoder, decode_request, encode_completion, encode_error
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -43,10 +49,19 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 logger = logging.getLogger("rightseat.simulator")
 
 # Names that programs ask for; to the simulator they are all one model.
-DEFAULT_MODELS = ("gpt-5", "gpt-4", "gpt-4.1", "gpt-5-mini", "claude-sonnet-4.5", "text-embedding-3-small")
+DEFAULT_MODELS = (
+    "gpt-5", "gpt-4", "gpt-4.1", "gpt-4o", "gpt-4o-mini", "gpt-5-mini", "gpt-5.3-codex", "claude-sonnet-4.5",
+    "text-embedding-3-small",
+)  # fmt: skip
 LOGIN = "rightseat-simulator"
 _KEEP = 1000  # requests remembered
-_COPILOT_API = frozenset({"/models", "/chat/completions", "/messages", "/embeddings"})
+_COPILOT_API = {
+    "/models": "/models",
+    "/chat/completions": "/chat/completions",
+    "/responses": "/responses",
+    "/messages": "/v1/messages",
+    "/embeddings": "/embeddings",
+}
 _PAGE = """<!doctype html><meta charset="utf-8"><title>Simulated GitHub</title><h1>Simulated device login</h1><!-- said -->
 <form method="post"><label>Code <input name="user_code" autofocus></label>
 <button name="decision" value="approve">Approve</button> <button name="decision" value="deny">Deny</button></form>"""
@@ -68,18 +83,34 @@ class SimulatorApp:
         model: who answers.
         models: the ids in the model list; the first is the default.
         cloud: GitHub's side of logins and tokens.
+        quirks: what is odd about the answers.
+        extra_models: more entries of the model list, as they shall be given: disabled, doubled, malformed ones too.
 
     Attributes:
         seen: the last requests, oldest first, for tests.
         url: where it is served; known once it is.
     """
 
-    def __init__(self, model: Handler, models: Sequence[str] = DEFAULT_MODELS, cloud: Cloud | None = None) -> None:
+    def __init__(
+        self,
+        model: Handler,
+        models: Sequence[str] = DEFAULT_MODELS,
+        cloud: Cloud | None = None,
+        *,
+        quirks: Quirks | None = None,
+        extra_models: Sequence[Any] = (),
+    ) -> None:
         self.cloud = cloud or Cloud()
+        self.quirks = quirks or Quirks()
         self.seen: list[Seen] = []
         self.url = ""
         self._model = model
-        self._models = [_entry(name, default=i == 0) for i, name in enumerate(models)]
+        self._models = [*(_entry(name, default=i == 0) for i, name in enumerate(models)), *extra_models]
+        self._by_id = {
+            entry["id"]: entry
+            for entry in reversed(self._models)
+            if isinstance(entry, dict) and isinstance(entry.get("id"), str)
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -87,11 +118,20 @@ class SimulatorApp:
             return
         body = await _body(receive)
         path = scope["path"].removeprefix("/v1").rstrip("/") or "/"
+        if path.startswith("/_simulator/"):
+            await self._control(scope["method"], path, body, send)
+            return
         self._remember(scope, path, body)
         authorization = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"authorization"), "")
-        if path in _COPILOT_API and (refusal := self.cloud.refusal(authorization)) is not None:
-            await _answer(send, 401, refusal.encode(), content_type=b"text/plain")
+        if path in _COPILOT_API and (said := self.cloud.refusal(authorization)) is not None:
+            await _answer(send, 401, said.encode(), content_type=b"text/plain")
             return
+        if path in _COPILOT_API and authorization.partition(" ")[2].startswith("tid="):
+            headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+            wrong = refusal(_COPILOT_API[path], headers, body, self._by_id)
+            if wrong is not None:
+                await self._refuse(send, wrong, path)
+                return
         match scope["method"], path:
             case "POST", "/login/device/code":
                 await _answer(send, 200, _dump(self.cloud.begin_login(self.url)))
@@ -103,13 +143,15 @@ class SimulatorApp:
                 status, answer = self.cloud.exchange(authorization, self.url)
                 await _answer(send, status, _dump(answer))
             case "GET", "/copilot_internal/user":
-                await _answer(send, 200, _dump(self._user()))
+                await _answer(send, 200, _dump(self.cloud.user(LOGIN, self.url)))
             case "GET", "/models":
                 await _answer(send, 200, _dump(model_list(self._models)))
             case "POST", "/chat/completions":
-                await self._chat(body, receive, send, _OPENAI)
+                await self._chat(body, receive, send, CHAT)
+            case "POST", "/responses":
+                await self._chat(body, receive, send, RESPONSES_API)
             case "POST", "/messages":
-                await self._chat(body, receive, send, _ANTHROPIC)
+                await self._chat(body, receive, send, MESSAGES_API)
             case "POST", "/embeddings":
                 await self._embed(body, send)
             case _:
@@ -131,31 +173,40 @@ class SimulatorApp:
             said = "<p>Done. Go back to where you came from.</p>" if found else "<p>No login waits with that code.</p>"
         return _PAGE.replace("<!-- said -->", said)
 
-    def _user(self) -> dict[str, Any]:
-        unlimited = {
-            "entitlement": -1,
-            "remaining": 0,
-            "percent_remaining": 100.0,
-            "unlimited": True,
-            "overage_permitted": False,
-        }
-        return {
-            "login": LOGIN,
-            "access_type_sku": "copilot_standalone_seat",
-            "chat_enabled": True,
-            "copilot_plan": "individual_pro",
-            "assigned_date": "2026-01-01T00:00:00Z",
-            "organization_login_list": [],
-            "organization_list": [],
-            "endpoints": {"api": self.url, "telemetry": self.url, "proxy": self.url, "origin-tracker": self.url},
-            "is_mcp_enabled": True,
-            "quota_reset_date": "2099-01-01",
-            "quota_snapshots": {
-                name: {"quota_id": name, **unlimited} for name in ("chat", "completions", "premium_interactions")
-            },
-        }
+    async def _control(self, method: str, path: str, body: bytes, send: Send) -> None:
+        match method, path:
+            case "GET", "/_simulator/requests":
+                entries = [{**msgspec.to_builtins(s), "body": s.body.decode("utf-8", "replace")} for s in self.seen]
+                await _answer(send, 200, _dump(entries))
+            case "DELETE", "/_simulator/requests":
+                self.seen.clear()
+                await _answer(send, 200, b"{}")
+            case "GET" | "PUT", "/_simulator/behaviour":
+                now = {"cloud": msgspec.to_builtins(self.cloud.behaviour), "quirks": msgspec.to_builtins(self.quirks)}
+                if method == "PUT":
+                    try:
+                        given = msgspec.json.decode(body, type=dict[str, dict[str, Any]])
+                        now = {name: {**now[name], **given.get(name, {})} for name in now}
+                        behaviour, quirks = (
+                            msgspec.convert(now["cloud"], Behaviour),
+                            msgspec.convert(now["quirks"], Quirks),
+                        )
+                    except (msgspec.ValidationError, msgspec.DecodeError) as e:
+                        await _answer(send, 400, _dump({"message": str(e)}))
+                        return
+                    self.cloud.behaviour, self.quirks = behaviour, quirks
+                await _answer(send, 200, _dump(now))
+            case _:
+                await _answer(send, 404, _dump({"message": "Not Found", "status": "404"}))
 
-    async def _chat(self, body: bytes, receive: Receive, send: Send, dialect: _Dialect) -> None:
+    async def _refuse(self, send: Send, wrong: Refusal, path: str) -> None:
+        if wrong.code is None:
+            await _answer(send, wrong.status, wrong.message.encode(), content_type=b"text/plain")
+            return
+        dialect = MESSAGES_API if path == "/messages" else CHAT
+        await _answer(send, wrong.status, dialect.error(wrong.message, "invalid_request_error", wrong.code))
+
+    async def _chat(self, body: bytes, receive: Receive, send: Send, dialect: Dialect) -> None:
         try:
             request = dialect.decode(body)
             reply = await self._model(request)
@@ -163,11 +214,13 @@ class SimulatorApp:
             await _answer(send, 400, dialect.error(str(e), "invalid_request_error", "bad_request"))
         except SimulatedError as e:
             error = e.error
-            extra = [(b"retry-after", f"{error.retry_after:g}".encode())] if error.retry_after is not None else []
+            after = error.retry_after
+            text = f"{after:g}" if isinstance(after, (int, float)) else str(after)
+            extra = [(b"retry-after", text.encode())] if after is not None else []
             await _answer(send, error.status, dialect.error(error.message, "simulated_error", error.code), extra)
         else:
             # A client that leaves ends the answer at once, as it does with the real thing.
-            saying = asyncio.ensure_future(self._say(request, reply, send, dialect))
+            saying = asyncio.ensure_future(self._say(request, body, reply, send, dialect))
             leaving = asyncio.ensure_future(_gone(receive))
             await asyncio.wait([saying, leaving], return_when=asyncio.FIRST_COMPLETED)
             for task in (saying, leaving):
@@ -176,21 +229,26 @@ class SimulatorApp:
             if not saying.cancelled():
                 saying.result()
 
-    async def _say(self, request: ChatRequest, reply: Reply, send: Send, dialect: _Dialect) -> None:
+    async def _say(self, request: ChatRequest, body: bytes, reply: Reply, send: Send, dialect: Dialect) -> None:
+        fault = reply.fault if isinstance(reply, FaultyReply) else Fault()
         async with reply:
             events = reply.__aiter__()
             if not request.stream:
                 collected: list[ModelEvent] = [event async for event in events]
-                await _answer(send, 200, dialect.whole(fold(collected), request.model))
+                form = MESSAGES_API if dialect is CHAT and self.quirks.anthropic_body else dialect
+                await fault.send(send, _answer, form.whole(form.own_whole(fold(collected)), request.model, body))
                 return
-            encoder = dialect.encoder(request)
+            encoder = dialect.encoder(request, body)
+            if self.quirks.any:
+                encoder = QuirkyEncoder(encoder, self.quirks, dialect.name)
             headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            if head := encoder.start():
-                await send({"type": "http.response.body", "body": head, "more_body": True})
+            out = fault.wrap(send)
+            await out(encoder.start())
             async for event in events:
-                await send({"type": "http.response.body", "body": encoder.encode(event), "more_body": True})
-            await send({"type": "http.response.body", "body": encoder.end()})
+                await out(encoder.encode(dialect.own(event)))
+            await out(encoder.end())
+            await send({"type": "http.response.body", "body": b""})
 
     async def _embed(self, body: bytes, send: Send) -> None:
         try:
@@ -209,29 +267,16 @@ class SimulatorApp:
         await _answer(send, 200, _dump({"object": "list", "data": data, "model": value["model"], "usage": usage}))
 
 
-class _Dialect(Struct, frozen=True):
-    """How one endpoint reads and writes."""
-
-    decode: Callable[[bytes], ChatRequest]
-    whole: Callable[[Completion, str], bytes]
-    encoder: Callable[[ChatRequest], Any]
-    error: Callable[[str, str, str | None], bytes]
-
-
-_OPENAI = _Dialect(decode_request, encode_completion, lambda request: ChunkEncoder(request.model), encode_error)
-_ANTHROPIC = _Dialect(
-    lambda body: anthropic.decode_request(object_with_model(body)),
-    anthropic.encode_completion,
-    lambda request: anthropic.EventEncoder(request.model, anthropic.estimate_tokens(request)),
-    lambda message, kind, _: anthropic.encode_error(kind, message),
-)
-
-
 def _entry(name: str, *, default: bool) -> dict[str, Any]:
     if name.startswith("text-embedding"):
         return model_entry(name, endpoints=("/embeddings",), kind="embeddings")
-    endpoints = ("/chat/completions", "/v1/messages") if name.startswith("claude") else ("/chat/completions",)
-    return model_entry(name, default=default, endpoints=endpoints)
+    endpoints: tuple[str, ...] = ("/chat/completions",)
+    if name.startswith("claude"):
+        endpoints = ("/v1/messages",) if "opus" in name else ("/chat/completions", "/v1/messages")
+    elif name.startswith("gpt-5"):
+        endpoints = ("/responses",) if "codex" in name else ("/chat/completions", "/responses")
+    most = 64_000 if name.startswith("claude") else 16_384
+    return model_entry(name, default=default, endpoints=endpoints, max_output_tokens=most)
 
 
 def _vector(text: str) -> list[float]:

@@ -30,6 +30,8 @@ class Behaviour(Struct, kw_only=True):
         name_endpoint: whether the exchange names this cloud as the API to use.
         refuse_exchange: a notification id (such as "no_copilot_access"): the exchange is refused with 403.
         fail_exchange: this many exchanges are answered with 500.
+        premium_remaining: premium requests left, of 300.
+        token_based_billing: the plan is billed by tokens, as newer ones are.
     """
 
     approve_after: int | None = 1
@@ -42,6 +44,8 @@ class Behaviour(Struct, kw_only=True):
     name_endpoint: bool = True
     refuse_exchange: str | None = None
     fail_exchange: int = 0
+    premium_remaining: int = 300
+    token_based_billing: bool = False
 
 
 class _Login(Struct):
@@ -135,6 +139,44 @@ class Cloud:
         if behaviour.name_endpoint:
             body["endpoints"] = {"api": url, "telemetry": url, "proxy": url}
         return 200, body
+
+    def user(self, login: str, url: str) -> dict[str, Any]:
+        """`GET /copilot_internal/user`: plan, endpoints, quota."""
+        unlimited = {
+            "entitlement": -1,
+            "remaining": 0,
+            "percent_remaining": 100.0,
+            "unlimited": True,
+            "overage_permitted": False,
+        }
+        left = self.behaviour.premium_remaining
+        premium = {
+            "entitlement": 300,
+            "remaining": left,
+            "quota_remaining": float(left),
+            "percent_remaining": round(left / 3, 1),
+            "unlimited": False,
+            "overage_count": 0,
+            "overage_permitted": False,
+        }
+        return {
+            "login": login,
+            "access_type_sku": "copilot_standalone_seat",
+            "chat_enabled": True,
+            "copilot_plan": "individual_pro",
+            "assigned_date": "2026-01-01T00:00:00Z",
+            "organization_login_list": [],
+            "organization_list": [],
+            "endpoints": {"api": url, "telemetry": url, "proxy": url, "origin-tracker": url},
+            "is_mcp_enabled": True,
+            "quota_reset_date": "2099-01-01",
+            "token_based_billing": self.behaviour.token_based_billing,
+            "quota_snapshots": {
+                "chat": {"quota_id": "chat", **unlimited},
+                "completions": {"quota_id": "completions", **unlimited},
+                "premium_interactions": {"quota_id": "premium_interactions", **premium},
+            },
+        }
 
     def refusal(self, authorization: str) -> str | None:
         """Why a request to the Copilot API is refused with 401, or None. Only Copilot tokens are looked at: others are BYOK keys."""

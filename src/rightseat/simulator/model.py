@@ -12,6 +12,7 @@ from rightseat.chat import ChatRequest, Finish, ModelEvent, ReasoningDelta, Repl
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import InvalidOptionError, PeerError
 from rightseat.handler import as_handler, tool_call
+from rightseat.simulator.faults import FaultyReply
 from rightseat.simulator.instructions import Say, UseTool, decide
 from rightseat.simulator.prose import count_tokens, prose, tokens
 from rightseat.simulator.script import Rule, Script, ScriptedError
@@ -80,6 +81,8 @@ class SimulatedModel:
         await self._clock.sleep(rule.delay)
         if rule.error is not None:
             raise SimulatedError(rule.error)
+        if rule.fault is not None:
+            return FaultyReply(self._play(rule, request), rule.fault)
         return Reply(self._play(rule, request))
 
     async def _play(self, rule: Rule, request: ChatRequest) -> AsyncIterator[ModelEvent]:

@@ -29,6 +29,7 @@ from msgspec import Struct, field
 
 from rightseat.chat import ChatRequest
 from rightseat.errors import InvalidOptionError
+from rightseat.simulator.faults import Fault
 
 
 class ScriptedError(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +38,7 @@ class ScriptedError(Struct, frozen=True, forbid_unknown_fields=True):
     status: int = 500
     message: str = "scripted error"
     code: str | None = None
-    retry_after: float | None = None
+    retry_after: float | str | None = None  # seconds, or a date as HTTP writes it
 
 
 class ScriptedTool(Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +59,7 @@ class Rule(Struct, forbid_unknown_fields=True):
     reasoning: str | None = None
     tool: ScriptedTool | None = None
     error: ScriptedError | None = None
+    fault: Fault | None = None
 
     def fits(self, request: ChatRequest) -> bool:
         """Whether the rule holds for a request now."""

@@ -104,16 +104,19 @@ def _trimmed(messages: list[Any]) -> list[Any]:
 
 def _call_ids(message: Any) -> list[str]:
     calls = message.get("tool_calls") if isinstance(message, dict) and message.get("role") == "assistant" else None
-    return [call["id"] for call in calls or () if isinstance(call, dict) and isinstance(call.get("id"), str)]
+    if not isinstance(calls, list):
+        return []
+    return [call["id"] for call in calls if isinstance(call, dict) and isinstance(call.get("id"), str)]
 
 
 def _paired(messages: list[Any]) -> bool:
     waiting: set[str] = set()
     for message in messages:
         if isinstance(message, dict) and message.get("role") == "tool":
-            if message.get("tool_call_id") not in waiting:
+            answered = message.get("tool_call_id")
+            if not isinstance(answered, str) or answered not in waiting:
                 return False
-            waiting.discard(message["tool_call_id"])
+            waiting.discard(answered)
         elif waiting:
             return False
         else:
@@ -132,7 +135,7 @@ def _pair(messages: list[Any]) -> list[Any]:
     done: list[Any] = []
     for message in messages:
         if isinstance(message, dict) and message.get("role") == "tool":
-            if message.get("tool_call_id") not in called:
+            if str(message.get("tool_call_id")) not in called:
                 done.append({"role": "user", "content": message.get("content") or ""})
             continue
         done.append(message)
@@ -145,8 +148,8 @@ def _pair(messages: list[Any]) -> list[Any]:
 
 def _chat_tool(tool: Any) -> Any:
     function = tool.get("function") if isinstance(tool, dict) else None
-    if not isinstance(function, dict) or (function.get("parameters") and "type" in function["parameters"]):
+    parameters = function.get("parameters") if isinstance(function, dict) else None
+    if not isinstance(function, dict) or (isinstance(parameters, dict) and "type" in parameters):
         return tool
-    parameters = function.get("parameters")
     whole = {**_NO_PARAMETERS, **parameters} if isinstance(parameters, dict) else _NO_PARAMETERS
     return {**tool, "function": {**function, "parameters": whole}}

@@ -1,0 +1,181 @@
+"""What the real API refuses, refused: so that whoever passes here has a chance there.
+
+Facts from public clients of the API and from bug reports about its gateways; the texts are our own. Only requests with a Copilot
+token are judged: others play a provider of their own (BYOK).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+_NAME = re.compile(r"^[a-zA-Z0-9_-]+$")
+_NEWER = ("gpt-5", "gpt-6", "o1", "o3", "o4")
+
+
+class Refusal(Struct, frozen=True):
+    """An error answer. `code` None: plain text."""
+
+    status: int
+    message: str
+    code: str | None = None
+
+
+def refusal(path: str, headers: Mapping[str, str], body: bytes, models: Mapping[str, dict[str, Any]]) -> Refusal | None:
+    """Why a request is refused, or None.
+
+    Args:
+        path: "/chat/completions", "/responses", "/v1/messages", "/embeddings" or "/models".
+        headers: by lower-case name.
+        body: as it came.
+        models: the entries of the model list.
+    """
+    for name in ("editor-version", "copilot-integration-id", "user-agent"):
+        if not headers.get(name):
+            return Refusal(400, f"bad request: missing {name.title()} header for IDE auth")
+    if path == "/models":
+        return None
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return Refusal(400, "the body is not JSON", "invalid_request_body")
+    if not isinstance(value, dict):
+        return Refusal(400, "the body is no object", "invalid_request_body")
+    model = models.get(str(value.get("model")))
+    if model is None:
+        return Refusal(400, "The requested model is not supported.", "model_not_supported")
+    if path not in model.get("supported_endpoints", ["/chat/completions"]):
+        return Refusal(
+            400, f"model {value['model']} is not accessible via the {path} endpoint", "unsupported_api_for_model"
+        )
+    if path == "/embeddings":
+        return None
+    if headers.get("x-initiator") not in ("user", "agent"):
+        return Refusal(400, "missing X-Initiator header", "invalid_request_body")
+    for said in (_vision(headers, value), _limits(value, model), _body(path, value)):
+        if said is not None:
+            return said
+    return None
+
+
+def _vision(headers: Mapping[str, str], value: dict[str, Any]) -> Refusal | None:
+    images = any(
+        part.get("type") in ("image", "image_url", "input_image")
+        for part in _objects(value.get("messages") or value.get("input"))
+    )
+    if images and headers.get("copilot-vision-request") != "true":
+        return Refusal(
+            400, "missing required Copilot-Vision-Request header for vision requests", "invalid_request_body"
+        )
+    return None
+
+
+def _limits(value: dict[str, Any], model: dict[str, Any]) -> Refusal | None:
+    limits = model.get("capabilities", {}).get("limits", {})
+    most = limits.get("max_output_tokens")
+    for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
+        if most and isinstance(value.get(name), int) and value[name] > most:
+            return Refusal(
+                400, f"{name}: {value[name]} > {most}, which is the most for {model['id']}", "invalid_request_body"
+            )
+    size, most = len(json.dumps(value)) // 4, limits.get("max_prompt_tokens")
+    if most and size > most:
+        return Refusal(
+            400, f"prompt token count of {size} exceeds the limit of {most}", "model_max_prompt_tokens_exceeded"
+        )
+    return None
+
+
+def _body(path: str, value: dict[str, Any]) -> Refusal | None:
+    wrong = next(
+        iter({"/chat/completions": _chat, "/v1/messages": _messages, "/responses": _responses}[path](value)), None
+    )
+    return Refusal(400, wrong, "invalid_request_body") if wrong is not None else None
+
+
+def _chat(value: dict[str, Any]) -> Iterator[str]:
+    if "max_tokens" in value and str(value["model"]).startswith(_NEWER):
+        yield "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+    for name in ("logprobs", "top_logprobs", "logit_bias"):
+        if value.get(name):
+            yield f"Unsupported parameter: {name}"
+    waiting: set[str] = set()
+    messages = [m for m in value.get("messages") or () if isinstance(m, dict)]
+    for i, message in enumerate(messages):
+        content = message.get("content")
+        if message.get("role") == "tool":
+            if message.get("tool_call_id") not in waiting:
+                yield f"messages[{i}]: a tool result without the call it answers right before it"
+            waiting.discard(message.get("tool_call_id", ""))
+        elif waiting:
+            yield f"messages[{i}]: these calls have no result: {', '.join(sorted(waiting))}"
+        waiting |= {call.get("id", "") for call in message.get("tool_calls") or ()}
+        if message.get("reasoning_opaque", "").startswith("rs1:"):
+            yield f"messages[{i}].reasoning_opaque: not made here"
+        if any(p.get("type") == "text" and not str(p.get("text", "")).strip() for p in _objects(content)):
+            yield f"messages[{i}]: text content blocks must be non-empty"
+        if message.get("role") == "assistant" and not content and not message.get("tool_calls"):
+            yield f"messages[{i}]: an assistant message without content and calls"
+    yield from _last(messages)
+    for tool in value.get("tools") or ():
+        function = tool.get("function")
+        if function is not None and (function.get("parameters") or {}).get("type") != "object":
+            yield f"tool {function.get('name')}: parameters must be an object schema"
+        if function is not None and not _NAME.match(str(function.get("name"))):
+            yield f"tool {function.get('name')!r}: the name must match {_NAME.pattern}"
+
+
+def _messages(value: dict[str, Any]) -> Iterator[str]:
+    if "x-anthropic-billing-header" in json.dumps(value.get("system", "")):
+        yield "system: x-anthropic-billing-header is reserved"
+    if not isinstance(value.get("max_tokens"), int):
+        yield "max_tokens: Field required"
+    messages = [m for m in value.get("messages") or () if isinstance(m, dict)]
+    for i, message in enumerate(messages):
+        for block in _objects(message.get("content")):
+            if block.get("type") == "text" and not str(block.get("text", "")).strip():
+                yield f"messages.{i}: text content blocks must be non-empty"
+            if block.get("type") == "thinking" and (
+                not block.get("signature") or str(block["signature"]).startswith("rs1:")
+            ):
+                yield f"messages.{i}: Invalid signature in thinking block"
+        if not message.get("content"):
+            yield f"messages.{i}: content must not be empty"
+    yield from _last(messages)
+
+
+def _responses(value: dict[str, Any]) -> Iterator[str]:
+    if value.get("previous_response_id"):
+        yield "previous_response_not_found"
+    for item in _objects(value.get("input")):
+        if str(item.get("encrypted_content")).startswith("rs1:"):
+            yield "The encrypted content could not be verified"
+    calls = {item.get("call_id") for item in _objects(value.get("input")) if str(item.get("type")).endswith("_call")}
+    for item in _objects(value.get("input")):
+        if str(item.get("type")).endswith("_call_output") and item.get("call_id") not in calls:
+            yield f"No tool call found for call_id {item.get('call_id')}"
+
+
+def _last(messages: list[dict[str, Any]]) -> Iterator[str]:
+    last = messages[-1] if messages else {}
+    content = last.get("content")
+    text = (
+        content
+        if isinstance(content, str)
+        else next((p.get("text", "") for p in reversed(list(_objects(content)))), "")
+    )
+    if last.get("role") == "assistant" and isinstance(text, str) and text != text.rstrip():
+        yield "messages: final assistant content cannot end with trailing whitespace"
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """All objects in a list and in the lists inside them that hold content."""
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, dict):
+            yield item
+            for name in ("content", "output"):
+                yield from _objects(item.get(name))
