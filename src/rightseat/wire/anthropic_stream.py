@@ -22,7 +22,7 @@ from rightseat.chat import (
 )
 from rightseat.wire.anthropic import REDACTED
 from rightseat.wire.body import count
-from rightseat.wire.opaque import MESSAGES, seal
+from rightseat.wire.opaque import MESSAGES, seal, taken
 from rightseat.wire.openai_stream import ChunkError
 from rightseat.wire.sse import SseDecoder, SseEvent
 
@@ -114,8 +114,8 @@ class EventReader:
         block, text = self._blocks.pop(index, {}), "".join(self._pieces.pop(index, []))
         match block.get("type"):
             case "thinking":
-                if signature := text or block.get("signature"):
-                    said.append(ReasoningOpaque(seal(MESSAGES, str(signature))))
+                if signature := taken(text or str(block.get("signature") or ""), MESSAGES):
+                    said.append(ReasoningOpaque(signature))
             case "redacted_thinking":
                 said.append(ReasoningOpaque(seal(MESSAGES, str(block.get("data") or ""), REDACTED)))
             case "tool_use":
@@ -234,8 +234,8 @@ def read_whole(body: Any) -> list[ModelEvent]:
             case "thinking":
                 if block.get("thinking"):
                     said.append(ReasoningDelta(str(block["thinking"])))
-                if block.get("signature"):
-                    said.append(ReasoningOpaque(seal(MESSAGES, str(block["signature"]))))
+                if signature := taken(str(block.get("signature") or ""), MESSAGES):
+                    said.append(ReasoningOpaque(signature))
             case "redacted_thinking":
                 said.append(ReasoningOpaque(seal(MESSAGES, str(block.get("data") or ""), REDACTED)))
             case "tool_use":

@@ -44,6 +44,6 @@ def shown(text: str, origin: str) -> str:
 def taken(text: str, origin: str) -> str:
     """What `shown` has written, read back."""
     if not text.startswith(MARK):
-        return text if origin == CHAT else seal(origin, text)
+        return text if origin == CHAT or not text else seal(origin, text)
     found, _, data = unseal(text)
     return data if found == CHAT else text

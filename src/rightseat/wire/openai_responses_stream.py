@@ -24,7 +24,7 @@ from rightseat.chat import (
 from rightseat.errors import ProtocolError
 from rightseat.wire.anthropic_stream import error_in
 from rightseat.wire.body import count
-from rightseat.wire.opaque import RESPONSES, seal
+from rightseat.wire.opaque import MARK, RESPONSES, seal
 from rightseat.wire.openai_stream import ChunkError
 from rightseat.wire.sse import MAX_LINE_BYTES, SseDecoder, SseEvent
 
@@ -180,7 +180,9 @@ def item_events(item: Any) -> list[ModelEvent]:
             text = "\n\n".join(str(_get(part, "text") or "") for part in parts)
             events: list[ModelEvent] = [ReasoningDelta(text)] if text else []
             if isinstance(opaque := item.get("encrypted_content"), str) and opaque:
-                events.append(ReasoningOpaque(seal(RESPONSES, opaque, str(item.get("id") or ""))))
+                marked = opaque.startswith(MARK)  # it came through another gateway
+                sealed = opaque if marked else seal(RESPONSES, opaque, str(item.get("id") or ""))
+                events.append(ReasoningOpaque(sealed))
             return events
         case "function_call" | "custom_tool_call" as kind:
             custom = kind == "custom_tool_call"

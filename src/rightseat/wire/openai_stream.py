@@ -203,7 +203,7 @@ class ChunkFold:
     def _choice(self, choice: dict[str, Any]) -> None:
         if choice.get("finish_reason"):
             self._finish, self.whole = str(choice["finish_reason"]), True
-        delta = choice.get("delta") or choice.get("message")
+        delta = choice.get("delta") or _in_order(choice.get("message"))
         if not isinstance(delta, dict):
             return
         for name, value in delta.items():
@@ -240,6 +240,14 @@ class ChunkFold:
                 inner[name] = before + value if isinstance(before, str) else value
             elif value is not None and name not in ("name", "arguments", "input"):
                 inner[name] = value
+
+
+def _in_order(message: Any) -> Any:
+    """A whole message with its reasoning first, as it was said."""
+    if not isinstance(message, dict):
+        return None
+    first = {name: message[name] for name in ("reasoning_text", "reasoning_opaque") if name in message}
+    return {**first, **message}
 
 
 def _list(value: Any) -> list[Any]:
