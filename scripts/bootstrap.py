@@ -28,7 +28,7 @@ def main() -> None:
         )
     npm = find_npm(what)
     install_python(what)
-    install_cli(npm)
+    install_cli(npm, what)
 
 
 def install_python(what: str) -> None:
@@ -95,16 +95,19 @@ def find_npm(what: str) -> str | None:
     )
 
 
-def cli_is_installed() -> bool:
+def cli_is_installed(what: str = "runtime") -> bool:
     stamp = ROOT / "node_modules" / ".installed"
+    if what == "dev" and not (ROOT / "node_modules" / "openai").exists():
+        return False
     return CLI.exists() and stamp.exists() and stamp.read_text() == fingerprint(ROOT / "package-lock.json")
 
 
-def install_cli(npm: str | None) -> None:
-    if npm is None or cli_is_installed():
+def install_cli(npm: str | None, what: str) -> None:
+    if npm is None or cli_is_installed(what):
         return
     say("installing the pinned Copilot CLI into node_modules (some 190 MB)")
-    run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=ROOT)
+    only = [] if what == "dev" else ["--omit=dev"]
+    run([npm, "ci", *only, "--no-audit", "--no-fund", "--loglevel=error"], cwd=ROOT)
     (ROOT / "node_modules" / ".installed").write_text(fingerprint(ROOT / "package-lock.json"))
 
 

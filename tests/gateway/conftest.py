@@ -1,8 +1,10 @@
 """A gateway over a simulator, served on a port, and clients for it."""
 
 import asyncio
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import openai
 import pytest
@@ -14,6 +16,8 @@ from rightseat.simulator.cloud import Behaviour, Cloud
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.server import SimulatorServer
 from rightseat.upstream.store import Account, FileStore
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 class Served:
@@ -30,9 +34,13 @@ async def gateway(tmp_path) -> AsyncIterator[Callable[..., object]]:
     """Start gateways: `served = await gateway(settings={...}, behaviour={...}, words=..., pace=...)`."""
     async with AsyncExitStack() as stack:
 
-        async def start(*, settings=None, behaviour=None, logged_in=True, model=None, **options) -> Served:
+        async def start(
+            *, settings=None, behaviour=None, logged_in=True, model=None, extra_models=(), **options
+        ) -> Served:
             app = SimulatorApp(
-                model or SimulatedModel(**{"pace": 0, **options}), cloud=Cloud(Behaviour(**(behaviour or {})))
+                model or SimulatedModel(**{"pace": 0, **options}),
+                cloud=Cloud(Behaviour(**(behaviour or {}))),
+                extra_models=extra_models,
             )
             server = await stack.enter_async_context(SimulatorServer(app))
             if logged_in:
@@ -53,6 +61,23 @@ async def gateway(tmp_path) -> AsyncIterator[Callable[..., object]]:
             return Served(ready.result(), app)
 
         yield start
+
+
+@pytest.fixture
+def node(tmp_path) -> Callable[..., object]:
+    """Run a script with the unmodified OpenAI client for Node: `await node(served, "...")` gives what it prints."""
+
+    async def run(served: Served, script: str) -> str:
+        file = tmp_path / "script.mjs"
+        module = (ROOT / "node_modules" / "openai" / "index.mjs").as_uri()
+        head = f"import OpenAI from {module!r};\nconst client = new OpenAI({{baseURL: '{served.url}/v1', apiKey: 'any', maxRetries: 0}});\n"
+        file.write_text(head + script)
+        process = await asyncio.create_subprocess_exec("node", str(file), stdout=PIPE, stderr=PIPE)
+        out, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        return out.decode()
+
+    return run
 
 
 @pytest.fixture

@@ -114,7 +114,9 @@ def plan(
         dropped = tuple(
             name
             for name in body
-            if name in _TELLING and _SAME_AS.get(name, name) not in _KNOWN[upstream.name] and body[name] not in _NOTHING
+            if name in _TELLING
+            and _SAME_AS.get(name, name) not in _KNOWN[upstream.name]
+            and not _asks_nothing(name, body[name])
         )
     return Plan(
         client=client,
@@ -131,7 +133,9 @@ def plan(
     )
 
 
-_NOTHING: tuple[Any, ...] = (None, False, "", 1)  # n=1 and the like: as if it were not there
+def _asks_nothing(name: str, value: Any) -> bool:
+    """As if it were not there."""
+    return value is None or value is False or (name == "n" and value == 1)
 
 
 def _passing(
@@ -144,7 +148,7 @@ def _passing(
     dropped = tuple(name for name in body if name in dialect.unsupported)
     if dropped:
         sent = {name: value for name, value in sent.items() if name not in dialect.unsupported}
-        dropped = tuple(name for name in dropped if body[name] not in _NOTHING)
+        dropped = tuple(name for name in dropped if not _asks_nothing(name, body[name]))
     changes: dict[str, Any] = {}
     if streams != bool(body.get("stream")):
         changes["stream"] = streams

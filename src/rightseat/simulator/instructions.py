@@ -75,7 +75,9 @@ def decide(request: ChatRequest, prose: Callable[[str], str]) -> Decision:
     if found := _WRITE.search(prompt):
         return _write_file(found[1], found[2], request.tools)
     if found := _USE.search(prompt):
-        tool = next((t for t in request.tools if t.name.lower() == found[1].lower()), None)
+        wanted = found[1].lower()
+        named = (t for t in request.tools if wanted in (t.name.lower(), t.name.lower().rpartition("__")[2]))
+        tool = next(named, None)
         if tool is None:
             return Say(f"There is no tool named {found[1]}. I can use: {_names(request.tools)}.")
         return UseTool(tool.name, prompt if tool.kind == "custom" else arguments_from(prompt, tool.parameters))

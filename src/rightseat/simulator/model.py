@@ -102,7 +102,8 @@ class SimulatedModel:
     async def _decided(self, request: ChatRequest) -> AsyncIterator[ModelEvent]:
         match decide(request, lambda prompt: prose(prompt, self._seed, self._words)):
             case UseTool(name, arguments):
-                call = tool_call(name, arguments)
+                tool = next((t for t in request.tools if t.name == name), None)
+                call = msgspec.structs.replace(tool_call(name, arguments), namespace=tool.namespace if tool else "")
                 if isinstance(arguments, str):
                     call = msgspec.structs.replace(call, kind="custom")
                 yield ToolCallEvent(call)
