@@ -26,7 +26,7 @@ async def test_the_account_and_the_models(simulator, http):
     assert user["endpoints"]["api"] == simulator.url
     models = await (await http.get(f"{simulator.url}/models")).json()
     assert models["data"][0]["id"] == "gpt-5"
-    assert models["data"][0]["supported_endpoints"] == ["/chat/completions"]
+    assert models["data"][0]["supported_endpoints"] == ["/chat/completions", "/responses"]
 
 
 async def test_a_stream_has_usage_after_the_finish_and_one_done(simulator, http):

@@ -13,15 +13,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from rightseat.errors import LoginError
 from rightseat.gateway.config import Settings, load_settings
-from rightseat.transport.http import AiohttpSender, HttpRequest, fetch
+from rightseat.transport.http import AiohttpSender
 from rightseat.upstream.copilot import Copilot, base_url
-from rightseat.upstream.device_flow import Prompt, Wait, device_flow
-from rightseat.upstream.headers import Editor, github_headers
-from rightseat.upstream.hosts import Hosts, clean_url
+from rightseat.upstream.device_flow import Prompt
+from rightseat.upstream.hosts import clean_url
+from rightseat.upstream.login import log_in
 from rightseat.upstream.store import Account, FileStore
-from rightseat.upstream.tokens import TokenSource
 
 console = Console(stderr=True, highlight=False)
 
@@ -47,49 +45,14 @@ def login(host: str, base_url: str, no_browser: bool) -> None:
 
 
 async def _login(settings: Settings, host: str, base: str, *, browser: bool) -> Account:
-    hosts = Hosts.of(host)
+    def show(prompt: Prompt) -> None:
+        console.print(f"Enter the code [bold]{prompt.user_code}[/bold] at [bold]{prompt.verification_uri}[/bold]")
+        if browser:
+            with contextlib.suppress(webbrowser.Error):
+                webbrowser.open(prompt.verification_uri)
+
     async with AiohttpSender() as sender:
-        flow = device_flow(hosts, settings.editor)
-        reply: Any = None
-        while True:
-            try:
-                step = flow.send(reply)
-            except StopIteration as done:
-                token = str(done.value)
-                break
-            reply = None
-            match step:
-                case HttpRequest():
-                    reply = await fetch(sender, step)
-                case Prompt(user_code, uri):
-                    console.print(f"Enter the code [bold]{user_code}[/bold] at [bold]{uri}[/bold]")
-                    if browser:
-                        with contextlib.suppress(webbrowser.Error):
-                            webbrowser.open(uri)
-                case Wait(seconds):
-                    await asyncio.sleep(seconds)
-        name = await _user_name(sender, hosts, settings.editor, token)
-        store = FileStore(settings.folder)
-        account = Account(name, token, host=host, base_url=base)
-        store.save(account)
-        try:
-            return await TokenSource(store, sender, settings.editor).get(account)
-        except LoginError:
-            store.remove(account.name)
-            raise
-
-
-async def _user_name(sender: AiohttpSender, hosts: Hosts, editor: Editor, token: str) -> str:
-    answer = await fetch(
-        sender, HttpRequest("GET", f"{hosts.api}/copilot_internal/user", github_headers(editor, token))
-    )
-    try:
-        name = json.loads(answer.body).get("login")
-    except (ValueError, AttributeError):
-        name = None
-    if not isinstance(name, str) or not name:
-        raise LoginError("unexpected", f"GitHub did not say who logged in (HTTP {answer.status})")
-    return name
+        return await log_in(FileStore(settings.folder), sender, settings.editor, host, base, show)
 
 
 @click.command()

@@ -11,7 +11,7 @@ from typing import Any, Self
 import msgspec
 
 from rightseat import __version__
-from rightseat.errors import RightseatError
+from rightseat.errors import CallerError, RightseatError
 from rightseat.gateway import models
 from rightseat.gateway.asgi import Receive, Request, Scope, Send, StreamBrokenError, read_request, respond
 from rightseat.gateway.config import Settings
@@ -19,7 +19,9 @@ from rightseat.gateway.dialects import CHAT, MESSAGES, RESPONSES
 from rightseat.gateway.embeddings import EmbeddingsFace
 from rightseat.gateway.errors import ClientKeyError, anthropic_body, error_body, error_headers, status_of
 from rightseat.gateway.face import Face
+from rightseat.gateway.management import Management
 from rightseat.gateway.recent import Recent
+from rightseat.gateway.routes import MANAGEMENT, find, openapi
 from rightseat.gateway.tokens import count_tokens
 from rightseat.gateway.websocket import Conversations
 from rightseat.log import logger
@@ -42,6 +44,7 @@ class Gateway:
         self._chat = Face(CHAT, self._copilot, settings, self._recent)
         self._responses = Face(RESPONSES, self._copilot, settings, self._recent)
         self._messages = Face(MESSAGES, self._copilot, settings, self._recent)
+        self._management = Management(settings, self._copilot, self._sender, self._recent)
         self._conversations = Conversations(self._responses, self._recent, self._check_key)
         self._embeddings = EmbeddingsFace(self._copilot)
 
@@ -52,6 +55,7 @@ class Gateway:
     async def __aexit__(
         self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
     ) -> None:
+        await self._management.close()
         await self._copilot.close()
         await self._sender.__aexit__(kind, e, tb)
 
@@ -92,42 +96,52 @@ class Gateway:
             await send({"type": "websocket.close"})
 
     async def _route(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
-        path = request.path.removeprefix("/v1").rstrip("/") or "/"
-        match request.method, path:
-            case "GET" | "HEAD", "/" | "/health":
+        found = find(request.method, request.path)
+        if found is None:
+            if not request.path.startswith(MANAGEMENT):
+                self._check_key(request)
+            raise NoSuchEndpointError(f"no such endpoint: {request.method} {request.path}")
+        route, value = found
+        if route.tag == "management":
+            self._check_management_key(request)
+            await self._management(route.name, value, request, send)
+            return
+        if route.needs_key:
+            self._check_key(request)
+        anthropic = speaks_anthropic(request.headers, request.path.removeprefix("/v1"))
+        match route.name:
+            case "chat":
+                await self._chat(request, receive, send, request_id)
+            case "responses":
+                await self._responses(request, receive, send, request_id)
+            case "messages":
+                await self._messages(request, receive, send, request_id)
+            case "count_tokens":
+                await count_tokens(request, send)
+            case "embeddings":
+                await self._embeddings(request, send, request_id)
+            case "models":
+                list_body = models.anthropic_list if anthropic else models.list_body
+                await respond(send, 200, list_body(await self._copilot.registry()))
+            case "model":
+                one_body = models.anthropic_one if anthropic else models.one_body
+                await respond(send, 200, one_body(await self._copilot.registry(), value))
+            case "openapi":
+                await respond(send, 200, msgspec.json.encode(openapi()))
+            case _:
                 await respond(
                     send, 200, msgspec.json.encode({"status": "ok", "name": "rightseat", "version": __version__})
                 )
-                return
-        self._check_key(request)
-        match request.method, path:
-            case "POST", "/chat/completions":
-                await self._chat(request, receive, send, request_id)
-            case "POST", "/embeddings":
-                await self._embeddings(request, send, request_id)
-            case "POST", "/responses":
-                await self._responses(request, receive, send, request_id)
-            case "POST", "/messages":
-                await self._messages(request, receive, send, request_id)
-            case "POST", "/messages/count_tokens":
-                await count_tokens(request, send)
-            case "GET", "/models":
-                list_body = models.anthropic_list if speaks_anthropic(request.headers, path) else models.list_body
-                await respond(send, 200, list_body(await self._copilot.registry()))
-            case "GET", _ if path.startswith("/models/"):
-                one_body = models.anthropic_one if speaks_anthropic(request.headers, path) else models.one_body
-                await respond(send, 200, one_body(await self._copilot.registry(), path.removeprefix("/models/")))
-            case _:
-                error = {
-                    "message": f"no such endpoint: {request.method} {request.path}",
-                    "type": "not_found_error",
-                    "param": None,
-                    "code": None,
-                }
-                await respond(send, 404, msgspec.json.encode({"error": error}))
+
+    def _check_management_key(self, request: Request) -> None:
+        key = self.settings.management_key
+        if not key:
+            raise ManagementOffError("management is switched off; set management_key to use it")
+        if not hmac.compare_digest(_shown(request).encode(), key.encode()):
+            raise ClientKeyError("the management key is needed: Authorization: Bearer KEY, or x-api-key")
 
     def _check_key(self, request: Request) -> None:
-        shown = request.headers.get("x-api-key") or request.headers.get("authorization", "").partition(" ")[2]
+        shown = _shown(request)
         if shown.startswith(_UPSTREAM_TOKENS):
             raise ClientKeyError(
                 "this is a GitHub or Copilot token; the gateway takes keys of its own and never a token"
@@ -139,6 +153,23 @@ class Gateway:
             raise ClientKeyError(
                 "Invalid API key" if shown else "an API key is needed: Authorization: Bearer KEY, or x-api-key"
             )
+
+
+def _shown(request: Request) -> str:
+    """The key that a client shows."""
+    return request.headers.get("x-api-key") or request.headers.get("authorization", "").partition(" ")[2]
+
+
+class ManagementOffError(CallerError):
+    """Management was asked for, and is not switched on."""
+
+    status_hint = 403
+
+
+class NoSuchEndpointError(CallerError):
+    """Nothing is served at this path."""
+
+    status_hint = 404
 
 
 def speaks_anthropic(headers: Mapping[str, str], path: str) -> bool:

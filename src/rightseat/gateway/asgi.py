@@ -39,6 +39,7 @@ class Request(Struct, frozen=True):
     path: str
     headers: dict[str, str]
     body: bytes
+    query: str = ""
 
 
 async def read_request(scope: Scope, receive: Receive, limit: int) -> Request:
@@ -61,7 +62,9 @@ async def read_request(scope: Scope, receive: Receive, limit: int) -> Request:
         if size > limit:
             raise BodyTooLargeError(f"the request has more than {limit} bytes, which is the limit")
         if not message.get("more_body"):
-            return Request(scope["method"], scope["path"], headers, b"".join(pieces))
+            return Request(
+                scope["method"], scope["path"], headers, b"".join(pieces), scope["query_string"].decode("latin-1")
+            )
 
 
 async def respond(

@@ -21,6 +21,10 @@ from rightseat.upstream.hosts import is_loopback
 from rightseat.upstream.store import default_folder
 
 _PREFIX = "RIGHTSEAT_"
+_FROM_ENVIRONMENT = (
+    "host", "port", "keys", "management_key", "github_host", "home", "body_limit", "ping_seconds", "drain_seconds", "connections",
+    "custom_tools",
+)  # fmt: skip
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +33,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         host, port: where it listens. Off loopback, `keys` must not be empty.
         keys: what clients must show, as a bearer or as `x-api-key`; empty: nothing.
+        management_key: what `/v0/management` wants to be shown; empty: it is switched off.
+        github_host: where new accounts log in when they do not say: "github.com", or "TENANT.ghe.com".
         home: the folder with the accounts.
         body_limit: bytes of the largest request.
         ping_seconds: how long a stream may be silent before a comment line keeps it alive; 0: never.
@@ -42,6 +48,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 4141
     keys: tuple[str, ...] = ()
+    management_key: str = ""
+    github_host: str = "github.com"
     home: str = ""
     body_limit: int = 64 * 1024 * 1024
     ping_seconds: float = 15.0
@@ -65,6 +73,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             )
         if any(len(key) < 16 for key in self.keys):
             raise ConfigError("keys: a key must have at least 16 characters")
+        if self.management_key and len(self.management_key) < 16:
+            raise ConfigError("management_key: a key must have at least 16 characters")
+        if self.management_key and self.management_key in self.keys:
+            raise ConfigError("management_key: must be another one than the keys of clients")
         for name in ("body_limit", "connections"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: must be at least 1, not {getattr(self, name)}")
@@ -75,7 +87,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     def shown(self) -> dict[str, Any]:
         """The settings for people, secrets masked."""
         value: dict[str, Any] = msgspec.to_builtins(self)
-        return {**value, "keys": [mask_secret(key) for key in self.keys], "home": str(self.folder)}
+        return {
+            **value,
+            "keys": [mask_secret(key) for key in self.keys],
+            "management_key": mask_secret(self.management_key) if self.management_key else "",
+            "home": str(self.folder),
+        }
 
 
 def load_settings(
@@ -97,7 +114,7 @@ def load_settings(
         path = standard
     if path is not None:
         values |= _read(path)
-    for name in ("host", "port", "keys", "home", "body_limit", "ping_seconds", "drain_seconds", "connections"):
+    for name in _FROM_ENVIRONMENT:
         text = environment.get(_PREFIX + name.upper())
         if text:
             values[name] = [part.strip() for part in text.split(",") if part.strip()] if name == "keys" else text

@@ -152,6 +152,21 @@ class Copilot:
                 merged = {**self._lists[name][0].models, **merged}
         return Registry(merged, self._aliases, seed=False)
 
+    def look_again(self) -> None:
+        """The accounts have changed: they are looked up before the next request."""
+        self._accounts_at = float("-inf")
+
+    async def refresh(self, name: str) -> None:
+        """Fetch a new token for an account, however good the one it has.
+
+        Raises:
+            KeyError: there is no such account.
+            LoginError, UpstreamError, TransportError: there is no new token.
+        """
+        await self._tokens.renew(self._known()[name])
+        self._candidates.pop(name, None)
+        self.look_again()
+
     async def close(self) -> None:
         """Stop what is under way."""
         if self._fetching is not None:
