@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from rightseat import __version__
-from rightseat.errors import CallerError, RightseatError
+from rightseat.errors import CallerError, ConfigError, RightseatError
 from rightseat.gateway.asgi import Request, Send, respond
 from rightseat.gateway.config import Settings
 from rightseat.gateway.recent import KEEP, Recent
@@ -19,7 +19,7 @@ from rightseat.security.masking import mask, mask_secret
 from rightseat.transport.http import HttpSender
 from rightseat.upstream.copilot import Copilot, base_url
 from rightseat.upstream.device_flow import Prompt
-from rightseat.upstream.hosts import clean_url
+from rightseat.upstream.hosts import Hosts, clean_url
 from rightseat.upstream.login import log_in
 from rightseat.upstream.store import Account, FileStore
 from rightseat.upstream.usage import fetch_quota
@@ -181,6 +181,11 @@ class Management:
         host, base = body.get("host", self._settings.github_host), body.get("base_url", "")
         if not isinstance(host, str) or not isinstance(base, str):
             raise BadRequestError("host: must be text, as base_url must")
+        try:
+            Hosts.of(host)
+            base = clean_url(base) if base else ""
+        except ConfigError as e:
+            raise BadRequestError(f"host: {e}") from e
         for old, known in list(self._logins.items()):
             if known.state != "pending" and len(self._logins) >= MAX_LOGINS:
                 del self._logins[old]
@@ -188,7 +193,7 @@ class Management:
             raise BadRequestError("too many logins are under way; give one up first")
         login_id, login = secrets.token_urlsafe(12), _Login()
         self._logins[login_id] = login
-        login.task = asyncio.ensure_future(self._drive(login, host, clean_url(base) if base else ""))
+        login.task = asyncio.ensure_future(self._drive(login, host, base))
         await asyncio.wait((login.prompt, login.task), timeout=PROMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         return {"login": login_id, **login.shown()}
 
