@@ -75,7 +75,7 @@ class Gateway:
             await send(message)
 
         try:
-            request = await read_request(scope, receive, self.settings.body_limit)
+            request = await read_request(scope, receive, self.settings.body_limit, self.settings.body_seconds)
             await self._route(request, receive, tell, request_id)
         except RightseatError as e:
             if started:

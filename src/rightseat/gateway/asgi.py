@@ -25,6 +25,12 @@ class BodyTooLargeError(CallerError):
     status_hint = 413
 
 
+class BodyTooSlowError(CallerError):
+    """The request's body did not come in time."""
+
+    status_hint = 408
+
+
 class StreamBrokenError(Exception):
     """Raised after an answer has begun and cannot be finished.
 
@@ -42,19 +48,21 @@ class Request(Struct, frozen=True):
     query: str = ""
 
 
-async def read_request(scope: Scope, receive: Receive, limit: int) -> Request:
+async def read_request(scope: Scope, receive: Receive, limit: int, seconds: float = 0) -> Request:
     """The whole request.
 
     Raises:
         BodyTooLargeError: it has more than `limit` bytes.
+        BodyTooSlowError: it has not come within `seconds`; 0: it may take for ever.
     """
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
         raise BodyTooLargeError(f"the request has {length} bytes; at most {limit} are taken")
     pieces, size = [], 0
+    deadline = asyncio.get_running_loop().time() + seconds
     while True:
-        message = await receive()
+        message = await _before(deadline, receive) if seconds else await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
         pieces.append(message.get("body", b""))
@@ -65,6 +73,14 @@ async def read_request(scope: Scope, receive: Receive, limit: int) -> Request:
             return Request(
                 scope["method"], scope["path"], headers, b"".join(pieces), scope["query_string"].decode("latin-1")
             )
+
+
+async def _before(deadline: float, receive: Receive) -> MutableMapping[str, Any]:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await receive()
+    except TimeoutError:
+        raise BodyTooSlowError("the body of the request did not come in time") from None
 
 
 async def respond(

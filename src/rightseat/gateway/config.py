@@ -22,7 +22,7 @@ from rightseat.upstream.store import default_folder
 
 _PREFIX = "RIGHTSEAT_"
 _FROM_ENVIRONMENT = (
-    "host", "port", "keys", "management_key", "github_host", "home", "body_limit", "ping_seconds", "drain_seconds", "connections",
+    "host", "port", "keys", "management_key", "github_host", "home", "body_limit", "header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "connections",
     "custom_tools",
 )  # fmt: skip
 
@@ -37,6 +37,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         github_host: where new accounts log in when they do not say: "github.com", or "TENANT.ghe.com".
         home: the folder with the accounts.
         body_limit: bytes of the largest request.
+        header_seconds: how long the head of a request may take to come; 0: for ever.
+        body_seconds: and how long its body.
         ping_seconds: how long a stream may be silent before a comment line keeps it alive; 0: never.
         drain_seconds: how long open streams may go on after SIGTERM.
         connections: how many clients may be connected at once.
@@ -52,6 +54,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     github_host: str = "github.com"
     home: str = ""
     body_limit: int = 64 * 1024 * 1024
+    header_seconds: float = 20.0
+    body_seconds: float = 120.0
     ping_seconds: float = 15.0
     drain_seconds: float = 30.0
     connections: int = 10_000
@@ -80,7 +84,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         for name in ("body_limit", "connections"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: must be at least 1, not {getattr(self, name)}")
-        for name in ("ping_seconds", "drain_seconds"):
+        for name in ("header_seconds", "body_seconds", "ping_seconds", "drain_seconds"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: must not be negative, not {getattr(self, name)}")
 

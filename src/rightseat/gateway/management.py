@@ -102,6 +102,7 @@ class Management:
             case "management_models":
                 return 200, await self._models()
             case "accounts":
+                self._copilot.look_again()
                 return 200, {"accounts": [self._account(a) for a, _ in self._copilot.accounts()]}
             case "account_add":
                 return 202, await self._begin(json_object(request.body or b"{}"))

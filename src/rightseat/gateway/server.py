@@ -7,8 +7,10 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rightseat.gateway.app import Gateway
 from rightseat.gateway.asgi import StreamBrokenError
@@ -21,6 +23,47 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals are handled by `serve`."""
         yield
+
+
+class _HeaderDeadline(HttpToolsProtocol):
+    """Closes a connection on which the head of a request does not come in time, also before the first byte."""
+
+    header_seconds = 0.0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """A client has connected."""
+        super().connection_made(transport)
+        self._start()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._end()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._start()
+
+    def on_headers_complete(self) -> None:
+        """Its head is there."""
+        self._end()
+        super().on_headers_complete()
+
+    def _start(self) -> None:
+        if self._deadline is None and self.header_seconds:
+            self._deadline = self.loop.call_later(self.header_seconds, self._too_slow)
+
+    def _end(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        self.transport.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.close()
 
 
 class _NoBrokenStreams(logging.Filter):
@@ -55,6 +98,7 @@ async def serve(
         server = _Server(
             uvicorn.Config(
                 app,
+                http=type("Protocol", (_HeaderDeadline,), {"header_seconds": settings.header_seconds}),
                 log_level="warning",
                 access_log=False,
                 lifespan="off",

@@ -163,6 +163,7 @@ class Copilot:
             KeyError: there is no such account.
             LoginError, UpstreamError, TransportError: there is no new token.
         """
+        self.look_again()  # else a token that was fetched in between would do
         await self._tokens.renew(self._known()[name])
         self._candidates.pop(name, None)
         self.look_again()
