@@ -2,15 +2,13 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo demo-cli demo-gateway test check fix bench bench-gateway lock setup setup-dev clean
+.PHONY: demo demo-cli test check fix bench bench-gateway lock setup setup-dev clean
 
-demo: demo-cli            ## the main job, on the embedded default: no account, no network
+demo: setup               ## the gateway on a simulated cloud, waiting for your clients: no account, no network
+	@$(BIN)/rightseat demo
 
 demo-cli: setup           ## the real Copilot CLI, a simulated cloud, a streamed answer
 	@$(BIN)/rightseat demo-cli
-
-demo-gateway: setup       ## the gateway on a simulated cloud, waiting for your clients
-	@$(BIN)/rightseat demo
 
 test: setup-dev           ## all tests, with the real CLI
 	$(BIN)/python -m pytest

@@ -66,6 +66,9 @@ async def test_tools_that_cannot_be_expressed_are_refused_by_name(gateway, clien
     ai = await client(await gateway())
     with pytest.raises(openai.BadRequestError, match=kind):
         await ai.responses.create(model="gpt-4.1", input="hi", tools=[{"type": kind}])
+    drops = await client(await gateway(settings={"unsupported_tools": "drop"}))
+    answer = await drops.responses.with_raw_response.create(model="gpt-4.1", input="hi", tools=[{"type": kind}, TOOL])
+    assert answer.headers["warning"] == f'299 rightseat "not supported and left out: tool {kind}"'
     with pytest.raises(openai.BadRequestError, match="previous_response_id"):
         await ai.responses.create(model="gpt-4.1", input="hi", previous_response_id="resp_1")
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import tempfile
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from rightseat.errors import ConnectError
 from rightseat.gateway.config import Settings
 from rightseat.gateway.server import serve
-from rightseat.simulator.app import SimulatorApp
+from rightseat.simulator.app import DEFAULT_MODELS, SimulatorApp
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.server import SimulatorServer
 from rightseat.transport.http import AiohttpSender, HttpRequest
 from rightseat.upstream.store import Account, FileStore
 from rightseat.wire.openai_stream import ChunkReader
+
+# Names that clients have built in; all of them are the one simulated model.
+_MORE_MODELS = ("gpt-5.5", "gpt-5.6-sol", "gpt-6-sol", "claude-opus-4.8", "claude-sonnet-4.6", "claude-haiku-4.5")
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -38,23 +43,31 @@ def command(port: int, pace: float, once: bool) -> None:
 
 async def _demo(port: int, pace: float, *, once: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="rightseat-") as home:
-        async with SimulatorServer(SimulatorApp(SimulatedModel(pace=pace))) as cloud:
+        async with SimulatorServer(SimulatorApp(SimulatedModel(pace=pace), (*DEFAULT_MODELS, *_MORE_MODELS))) as cloud:
             FileStore(Path(home)).save(Account("demo", "gho_simulated", host=cloud.url))
-            ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             stop = asyncio.Event()
-            settings = Settings(port=port, home=home, drain_seconds=2)
-            serving = asyncio.ensure_future(serve(settings, ready.set_result, stop))
-            await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                serving.result()
-            url = ready.result()
+            key = secrets.token_urlsafe(18)
+            try:
+                serving, url = await _start(Settings(port=port, home=home, management_key=key, drain_seconds=2), stop)
+            except ConnectError as e:
+                console.print(f"[yellow]{e}; taking a free port[/yellow]")
+                serving, url = await _start(Settings(port=0, home=home, management_key=key, drain_seconds=2), stop)
             console.print(f"[dim]simulated GitHub and Copilot API on {cloud.url}[/dim]")
             console.print(f"[bold]the gateway listens on {url}[/bold], account ready\n")
             await _show(url)
-            _explain(url)
+            _explain(url, key)
             if once:
                 stop.set()
             await serving
+
+
+async def _start(settings: Settings, stop: asyncio.Event) -> tuple[asyncio.Future[None], str]:
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.ensure_future(serve(settings, ready.set_result, stop))
+    await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        serving.result()
+    return serving, ready.result()
 
 
 async def _show(url: str) -> None:
@@ -77,7 +90,7 @@ async def _show(url: str) -> None:
     console.print("\n")
 
 
-def _explain(url: str) -> None:
+def _explain(url: str, key: str) -> None:
     lines = (
         f"curl {url}/v1/models",
         (
@@ -88,6 +101,11 @@ def _explain(url: str) -> None:
             f"curl -N {url}/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' "
             '-d \'{"model": "gpt-5", "max_tokens": 99, "stream": true, "messages": [{"role": "user", "content": "hello"}]}\''
         ),
+        (
+            f"curl {url}/v1/responses -H 'content-type: application/json' "
+            '-d \'{"model": "gpt-5", "input": "Reply with exactly: hello"}\''
+        ),
+        f"curl {url}/v0/management/requests -H 'authorization: Bearer {key}'",
     )
     console.print("[bold]In another terminal[/bold]")
     for line in lines:

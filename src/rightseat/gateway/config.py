@@ -23,7 +23,7 @@ from rightseat.upstream.store import default_folder
 _PREFIX = "RIGHTSEAT_"
 _FROM_ENVIRONMENT = (
     "host", "port", "keys", "management_key", "github_host", "home", "body_limit", "header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "connections",
-    "custom_tools",
+    "custom_tools", "unsupported_tools",
 )  # fmt: skip
 
 
@@ -43,6 +43,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         drain_seconds: how long open streams may go on after SIGTERM.
         connections: how many clients may be connected at once.
         custom_tools: tools that take text pass as they are, or become functions that take an object with a text.
+        unsupported_tools: tools that only OpenAI or Anthropic can run are refused where the model's dialect is another, or dropped.
         aliases: names of models -> ids.
         editor: who we say we are.
     """
@@ -60,6 +61,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     drain_seconds: float = 30.0
     connections: int = 10_000
     custom_tools: Literal["pass", "function"] = "pass"
+    unsupported_tools: Literal["refuse", "drop"] = "refuse"
     aliases: dict[str, str] = field(default_factory=dict)
     editor: Editor = field(default_factory=Editor)
 

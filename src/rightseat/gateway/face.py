@@ -76,7 +76,15 @@ class Face:
         body = object_with_model(request.body)
         model = await resolve(self._copilot, body["model"])
         plain = self._settings.custom_tools == "function"
-        return plan(self._dialect, request.body, body, model, initiator=request.headers.get("x-initiator"), plain=plain)
+        return plan(
+            self._dialect,
+            request.body,
+            body,
+            model,
+            initiator=request.headers.get("x-initiator"),
+            plain=plain,
+            drop_tools=self._settings.unsupported_tools == "drop",
+        )
 
     async def open(self, made: Plan, request: Request, request_id: str, entry: Entry) -> Counted:
         """Ask. A refusal because of encrypted reasoning is met once by leaving it out."""

@@ -83,6 +83,7 @@ def plan(
     *,
     initiator: str | None = None,
     plain: bool = False,
+    drop_tools: bool = False,
 ) -> Plan:
     """The plan for a request.
 
@@ -93,6 +94,7 @@ def plan(
         model: the model that is meant; None: unknown, because nobody has logged in yet.
         initiator: what the client says of itself.
         plain: tools that take text are made plain for models that speak `responses` too.
+        drop_tools: tools that cannot be expressed are left out instead of refused.
 
     Raises:
         BadRequestError: naming the field that is wrong or cannot be expressed.
@@ -108,7 +110,8 @@ def plan(
     if client is upstream and not plainly:
         data, dropped = _passing(client, raw, body, model, streams=streams)
     else:
-        request = fitted(client.decode(client.mend(body)), model, upstream, stream=streams)
+        expressed, lost = _expressible(client.mend(body)) if drop_tools else (client.mend(body), ())
+        request = fitted(client.decode(expressed), model, upstream, stream=streams)
         tools = PlainTools(request, text_tools=upstream.text_tools and not plainly)
         data = upstream.encode(tools.request)
         dropped = tuple(
@@ -118,6 +121,7 @@ def plan(
             and _SAME_AS.get(name, name) not in _KNOWN[upstream.name]
             and not _asks_nothing(name, body[name])
         )
+        dropped += lost
     return Plan(
         client=client,
         upstream=upstream,
@@ -131,6 +135,22 @@ def plan(
         dropped=dropped,
         tools=tools,
     )
+
+
+def _expressible(body: Body) -> tuple[Body, tuple[str, ...]]:
+    """The request without tools that only the provider of its dialect can run, and their kinds."""
+    tools = body.get("tools")
+    if not isinstance(tools, list):
+        return body, ()
+    kinds = [
+        str(tool.get("type", "function")) if isinstance(tool, dict) and "input_schema" not in tool else "function"
+        for tool in tools
+    ]
+    kept = [tool for tool, kind in zip(tools, kinds, strict=True) if kind in _EXPRESSIBLE]
+    return {**body, "tools": kept}, tuple(f"tool {kind}" for kind in kinds if kind not in _EXPRESSIBLE)
+
+
+_EXPRESSIBLE = ("function", "custom", "namespace")
 
 
 def _asks_nothing(name: str, value: Any) -> bool:

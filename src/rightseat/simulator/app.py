@@ -273,7 +273,7 @@ def _entry(name: str, *, default: bool) -> dict[str, Any]:
     endpoints: tuple[str, ...] = ("/chat/completions",)
     if name.startswith("claude"):
         endpoints = ("/v1/messages",) if "opus" in name else ("/chat/completions", "/v1/messages")
-    elif name.startswith("gpt-5"):
+    elif name.startswith(("gpt-5", "gpt-6")):
         endpoints = ("/responses",) if "codex" in name else ("/chat/completions", "/responses")
     most = 64_000 if name.startswith("claude") else 16_384
     return model_entry(name, default=default, endpoints=endpoints, max_output_tokens=most)

@@ -41,6 +41,7 @@ _SHELL_NAMES = (
     "execute_command",
     "terminal",
 )
+_COMMAND_FIELDS = ("command", "cmd")
 _WRITE_NAMES = ("create", "create_file", "write_file", "write", "str_replace_editor", "edit_file")
 _PATH_FIELDS = ("path", "file_path", "filePath", "filename", "file")
 _TEXT_FIELDS = ("file_text", "content", "contents", "text", "fileText")
@@ -105,10 +106,10 @@ def _without_exit_note(text: str) -> str:
 
 def _run_shell(command: str, tools: Iterable[ToolSpec]) -> Decision:
     tools = list(tools)
-    tool = _by_name(tools, _SHELL_NAMES) or next((t for t in tools if "command" in _properties(t)), None)
+    tool = _by_name(tools, _SHELL_NAMES) or next((t for t in tools if _field(t, _COMMAND_FIELDS)), None)
     if tool is None:
         return Say(f"There is no shell tool to run `{command}` with. I can use: {_names(tools)}.")
-    return UseTool(tool.name, _complete(tool, {"command": command}))
+    return UseTool(tool.name, _complete(tool, {_field(tool, _COMMAND_FIELDS) or "command": command}))
 
 
 def _write_file(path: str, text: str, tools: Iterable[ToolSpec]) -> Decision:

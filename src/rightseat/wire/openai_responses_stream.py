@@ -149,7 +149,7 @@ class ResponseFold:
             raise error_in(value)
         if kind in ("response.failed", "response.cancelled"):
             raise _failure(response)
-        if kind in ENDINGS and isinstance(response, dict):
+        if isinstance(kind, str) and kind in ENDINGS and isinstance(response, dict):
             self._response, self.whole = response, True
 
 
