@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo demo-cli test check fix bench bench-gateway lock setup setup-dev clean
+.PHONY: demo demo-cli test check fix bench bench-gateway bench-peers lock setup setup-dev clean
 
 demo: setup               ## the gateway on a simulated cloud, waiting for your clients: no account, no network
 	@$(BIN)/rightseat demo
@@ -25,11 +25,15 @@ fix: setup-dev            ## what can be mended by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/python scripts/generate_session_events.py
 
-bench: setup-dev          ## ratios beside the official SDK
+bench: setup-dev          ## ratios: the SDK beside the official one, the gateway beside nginx and the peers that are installed (needs wrk)
 	$(BIN)/python -m benchmarks
-
-bench-gateway: setup-dev  ## CPU per request of the gateway (needs wrk)
 	$(BIN)/python -m benchmarks.gateway
+
+bench-gateway: setup-dev  ## the gateway's half alone
+	$(BIN)/python -m benchmarks.gateway
+
+bench-peers: setup-dev    ## install the peers that the gateway is measured beside (large)
+	$(BIN)/python -m benchmarks.peers
 
 lock: setup-dev           ## requirements/*.txt anew (needs uv)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/lock.py

@@ -1,26 +1,38 @@
-"""What a request through the gateway costs: CPU of the gateway's process per request, measured with wrk against a fake upstream.
+"""What a request through a gateway costs, in one run and one table: nginx (the limit), a plain relay, ours, and the peers that are there.
 
-usage: python -m benchmarks.gateway [--seconds N]        (needs wrk: apt-get install wrk)
+usage: python -m benchmarks.gateway [--seconds N] [--idle N] [--json]     (needs wrk; nginx if it shall be measured)
 
-"whole": 50 upstream chunks folded into one answer; "stream": the same 50 chunks passed through. The relay beside it is a plain ASGI
-application on the same server and HTTP client that copies bytes: what Python can do at best with these libraries.
+Everything stands before the same fake upstream; each gateway is one process, pinned to one core, upstream and load to another. CPU is
+user and system time of the gateway's processes, from /proc. "whole": 50 upstream chunks as one answer; "stream": the same
+50 passed on; "paced": 50 chunks 10 ms apart, 64 streams at a time; "first chunk": what the gateway adds, at rest; "idle": memory of one open
+stream that is silent; "start": from the command to the first answer. `make bench-peers` installs the peers.
 """
 
 import argparse
+import asyncio
 import json
 import os
+import resource
+import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.peers import PEERS
 from rightseat.upstream.store import Account, FileStore
+
+FAKE = 8931
+console = Console(stderr=True)
 
 RELAY = """
 import asyncio, sys
@@ -44,74 +56,232 @@ async def main():
         await uvicorn.Server(uvicorn.Config(app, port=int(sys.argv[1]), log_level="warning", lifespan="off")).serve()
 import uvloop; uvloop.run(main())
 """
-LUA = 'wrk.method = "POST"\nwrk.body = \'%s\'\nwrk.headers["content-type"] = "application/json"\n'
+NGINX = """
+worker_processes 1; daemon off; pid %(state)s/nginx.pid; error_log %(state)s/error.log;
+events { worker_connections 12000; }
+http {
+  access_log off; client_body_temp_path %(state)s; proxy_temp_path %(state)s; fastcgi_temp_path %(state)s;
+  uwsgi_temp_path %(state)s; scgi_temp_path %(state)s; keepalive_requests 1000000;
+  upstream fake { server 127.0.0.1:%(fake)d; keepalive 128; keepalive_requests 1000000; }
+  server { listen 127.0.0.1:%(port)d; location / {
+    proxy_pass http://fake; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_read_timeout 300; } }
+}
+"""
+LUA = "wrk.method = \"POST\"\nwrk.body = '%s'\n%s"
+
+
+@dataclass
+class Target:
+    """Something that is measured."""
+
+    name: str
+    port: int
+    argv: list[str]
+    env: dict[str, str] = field(default_factory=dict)
+    path: str = "/v1/chat/completions"
+    headers: dict[str, str] = field(default_factory=dict)
+    wholes: bool = True
+
+
+def processes(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += processes(int(child))
+    return found
 
 
 def cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    total = 0
+    for one in processes(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
 
 
-def measure(port: int, pid: int, stream: bool, seconds: int) -> dict:
-    body = json.dumps({"model": "gpt-5", "stream": stream, "messages": [{"role": "user", "content": "hello " * 20}]})
+def memory_kib(pid: int) -> float:
+    return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in processes(pid)) * 4
+
+
+def body_of(model: str, *, stream: bool) -> str:
+    return json.dumps({"model": model, "stream": stream, "messages": [{"role": "user", "content": "hello " * 20}]})
+
+
+def load(target: Target, pid: int, model: str, *, stream: bool, seconds: int, connections: int) -> dict:
+    headers = {"content-type": "application/json", **target.headers}
+    lines = "".join(f'wrk.headers["{name}"] = "{value}"\n' for name, value in headers.items())
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(LUA % body)
+        script.write(LUA % (body_of(model, stream=stream), lines))
         script.flush()
-        run = ["wrk", "-t1", "-c32", f"-d{seconds}s", "-s", script.name, f"http://127.0.0.1:{port}/v1/chat/completions"]
+        run = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", script.name, f"http://127.0.0.1:{target.port}{target.path}"]  # fmt: skip
         subprocess.run([*run[:3], "-d1s", *run[4:]], check=True, capture_output=True)
         before = cpu(pid)
         said = subprocess.run(run, check=True, capture_output=True, text=True).stdout
         used = cpu(pid) - before
     requests = int(next(line.split()[0] for line in said.splitlines() if "requests in" in line))
-    assert "Non-2xx" not in said, said
+    if "Non-2xx" in said or not requests:
+        raise RuntimeError(f"{target.name}: {said}")
     return {"per_second": requests / seconds, "cpu_ms": used / requests * 1000}
+
+
+async def _open(target: Target, model: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, float]:
+    """Ask for a stream on a connection of its own; seconds until its first chunk."""
+    body = body_of(model, stream=True).encode()
+    lines = "".join(f"{name}: {value}\r\n" for name, value in target.headers.items())
+    head = f"POST {target.path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{lines}content-length: {len(body)}\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", target.port, limit=2**20)
+    begun = time.perf_counter()
+    writer.write(head.encode() + body)
+    await reader.readuntil(b"data: {")
+    return reader, writer, time.perf_counter() - begun
+
+
+async def first_chunk_ms(target: Target, rounds: int = 200) -> float:
+    times = []
+    for _ in range(rounds + 20):
+        _, writer, seconds = await _open(target, "gpt-5")
+        times.append(seconds * 1000)
+        writer.close()
+    return statistics.median(times[20:])
+
+
+async def idle_kib(target: Target, pid: int, count: int) -> float:
+    """Memory of one open stream that has said a word and is silent."""
+    streams = []
+    before = memory_kib(pid)
+    try:
+        for _ in range(0, count, 50):
+            streams += await asyncio.gather(*(_open(target, "idle") for _ in range(50)))
+        return (memory_kib(pid) - before) / count
+    finally:
+        for _, writer, _ in streams:
+            writer.close()
+        await asyncio.sleep(0.5)
+
+
+def wait_for(target: Target, process: subprocess.Popen, seconds: float) -> None:
+    """Until the first good answer."""
+    until = time.monotonic() + seconds
+    url = f"http://127.0.0.1:{target.port}{target.path}"
+    headers = {"content-type": "application/json", **target.headers}
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"{target.name}: ended with status {process.returncode}")
+        try:
+            request = urllib.request.Request(url, body_of("gpt-5", stream=True).encode(), headers)
+            urllib.request.urlopen(request, timeout=5).read()
+            return
+        except (OSError, urllib.error.HTTPError):
+            time.sleep(0.02)
+    raise RuntimeError(f"{target.name}: no good answer within {seconds} s")
+
+
+def targets(home: Path) -> list[Target]:
+    fake = f"http://127.0.0.1:{FAKE}"
+    found = []
+    if nginx := shutil.which("nginx"):
+        conf = home / "nginx.conf"
+        conf.write_text(NGINX % {"state": home, "fake": FAKE, "port": 8934})
+        found.append(Target("nginx (the limit)", 8934, [nginx, "-c", str(conf)], wholes=False))
+    found.append(Target("plain relay", 8932, [sys.executable, "-c", RELAY, "8932", fake], wholes=False))
+    FileStore(home).save(Account("bench", "gho_bench", host=fake))
+    ours = [sys.executable, "-m", "rightseat", "serve", "--port", "8933"]
+    found.append(Target("Rightseat", 8933, ours, {"RIGHTSEAT_HOME": str(home), "RIGHTSEAT_CONNECTIONS": "20000"}))
+    for i, peer in enumerate(PEERS):
+        state = home / f"peer{i}"
+        state.mkdir()
+        if (how := peer.command(8940 + i, fake, state)) is not None:
+            found.append(Target(peer.name, 8940 + i, *how, path=peer.path, headers=peer.headers))
+    return found
+
+
+def measure(target: Target, seconds: int, idle: int, log: Path) -> dict:
+    """All figures of one target, which is started and ended here."""
+    cores = sorted(os.sched_getaffinity(0))
+    pin = ["taskset", "-c", str(cores[0])] if shutil.which("taskset") and len(cores) > 1 else []
+    begun = time.monotonic()
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*pin, *target.argv], env={**os.environ, **target.env}, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        wait_for(target, process, 60)
+        found = {"start_s": time.monotonic() - begun}
+        if target.wholes:
+            found["whole"] = load(target, process.pid, "gpt-5", stream=False, seconds=seconds, connections=32)
+        found["stream"] = load(target, process.pid, "gpt-5", stream=True, seconds=seconds, connections=32)
+        found["paced"] = load(target, process.pid, "paced", stream=True, seconds=seconds, connections=64)
+        found["first_ms"] = asyncio.run(first_chunk_ms(target))
+        if idle:
+            found["idle_kib"] = asyncio.run(idle_kib(target, process.pid, idle))
+        return found
+    finally:
+        for one in reversed(processes(process.pid)):
+            os.kill(one, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=int, default=5)
-    seconds = parser.parse_args().seconds
-    processes, rows = [], []
-    with tempfile.TemporaryDirectory() as home:
+    parser.add_argument("--seconds", type=int, default=5, help="length of each load")
+    parser.add_argument("--idle", type=int, default=5000, help="silent streams held open; 0: none")
+    parser.add_argument("--only", default="", help="measure only targets whose name holds this")
+    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is needed (Debian, Ubuntu: apt-get install wrk)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    found: dict[str, dict] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        fake = subprocess.Popen([sys.executable, "-m", "benchmarks.fake_copilot", str(FAKE)], stdout=subprocess.PIPE)
         try:
-            fake = subprocess.Popen([sys.executable, "-m", "benchmarks.fake_copilot", "8931"], stdout=subprocess.PIPE)
-            processes.append(fake)
             fake.stdout.readline()
-            FileStore(Path(home)).save(Account("bench", "gho_bench", host="http://127.0.0.1:8931"))
-            env = {**os.environ, "RIGHTSEAT_HOME": home}
-            relay = subprocess.Popen([sys.executable, "-c", RELAY, "8932", "http://127.0.0.1:8931"])
-            ours = subprocess.Popen(
-                [sys.executable, "-m", "rightseat", "serve", "--port", "8933"], env=env, stderr=subprocess.DEVNULL
-            )
-            processes += [relay, ours]
-            for port in (8932, 8933):
-                wait_for(port)
-            for name, port, process, stream in (
-                ("relay, stream", 8932, relay, True), ("gateway, stream", 8933, ours, True), ("gateway, whole", 8933, ours, False),
-            ):  # fmt: skip
-                rows.append((name, measure(port, process.pid, stream, seconds)))
+            direct = asyncio.run(first_chunk_ms(Target("direct", FAKE, [], path="/chat/completions")))
+            for i, target in enumerate(targets(home)):
+                if options.only.lower() not in target.name.lower():
+                    continue
+                console.print(f"[dim]{target.name}[/dim]")
+                log = home / f"log{i}"
+                try:
+                    found[target.name] = measure(target, options.seconds, options.idle, log)
+                    found[target.name]["first_ms"] -= direct
+                except (RuntimeError, OSError, subprocess.SubprocessError) as e:
+                    console.print(
+                        f"[yellow]not measured: {e}[/yellow]\n{log.read_text(errors='replace')[-1500:]}", markup=False
+                    )
         finally:
-            for process in processes:
-                process.send_signal(signal.SIGTERM)
-                process.wait(10)
-    table = Table("", "requests/s", "CPU per request, ms", "x relay", title="Gateway, one worker, 32 connections")
-    for name, row in rows:
+            fake.terminate()
+            fake.wait(10)
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table(title="One process on one core; CPU per request in ms, and how many times ours")
+    columns = ("whole", "stream", "paced")
+    table.add_column("")
+    for name in (*columns, "streams/s", "first chunk, ms", "idle stream, KiB", "start, s"):
+        table.add_column(name, justify="right")
+    ours = found.get("Rightseat")
+    for name, row in found.items():
+        cells = []
+        for column in columns:
+            mine = row.get(column, {}).get("cpu_ms")
+            base = (ours or {}).get(column, {}).get("cpu_ms")
+            cells.append("" if mine is None else f"{mine:.2f} ({mine / base:.1f}x)" if base else f"{mine:.2f}")
+        idle = f"{row['idle_kib']:.0f}" if "idle_kib" in row else ""
         table.add_row(
-            name, f"{row['per_second']:,.0f}", f"{row['cpu_ms']:.3f}", f"{row['cpu_ms'] / rows[0][1]['cpu_ms']:.2f}"
+            name,
+            *cells,
+            f"{row['stream']['per_second']:,.0f}",
+            f"{row['first_ms']:+.2f}",
+            idle,
+            f"{row['start_s']:.2f}",
         )
-    Console().print(table)
-
-
-def wait_for(port: int) -> None:
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=1).read()
-            return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.05)
-    sys.exit(f"nothing listens on port {port}")
+    Console(width=130).print(table)
 
 
 if __name__ == "__main__":
