@@ -104,8 +104,12 @@ def _litellm(port: int, fake: str, state: Path) -> tuple[list[str], dict[str, st
     (tokens / "access-token").write_text("gho_bench")
     config = state / "litellm.yaml"
     config.write_text(
-        "model_list:\n  - model_name: gpt-5\n    litellm_params: {model: github_copilot/gpt-5}\n"
-        "general_settings: {master_key: sk-bench}\nlitellm_settings: {telemetry: false}\n"
+        "model_list:\n"
+        + "".join(
+            f"  - model_name: {name}\n    litellm_params: {{model: github_copilot/{name}}}\n"
+            for name in ("gpt-5", "paced", "idle")
+        )
+        + "general_settings: {master_key: sk-bench}\nlitellm_settings: {telemetry: false}\n"
     )
     env = {
         "GITHUB_COPILOT_TOKEN_DIR": str(tokens),
