@@ -102,17 +102,20 @@ def test_the_demo_of_the_gateway_and_its_curl_lines(run):
     with subprocess.Popen(
         [*RIGHTSEAT, "demo", "--port", "0", "--pace", "0"], stdout=subprocess.PIPE, text=True, env=run.env
     ) as process:
-        said = []
-        while "Ctrl-C" not in (line := process.stdout.readline()):
-            said.append(line)
-        text = "".join(said)
-        assert "gateway" in text.partition("copilot  ")[2].splitlines()[0]
-        curls = [line.strip() for line in said if line.startswith("curl ")]
-        assert len(curls) == 3
-        for line, answer in zip(curls, ("gpt-5", "hello", "message_stop"), strict=True):
-            assert answer in do_as_curl_would(line)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        try:
+            said = []
+            while "Ctrl-C" not in (line := process.stdout.readline()):
+                said.append(line)
+            text = "".join(said)
+            assert "gateway" in text.partition("copilot  ")[2].splitlines()[0]
+            curls = [line.strip() for line in said if line.startswith("curl ")]
+            expected = ("gpt-5", "hello", "message_stop", "hello", "under_way")
+            for line, answer in zip(curls, expected, strict=True):
+                assert answer in do_as_curl_would(line)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
 
 
 def test_bad_settings_are_named(run, tmp_path):
