@@ -99,14 +99,17 @@ class _Conversation:
             request_id = str(uuid.uuid4())
             try:
                 await self._answer(frame, request_id)
-            except (
-                StreamBrokenError
-            ):  # the client has been told; what follows on this connection could be taken for the answer
+            except StreamBrokenError:
+                # The client has been told; what would follow here could be taken for the rest of that answer.
                 await self._send({"type": "websocket.close", "code": _CLOSE_BROKEN})
                 return
             except RightseatError as e:
                 logger.info("%s websocket: %s", request_id, e)
                 await self._say(_error_frame(e, request_id))
+            except Exception:
+                logger.exception("%s websocket: a fault of the gateway", request_id)
+                await self._send({"type": "websocket.close", "code": _CLOSE_BROKEN})
+                return
 
     async def _answer(self, frame: bytes, request_id: str) -> None:
         given = json_object(frame)

@@ -21,7 +21,7 @@ from rightseat.chat import (
     Usage,
 )
 from rightseat.wire.anthropic import REDACTED
-from rightseat.wire.body import count
+from rightseat.wire.body import count, dig
 from rightseat.wire.opaque import MESSAGES, seal, taken
 from rightseat.wire.openai_stream import ChunkError
 from rightseat.wire.sse import SseDecoder, SseEvent
@@ -79,12 +79,12 @@ class EventReader:
         index = repr(value.get("index"))
         match value.get("type"):
             case "message_start":
-                self._note_usage(_get(value, "message", "usage"))
+                self._note_usage(dig(value, "message", "usage"))
             case "content_block_start":
                 block = value.get("content_block")
                 self._blocks[index] = block if isinstance(block, dict) else {}
                 self._pieces[index] = []
-                if text := _get(block, "text"):
+                if text := dig(block, "text"):
                     said.append(TextDelta(str(text)))
             case "content_block_delta":
                 self._delta(index, value.get("delta"), said)
@@ -92,7 +92,7 @@ class EventReader:
                 self._stopped(index, said)
             case "message_delta":
                 self._note_usage(value.get("usage"))
-                if isinstance(reason := _get(value, "delta", "stop_reason"), str):
+                if isinstance(reason := dig(value, "delta", "stop_reason"), str):
                     self._stop = reason
             case "message_stop":
                 self.whole = True
@@ -100,7 +100,7 @@ class EventReader:
                 raise error_in(value)
 
     def _delta(self, index: str, delta: Any, said: list[ModelEvent]) -> None:
-        match _get(delta, "type"):
+        match dig(delta, "type"):
             case "text_delta":
                 said.append(TextDelta(str(delta.get("text") or "")))
             case "thinking_delta":
@@ -194,8 +194,8 @@ class MessageFold:
             value = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise ChunkError("Copilot sent an event that is not JSON", None) from None
-        index = repr(_get(value, "index"))
-        match _get(value, "type"):
+        index = repr(dig(value, "index"))
+        match dig(value, "type"):
             case "message_start" if isinstance(message := value.get("message"), dict):
                 self._message = message
             case "content_block_start" if isinstance(block := value.get("content_block"), dict):
@@ -223,12 +223,12 @@ def read_whole(body: Any) -> list[ModelEvent]:
     Raises:
         ChunkError: it is an error, or no answer.
     """
-    content = _get(body, "content")
-    if _get(body, "type") == "error" or not isinstance(content, list):
+    content = dig(body, "content")
+    if dig(body, "type") == "error" or not isinstance(content, list):
         raise error_in(body) if isinstance(body, dict) else ChunkError("Copilot gave no answer", None)
     said: list[ModelEvent] = []
     for block in content:
-        match _get(block, "type"):
+        match dig(block, "type"):
             case "text":
                 said.append(TextDelta(str(block.get("text") or "")))
             case "thinking":
@@ -264,9 +264,3 @@ def error_in(body: dict[str, Any]) -> ChunkError:
 
 def _call(block: dict[str, Any], arguments: str) -> ToolCall:
     return ToolCall(str(block.get("id") or ""), str(block.get("name") or ""), arguments)
-
-
-def _get(value: Any, *path: str) -> Any:
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value

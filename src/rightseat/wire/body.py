@@ -54,6 +54,17 @@ def object_with_model(data: bytes) -> dict[str, Any]:
 
 def count(value: Any, *path: str) -> int:
     """A number somewhere inside a usage object; 0 for one that is not there."""
+    value = dig(value, *path)
+    return int(value) if isinstance(value, (int, float)) else 0
+
+
+def dig(value: Any, *path: str) -> Any:
+    """What is somewhere inside objects; None when it is not there."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
-    return int(value) if isinstance(value, (int, float)) else 0
+    return value
+
+
+def list_of(value: Any) -> list[Any]:
+    """A list, or an empty one for anything else: what comes from upstream is read as far as it can be."""
+    return value if isinstance(value, list) else []

@@ -23,7 +23,7 @@ from rightseat.chat import (
 )
 from rightseat.errors import ProtocolError
 from rightseat.wire.anthropic_stream import error_in
-from rightseat.wire.body import count
+from rightseat.wire.body import count, dig, list_of
 from rightseat.wire.opaque import MARK, RESPONSES, seal
 from rightseat.wire.openai_stream import ChunkError
 from rightseat.wire.sse import MAX_LINE_BYTES, SseDecoder, SseEvent
@@ -144,7 +144,7 @@ class ResponseFold:
             value = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
-        kind, response = _get(value, "type"), _get(value, "response")
+        kind, response = dig(value, "type"), dig(value, "response")
         if kind == "error":
             raise error_in(value)
         if kind in ("response.failed", "response.cancelled"):
@@ -171,13 +171,13 @@ def read_whole(body: Any) -> list[ModelEvent]:
 
 def item_events(item: Any) -> list[ModelEvent]:
     """What one output item says."""
-    match _get(item, "type"):
+    match dig(item, "type"):
         case "message":
-            texts = [_get(part, "text") or _get(part, "refusal") for part in _list(item.get("content"))]
+            texts = [dig(part, "text") or dig(part, "refusal") for part in list_of(item.get("content"))]
             return [TextDelta(text) for text in texts if isinstance(text, str)]
         case "reasoning":
-            parts = [*_list(item.get("summary")), *_list(item.get("content"))]
-            text = "\n\n".join(str(_get(part, "text") or "") for part in parts)
+            parts = [*list_of(item.get("summary")), *list_of(item.get("content"))]
+            text = "\n\n".join(str(dig(part, "text") or "") for part in parts)
             events: list[ModelEvent] = [ReasoningDelta(text)] if text else []
             if isinstance(opaque := item.get("encrypted_content"), str) and opaque:
                 marked = opaque.startswith(MARK)  # it came through another gateway
@@ -195,11 +195,11 @@ def item_events(item: Any) -> list[ModelEvent]:
 
 def ending(response: Any, *, called: bool) -> list[ModelEvent]:
     """Usage and the finish of a response."""
-    reason = _get(response, "incomplete_details", "reason") if _get(response, "status") == "incomplete" else None
+    reason = dig(response, "incomplete_details", "reason") if dig(response, "status") == "incomplete" else None
     finish = Finish(
         "content_filter" if reason == "content_filter" else "length" if reason else "tool_calls" if called else "stop"
     )
-    usage = _get(response, "usage")
+    usage = dig(response, "usage")
     if not isinstance(usage, dict):
         return [finish]
     return [
@@ -308,19 +308,9 @@ class SameIds:
 def _failure(response: Any) -> ChunkError:
     if isinstance(response, dict) and isinstance(response.get("error"), dict):
         return error_in(response)
-    status = _get(response, "status")
+    status = dig(response, "status")
     return ChunkError(f"the answer ended as {status!r}" if status else "Copilot gave no answer", None)
 
 
 def _items(response: Any) -> list[Any]:
-    return _list(_get(response, "output"))
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _get(value: Any, *path: str) -> Any:
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+    return list_of(dig(response, "output"))

@@ -21,7 +21,7 @@ from rightseat.chat import (
     ToolCallEvent,
     Usage,
 )
-from rightseat.wire.body import count
+from rightseat.wire.body import count, list_of
 from rightseat.wire.sse import DONE, SseDecoder, SseEvent
 
 _decode = msgspec.json.Decoder().decode
@@ -196,7 +196,7 @@ class ChunkFold:
         for name, value in chunk.items():
             if name != "choices" and (value or name not in self._top):
                 self._top[name] = value
-        for choice in _list(chunk.get("choices")):
+        for choice in list_of(chunk.get("choices")):
             if isinstance(choice, dict):
                 self._choice(choice)
 
@@ -208,7 +208,7 @@ class ChunkFold:
             return
         for name, value in delta.items():
             if name == "tool_calls":
-                for call in _list(value):
+                for call in list_of(value):
                     if isinstance(call, dict):
                         self._call(repr(choice.get("index")), call)
             elif name == "role" or value is None:
@@ -248,7 +248,3 @@ def _in_order(message: Any) -> Any:
         return None
     first = {name: message[name] for name in ("reasoning_text", "reasoning_opaque") if name in message}
     return {**first, **message}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
