@@ -216,7 +216,10 @@ def measure(target: Target, seconds: int, idle: int, log: Path) -> dict:
         found["paced"] = load(target, process.pid, "paced", stream=True, seconds=seconds, connections=64)
         found["first_ms"] = asyncio.run(first_chunk_ms(target))
         if idle:
-            found["idle_kib"] = asyncio.run(idle_kib(target, process.pid, idle if target.quick else min(idle, 500)))
+            try:
+                found["idle_kib"] = asyncio.run(idle_kib(target, process.pid, idle if target.quick else min(idle, 500)))
+            except (TimeoutError, OSError, asyncio.IncompleteReadError) as e:
+                console.print(f"[yellow]{target.name}: silent streams not measured: {type(e).__name__}[/yellow]")
         return found
     finally:
         for one in reversed(processes(process.pid)):
