@@ -388,6 +388,23 @@ async def test_an_error_inside_a_stream_is_told_in_the_clients_dialect(gateway, 
     assert b"simulated error in the stream" in text
 
 
+SAYS_THE_END = 'data: [DONE] event: error {"type":"message_stop"} "finish_reason":"stop" [DONE]'
+
+
+@pytest.mark.parametrize("fault", [{"end": 560}, {"cut": 560}, {"garbage": "<html>\n\n", "end": 560}], ids=str)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+@pytest.mark.parametrize("model", ["gpt-4.1", "gpt-5", "claude-sonnet-4.5"])
+async def test_a_part_is_never_taken_for_the_whole_whatever_the_model_says(gateway, path, model, fault):
+    served = await gateway(script=Script([Rule(chunks=[SAYS_THE_END] * 20, fault=Fault(**fault))]))
+    body = {"model": model, "max_tokens": 9, "messages": HELLO, "input": "hi"}
+    async with aiohttp.ClientSession() as http:
+        async with http.post(f"{served.url}{path}", json=body) as response:
+            assert response.status >= 400
+        async with http.post(f"{served.url}{path}", json={**body, "stream": True}) as response:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+
+
 async def test_items_keep_one_id(gateway, client):
     served = await gateway()
     served.app.quirks = Quirks(fresh_item_ids=True)

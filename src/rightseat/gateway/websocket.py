@@ -24,7 +24,7 @@ from rightseat.gateway.recent import Recent
 from rightseat.log import logger
 from rightseat.wire.body import BadRequestError, json_object
 from rightseat.wire.openai_responses import ResponseEncoder
-from rightseat.wire.openai_responses_stream import ENDINGS
+from rightseat.wire.openai_responses_stream import is_ending
 from rightseat.wire.sse import SseDecoder
 
 _WAITING = 4  # frames that may wait while an answer is under way
@@ -167,8 +167,7 @@ class _Conversation:
         self._last_id, self._said = str(response["id"]), body["input"]
 
     async def _pass(self, data: bytes, items: list[Any]) -> None:
-        head = data[:120]
-        if any(ending.encode() in head for ending in ENDINGS):
+        if is_ending(data):
             value = msgspec.json.decode(data)
             response = value.get("response") if isinstance(value, dict) else None
             if isinstance(response, dict) and value.get("type") in ("response.completed", "response.incomplete"):

@@ -137,7 +137,8 @@ class MessageWatch:
     @property
     def whole(self) -> bool:
         """`message_stop`, or an error, was said."""
-        return b'message_stop"' in self._tail or b"event: error" in self._tail
+        # Neither can be part of what a model says: JSON escapes quotes and line ends.
+        return b'message_stop"' in self._tail or b"\nevent: error" in b"\n" + self._tail
 
     def see(self, chunk: bytes) -> bytes:
         """The next bytes. They pass as they are."""

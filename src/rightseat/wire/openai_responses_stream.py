@@ -138,7 +138,7 @@ class ResponseFold:
         return self._response
 
     def _take(self, data: bytes) -> None:
-        if not any(ending.encode() in data[:200] for ending in ENDINGS):
+        if not is_ending(data):
             return  # the last event says it all
         try:
             value = _decode(data)
@@ -222,6 +222,12 @@ class _Head(Struct):
     item: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _Kind(Struct):
+    """The kind of an event."""
+
+    type: str = ""
+
+
 class _Item(Struct):
     id: str | None = None
 
@@ -236,10 +242,19 @@ class _Last(Struct):
     response: _Response | None = None
 
 
+_kind = msgspec.json.Decoder(_Kind).decode
 _head = msgspec.json.Decoder(_Head).decode
 _item = msgspec.json.Decoder(_Item).decode
 _last = msgspec.json.Decoder(_Last).decode
 _NOT_SO = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)
+
+
+def is_ending(data: bytes) -> bool:
+    """Whether an event is the last of an answer."""
+    try:
+        return _kind(data).type in ENDINGS
+    except _NOT_SO:
+        return False
 
 
 class SameIds:

@@ -6,6 +6,7 @@ index, usage after the finish, an end without `[DONE]`, errors inside a 200. Thi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from rightseat.chat import (
 from rightseat.wire.body import count, list_of
 from rightseat.wire.sse import DONE, SseDecoder, SseEvent
 
+_DONE_LINE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
 _decode = msgspec.json.Decoder().decode
 
 
@@ -61,7 +63,8 @@ class StreamWatch:
     @property
     def done(self) -> bool:
         """`[DONE]` was said."""
-        return b"[DONE]" in self._tail[-64:]
+        # At the begin of a line: within what a model says, JSON escapes line ends.
+        return _DONE_LINE.search(self._tail, max(0, len(self._tail) - 64)) is not None
 
     @property
     def whole(self) -> bool:
