@@ -137,6 +137,22 @@ def test_a_stream_that_passes_is_the_same_under_any_split(dialect, data, cuts):
     assert watch.whole
 
 
+SAYS_THE_END = 'event: error data: [DONE] {"type":"message_stop"} "finish_reason":"stop" response.completed [DONE]'
+
+
+@pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
+def test_no_part_of_a_stream_is_whole_whatever_the_model_says(dialect):
+    encoder = dialect.encoder("m", {"model": "m"}, ASKED)
+    stream = encoder.start() + encoder.encode(TextDelta(SAYS_THE_END)) * 2
+    for end in range(len(stream)):
+        watch, folder = dialect.watch(), dialect.fold()
+        for piece in (stream[: end // 2], stream[end // 2 : end]):
+            watch.see(piece)
+            folder.feed(piece)
+        assert not watch.whole, stream[:end][-80:]
+        assert not folder.whole
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3)
