@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from rightseat.errors import RightseatError
+from rightseat.errors import RightseatError, UpstreamError
 from rightseat.gateway.answer import pieces
 from rightseat.gateway.asgi import Receive, Request, Scope, Send, StreamBrokenError
 from rightseat.gateway.errors import ClientKeyError, error_body, error_headers, response_error, status_of
@@ -152,8 +152,10 @@ class _Conversation:
         if not before:
             return new
         if before != self._last_id:
-            raise BadRequestError(
-                f"previous_response_id: {before!r} is not the last answer on this connection (previous_response_not_found)"
+            raise UpstreamError(
+                400,
+                f"previous_response_id: {before!r} is not the last answer on this connection",
+                code="previous_response_not_found",
             )
         return [*self._said, *new]
 
@@ -183,6 +185,4 @@ class _Conversation:
 def _error_frame(error: RightseatError, request_id: str) -> bytes:
     headers = {name.decode(): value.decode() for name, value in error_headers(error, request_id)}
     body = msgspec.json.decode(response_error(error))
-    if "previous_response_not_found" in str(error):
-        body["code"] = body["error"]["code"] = "previous_response_not_found"
     return msgspec.json.encode({**body, "headers": headers})
