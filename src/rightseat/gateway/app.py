@@ -6,14 +6,14 @@ import hmac
 import uuid
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
 from rightseat import __version__
 from rightseat.errors import CallerError, RightseatError
 from rightseat.gateway import models
-from rightseat.gateway.asgi import Receive, Request, Scope, Send, StreamBrokenError, read_request, respond
+from rightseat.gateway.asgi import Receive, Request, Scope, Send, read_request, respond
 from rightseat.gateway.config import Settings
 from rightseat.gateway.dialects import CHAT, MESSAGES, RESPONSES
 from rightseat.gateway.embeddings import EmbeddingsFace
@@ -67,19 +67,10 @@ class Gateway:
         if scope["type"] != "http":
             return
         request_id = str(uuid.uuid4())
-        started = False
-
-        async def tell(message: Any) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
             request = await read_request(scope, receive, self.settings.body_limit, self.settings.body_seconds)
-            await self._route(request, receive, tell, request_id)
+            await self._route(request, receive, send, request_id)
         except RightseatError as e:
-            if started:
-                raise StreamBrokenError(str(e)) from e
             logger.info("%s %s %s: %s", request_id, scope["method"], scope["path"], e)
             headers = {name.decode("latin-1"): "" for name, _ in scope["headers"]}
             anthropic = speaks_anthropic(headers, scope["path"].removeprefix("/v1"))

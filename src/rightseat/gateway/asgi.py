@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from rightseat.errors import CallerError
+from rightseat.errors import CallerError, RightseatError
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -104,6 +104,9 @@ async def stream(
 
     `send` waits while the client reads slowly, and with it the source: nothing piles up. The watching is done once a stream,
     not once a piece.
+
+    Raises:
+        StreamBrokenError: the source failed in the middle.
     """
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", EVENT_STREAM), *headers]})
     pinger = _Pinger(send, ping, ping_seconds)
@@ -118,6 +121,8 @@ async def stream(
     except TimeoutError:
         if not patience.expired():
             raise
+    except RightseatError as e:
+        raise StreamBrokenError(str(e)) from e
     finally:
         leaving.cancel()
         pinger.stop()

@@ -25,8 +25,9 @@ from rightseat.chat import (
 from rightseat.wire.body import count, list_of
 from rightseat.wire.sse import DONE, SseDecoder, SseEvent
 
-_DONE_LINE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
+_DONE_LINE = re.compile(rb"[\r\n]data: ?\[DONE\]")
 _decode = msgspec.json.Decoder().decode
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 class ChunkError(Exception):
@@ -40,20 +41,21 @@ class ChunkError(Exception):
 class StreamWatch:
     """Looks at a stream that passes byte for byte, to know at its end whether it was whole.
 
-    Only the tail is looked at: a finish reason and `[DONE]` are the last things that are said.
+    Nothing is decoded: within what a model says, JSON escapes quotes and line ends, so the bytes tell.
     """
 
-    TAIL = 8192
+    SEAM = 64  # what is looked for may lie across two chunks
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._tail = b"\n"
         self._finished = False
 
     def see(self, chunk: bytes) -> bytes:
         """The next bytes. They pass as they are."""
-        tail = (self._tail + chunk)[-self.TAIL :]
-        self._finished = self._finished or _has_finish(tail)
-        self._tail = tail
+        seen = self._tail + chunk
+        if b'"finish_reason":"' in seen or b'"finish_reason": "' in seen:
+            self._finished = True
+        self._tail = seen[-self.SEAM :]
         return chunk
 
     def eof(self) -> bytes:
@@ -63,23 +65,12 @@ class StreamWatch:
     @property
     def done(self) -> bool:
         """`[DONE]` was said."""
-        # At the begin of a line: within what a model says, JSON escapes line ends.
-        return _DONE_LINE.search(self._tail, max(0, len(self._tail) - 64)) is not None
+        return _DONE_LINE.search(self._tail) is not None
 
     @property
     def whole(self) -> bool:
         """The answer is complete, whether or not `[DONE]` was said."""
         return self.done or self._finished
-
-
-def _has_finish(tail: bytes) -> bool:
-    at = tail.rfind(b'"finish_reason":')
-    while at >= 0:
-        value = tail[at + 16 :].lstrip(b" ")
-        if value.startswith(b'"'):
-            return True
-        at = tail.rfind(b'"finish_reason":', 0, at)
-    return False
 
 
 _KINDS: dict[str, Callable[[str], ModelEvent]] = {
@@ -143,6 +134,7 @@ class ChunkFold:
         self._by_index: dict[tuple[str, str], dict[str, Any]] = {}
         self._finish: str | None = None
         self._said: list[tuple[str, str]] = []
+        self._mould = _Mould()
         self.whole = False
 
     @property
@@ -182,6 +174,12 @@ class ChunkFold:
         return {**top, "choices": [{"index": 0, "message": message, "finish_reason": finish}]}
 
     def _take(self, data: bytes) -> None:
+        text = self._mould.text(data)
+        if text is not None:
+            self._text["content"].append(text)
+            if text:
+                self._said.append(("content", text))
+            return
         if data.strip() == b"[DONE]":
             self.whole = True
             return
@@ -202,6 +200,7 @@ class ChunkFold:
         for choice in list_of(chunk.get("choices")):
             if isinstance(choice, dict):
                 self._choice(choice)
+        self._mould.learn(data, chunk)
 
     def _choice(self, choice: dict[str, Any]) -> None:
         if choice.get("finish_reason"):
@@ -243,6 +242,48 @@ class ChunkFold:
                 inner[name] = before + value if isinstance(before, str) else value
             elif value is not None and name not in ("name", "arguments", "input"):
                 inner[name] = value
+
+
+class _Mould:
+    """What most chunks of an answer share: everything but the text. Who knows it need not decode the chunk to read the text."""
+
+    TRIES = 4
+    LONGEST = 4096
+    _TEXT = re.compile(rb'"content": ?("[^"\\]*(?:\\.[^"\\]*)*")')
+    _DELTA = frozenset({"content", "role"})
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._tail = b""
+        self._tries = self.TRIES
+
+    def text(self, data: bytes) -> str | None:
+        """The text of a chunk that differs from the last one in nothing else; None when it may differ."""
+        head = self._head
+        if not head or not data.startswith(head) or not data.endswith(self._tail):
+            return None
+        try:
+            return _decode_text(data[len(head) : -len(self._tail)])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def learn(self, data: bytes, chunk: dict[str, Any]) -> None:
+        """Another chunk that was decoded; one that holds text and nothing that ends or adds anything is a mould."""
+        self._head = b""
+        if not self._tries or len(data) > self.LONGEST:
+            return
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
+            return
+        delta = choices[0].get("delta")
+        if choices[0].get("finish_reason") or not isinstance(delta, dict) or not delta.get("content"):
+            return
+        if any(value is not None and name not in self._DELTA for name, value in delta.items()):
+            return
+        found = self._TEXT.findall(data)
+        if len(found) == 1 and _decode_text(found[0]) == delta["content"]:
+            self._head, _, self._tail = data.partition(found[0])
+            self._tries -= 1  # streams whose chunks differ in more than the text are not tried for ever
 
 
 def _in_order(message: Any) -> Any:

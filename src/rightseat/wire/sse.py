@@ -58,12 +58,16 @@ class SseDecoder:
         if b"\n" not in chunk and b"\r" not in chunk:
             self._keep(chunk)
             return []
-        lines = (b"".join(self._parts) + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        whole = b"".join(self._parts) + chunk
+        if b"\r" in whole:
+            whole = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = whole.split(b"\n")
         self._parts, self._have = [], 0
         self._keep(lines.pop())
         found: list[SseEvent] = []
+        small = len(whole) <= self._max
         for line in lines:
-            if len(line) > self._max:
+            if not small and len(line) > self._max:
                 self._fail(len(line))
                 break
             self._line(line, found)
@@ -93,8 +97,14 @@ class SseDecoder:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if not line:
             if self._data:
-                found.append(SseEvent(b"\n".join(self._data), self._event, self._id))
-            self._data, self._event = [], b""
+                data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                found.append(SseEvent(data, self._event, self._id))
+                self._data, self._event = [], b""
+            elif self._event:
+                self._event = b""
+            return
+        if line.startswith(b"data: "):  # nearly always
+            self._data.append(line[6:])
             return
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
