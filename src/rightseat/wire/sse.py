@@ -70,7 +70,10 @@ class SseDecoder:
             if not small and len(line) > self._max:
                 self._fail(len(line))
                 break
-            self._line(line, found)
+            if line.startswith(b"data: "):  # nearly always
+                self._data.append(line[6:])
+            else:
+                self._line(line, found)
         return found
 
     def feed_eof(self) -> list[SseEvent]:
@@ -102,9 +105,6 @@ class SseDecoder:
                 self._data, self._event = [], b""
             elif self._event:
                 self._event = b""
-            return
-        if line.startswith(b"data: "):  # nearly always
-            self._data.append(line[6:])
             return
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
