@@ -45,6 +45,9 @@ def test_from_login_to_an_answer_and_out(cloud, run, tmp_path):
     (row,) = json.loads(run("status", "--json").stdout)
     assert row["token_seconds_left"] > 1000
     assert row["base_url"] == cloud
+    assert row["quota"]["snapshots"]["premium_interactions"]["remaining"] == 300
+    assert "300 of 300 left" in run("status", COLUMNS="200").stdout
+    assert json.loads(run("status", "--json", "--offline").stdout)[0]["quota"] is None
     assert "gpt-5" in run("models").stdout
     assert "gho_" not in run("status").stdout
 

@@ -70,7 +70,7 @@ TWO_CALLS = says(
 )
 
 
-@pytest.mark.parametrize("quirk", ["split_choices", "no_tool_index", "zero_tool_index", "empty_first_chunk", "null_choices", "no_done", "whole_message", "comments", "crlf"])  # fmt: skip
+@pytest.mark.parametrize("quirk", ["split_choices", "no_tool_index", "zero_tool_index", "empty_first_chunk", "null_choices", "no_done", "whole_message", "annotations", "comments", "crlf"])  # fmt: skip
 async def test_01_25_turns_in_several_choices_and_calls_without_index(gateway, client, claude, quirk):
     served = await gateway(model=TWO_CALLS)
     served.app.quirks = Quirks(**{quirk: True})

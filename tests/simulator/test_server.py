@@ -1,6 +1,7 @@
 """The simulator over HTTP, as a client sees it."""
 
 import json
+from urllib.parse import parse_qsl
 
 import aiohttp
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from rightseat import ConnectError
 from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.environment import simulated_environment
+from rightseat.simulator.faults import Fault
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.script import Rule, Script, ScriptedError
 from rightseat.simulator.server import SimulatorServer
@@ -129,3 +131,44 @@ def test_the_environment_leads_nowhere_else():
     assert env["PATH"] == "/bin"
     assert env["COPILOT_CLI_PATH"] == "/cli"
     assert not {"GH_TOKEN", "HTTPS_PROXY"} & set(env)
+
+
+async def test_answers_tell_the_quota(http):
+    async with SimulatorServer(SimulatorApp(SimulatedModel(pace=0))) as server:
+        server.app.cloud.behaviour.premium_remaining = 75
+        for stream in (False, True):
+            answer = await http.post(f"{server.url}/chat/completions", json={**BODY, "stream": stream})
+            told = dict(parse_qsl(answer.headers["x-quota-snapshot-premium_interactions"]))
+            assert (told["ent"], told["rem"], told["ovPerm"]) == ("300", "25.0", "false")
+
+
+async def test_responses_over_a_websocket(http):
+    script = Script([Rule(when="fast", error=ScriptedError(429, "too fast", "rate_limited")), Rule(when="cut", text="word " * 50, fault=Fault(cut=900))])  # fmt: skip
+    async with SimulatorServer(SimulatorApp(SimulatedModel(pace=0, script=script))) as server:
+        async with http.ws_connect(f"{server.url}/responses") as socket:
+
+            async def ask(**frame) -> list[dict]:
+                await socket.send_json({"type": "response.create", "model": "gpt-5", **frame})
+                said = [await socket.receive_json()]
+                while said[-1]["type"] not in ("response.completed", "error"):
+                    said.append(await socket.receive_json())
+                return said
+
+            first = await ask(input="Reply with exactly: hello there", initiator="user")
+            assert "".join(e["delta"] for e in first if e["type"] == "response.output_text.delta") == "hello there"
+            assert first[-1]["copilot_quota_snapshots"]["premium_interactions"]["entitlement"] == 300
+            second = await ask(previous_response_id=first[-1]["response"]["id"], input="What did I ask you before?")
+            assert second[-1]["response"]["usage"]["input_tokens"] > first[-1]["response"]["usage"]["input_tokens"]
+            (unknown,) = await ask(previous_response_id="resp_other", input="x")
+            assert unknown["error"]["code"] == "previous_response_not_found"
+            assert (await ask(input="fast"))[0]["error"] == {"code": "rate_limited", "message": "too fast"}
+            await socket.send_str("no json")
+            assert (await socket.receive_json())["error"]["code"] == "bad_request"
+            await socket.send_json({"type": "response.create", "model": "gpt-5", "input": "cut"})
+            async for message in socket:
+                assert message.json()["type"] != "response.completed"
+            assert socket.close_code == 1011
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await http.ws_connect(f"{server.url}/elsewhere")
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await http.ws_connect(f"{server.url}/responses", headers={"authorization": "Bearer tid=old"})

@@ -7,12 +7,15 @@ import contextlib
 import json
 import time
 import webbrowser
+from collections.abc import Sequence
 from typing import Any
 
 import click
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from rightseat.errors import TransportError, UpstreamError
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.transport.http import AiohttpSender
 from rightseat.upstream.copilot import Copilot, base_url
@@ -20,6 +23,9 @@ from rightseat.upstream.device_flow import Prompt
 from rightseat.upstream.hosts import clean_url
 from rightseat.upstream.login import log_in
 from rightseat.upstream.store import Account, FileStore
+from rightseat.upstream.usage import Quota, fetch_quota
+
+_QUOTA_SECONDS = 10.0
 
 console = Console(stderr=True, highlight=False)
 
@@ -74,16 +80,20 @@ def logout(name: str | None, everyone: bool) -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def status(as_json: bool) -> None:
-    """Show the accounts and how long their tokens live. No secret is shown."""
-    rows = [_status_of(account) for account in FileStore(load_settings().folder).list()]
+@click.option("--offline", is_flag=True, help="Do not ask GitHub for the quota.")
+def status(as_json: bool, offline: bool) -> None:
+    """Show the accounts, how long their tokens live, and their quota. No secret is shown."""
+    settings = load_settings()
+    accounts = FileStore(settings.folder).list()
+    quotas = [None] * len(accounts) if offline else asyncio.run(_quotas(settings, accounts))
+    rows = [_status_of(account, quota) for account, quota in zip(accounts, quotas, strict=True)]
     if as_json:
         click.echo(json.dumps(rows))
         return
     if not rows:
         click.echo("Nobody is logged in: rightseat login")
         return
-    table = Table("account", "host", "requests go to", "token")
+    table = Table("account", "host", "requests go to", "token", "plan and quota")
     for row in rows:
         left = row["token_seconds_left"]
         table.add_row(
@@ -91,17 +101,49 @@ def status(as_json: bool) -> None:
             row["host"],
             row["base_url"],
             f"{left / 60:.0f} min left" if left > 0 else "renewed at the next request",
+            "not asked" if offline else _quota_line(row["quota"]),
         )
     Console(highlight=False).print(table)
 
 
-def _status_of(account: Account) -> dict[str, Any]:
+async def _quotas(settings: Settings, accounts: Sequence[Account]) -> list[Quota | str]:
+    """The quota of each account, or why it is not known."""
+
+    async def ask(sender: AiohttpSender, account: Account) -> Quota | str:
+        try:
+            async with asyncio.timeout(_QUOTA_SECONDS):
+                return await fetch_quota(sender, settings.editor, account)
+        except TimeoutError:
+            return f"GitHub did not answer within {_QUOTA_SECONDS:g} s"
+        except (UpstreamError, TransportError) as e:
+            return str(e)
+
+    async with AiohttpSender() as sender:
+        return await asyncio.gather(*(ask(sender, account) for account in accounts))
+
+
+def _status_of(account: Account, quota: Quota | str | None) -> dict[str, Any]:
     return {
         "name": account.name,
         "host": account.host,
         "base_url": base_url(account),
         "token_seconds_left": max(0, int(account.expires_at - time.time())) if account.access_token else 0,
+        "quota": {"error": quota} if isinstance(quota, str) else msgspec.to_builtins(quota),
     }
+
+
+def _quota_line(quota: dict[str, Any]) -> str:
+    """What is limited, of one account, in a line or two."""
+    if "error" in quota:
+        return str(quota["error"])
+    kinds = [
+        f"{name}: {shot['remaining']:g} of {shot['entitlement']:g} left"
+        for name, shot in quota["snapshots"].items()
+        if shot["entitlement"] and shot["remaining"] is not None
+    ]
+    billing = ["billed by tokens"] if quota["token_based_billing"] else []
+    until = [f"until {quota['reset_date']}"] if kinds and quota["reset_date"] else []
+    return "; ".join([quota["plan"] or "plan not told", *billing, *(kinds or ["nothing is limited"]), *until])
 
 
 @click.command()

@@ -8,6 +8,7 @@
     POST /chat/completions          the simulated model, streaming or whole
     POST /messages                  the same in Anthropic's dialect, for models whose names begin with "claude"
     POST /responses                 the same in the dialect of OpenAI's responses, for models whose names begin with "gpt-5"
+    WS   /responses                 the same by frames, with what was said before on the connection
     POST /embeddings                vectors that are the same for the same text
     GET  /_simulator/requests       the last requests that came in
     GET  /_simulator/behaviour      what it does, and PUT to change it: {"cloud": {...}, "quirks": {...}}
@@ -39,6 +40,7 @@ from rightseat.simulator.model import SimulatedError
 from rightseat.simulator.prose import count_tokens
 from rightseat.simulator.quirks import Quirks, QuirkyEncoder
 from rightseat.simulator.strict import Refusal, refusal
+from rightseat.simulator.websocket import Conversation
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.copilot_models import model_entry, model_list
 
@@ -114,15 +116,18 @@ class SimulatorApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
+        path = str(scope.get("path", "")).removeprefix("/v1").rstrip("/") or "/"
+        if scope["type"] == "websocket":
+            await self._websocket(scope, path, receive, send)
+            return
         if scope["type"] != "http":
             return
         body = await _body(receive)
-        path = scope["path"].removeprefix("/v1").rstrip("/") or "/"
         if path.startswith("/_simulator/"):
             await self._control(scope["method"], path, body, send)
             return
         self._remember(scope, path, body)
-        authorization = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"authorization"), "")
+        authorization = _authorization(scope)
         if path in _COPILOT_API and (said := self.cloud.refusal(authorization)) is not None:
             await _answer(send, 401, said.encode(), content_type=b"text/plain")
             return
@@ -156,6 +161,14 @@ class SimulatorApp:
                 await self._embed(body, send)
             case _:
                 await _answer(send, 404, _dump({"message": "Not Found", "status": "404"}))
+
+    async def _websocket(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
+        self._remember({**scope, "method": "WS"}, path, b"")
+        if path != "/responses" or self.cloud.refusal(_authorization(scope)) is not None:
+            await receive()
+            await send({"type": "websocket.close"})  # before it was accepted: 403
+            return
+        await Conversation(self._model, self.quirks, self.cloud.quota, send).serve(receive)
 
     def _remember(self, scope: Scope, path: str, body: bytes) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -236,12 +249,19 @@ class SimulatorApp:
             if not request.stream:
                 collected: list[ModelEvent] = [event async for event in events]
                 form = MESSAGES_API if dialect is CHAT and self.quirks.anthropic_body else dialect
-                await fault.send(send, _answer, form.whole(form.own_whole(fold(collected)), request.model, body))
+                headers = self._quota_headers()
+                await fault.send(
+                    send, _answer, headers, form.whole(form.own_whole(fold(collected)), request.model, body)
+                )
                 return
             encoder = dialect.encoder(request, body)
             if self.quirks.any:
                 encoder = QuirkyEncoder(encoder, self.quirks, dialect.name)
-            headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+            headers = [
+                (b"content-type", b"text/event-stream"),
+                (b"cache-control", b"no-cache"),
+                *self._quota_headers(),
+            ]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             out = fault.wrap(send)
             await out(encoder.start())
@@ -249,6 +269,11 @@ class SimulatorApp:
                 await out(encoder.encode(dialect.own(event)))
             await out(encoder.end())
             await send({"type": "http.response.body", "body": b""})
+
+    def _quota_headers(self) -> list[tuple[bytes, bytes]]:
+        return [
+            (f"x-quota-snapshot-{name}".encode(), value.encode()) for name, value in self.cloud.quota_headers().items()
+        ]
 
     async def _embed(self, body: bytes, send: Send) -> None:
         try:
@@ -277,6 +302,10 @@ def _entry(name: str, *, default: bool) -> dict[str, Any]:
         endpoints = ("/responses",) if "codex" in name else ("/chat/completions", "/responses")
     most = 64_000 if name.startswith("claude") else 16_384
     return model_entry(name, default=default, endpoints=endpoints, max_output_tokens=most)
+
+
+def _authorization(scope: Scope) -> str:
+    return next((v.decode("latin-1") for k, v in scope["headers"] if k == b"authorization"), "")
 
 
 def _vector(text: str) -> list[float]:

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -142,6 +143,23 @@ class Cloud:
 
     def user(self, login: str, url: str) -> dict[str, Any]:
         """`GET /copilot_internal/user`: plan, endpoints, quota."""
+        return {
+            "login": login,
+            "access_type_sku": "copilot_standalone_seat",
+            "chat_enabled": True,
+            "copilot_plan": "individual_pro",
+            "assigned_date": "2026-01-01T00:00:00Z",
+            "organization_login_list": [],
+            "organization_list": [],
+            "endpoints": {"api": url, "telemetry": url, "proxy": url, "origin-tracker": url},
+            "is_mcp_enabled": True,
+            "quota_reset_date": "2099-01-01",
+            "token_based_billing": self.behaviour.token_based_billing,
+            "quota_snapshots": self.quota(),
+        }
+
+    def quota(self) -> dict[str, Any]:
+        """The quota snapshots: kind -> what is left of it."""
         unlimited = {
             "entitlement": -1,
             "remaining": 0,
@@ -160,22 +178,24 @@ class Cloud:
             "overage_permitted": False,
         }
         return {
-            "login": login,
-            "access_type_sku": "copilot_standalone_seat",
-            "chat_enabled": True,
-            "copilot_plan": "individual_pro",
-            "assigned_date": "2026-01-01T00:00:00Z",
-            "organization_login_list": [],
-            "organization_list": [],
-            "endpoints": {"api": url, "telemetry": url, "proxy": url, "origin-tracker": url},
-            "is_mcp_enabled": True,
-            "quota_reset_date": "2099-01-01",
-            "token_based_billing": self.behaviour.token_based_billing,
-            "quota_snapshots": {
-                "chat": {"quota_id": "chat", **unlimited},
-                "completions": {"quota_id": "completions", **unlimited},
-                "premium_interactions": {"quota_id": "premium_interactions", **premium},
-            },
+            "chat": {"quota_id": "chat", **unlimited},
+            "completions": {"quota_id": "completions", **unlimited},
+            "premium_interactions": {"quota_id": "premium_interactions", **premium},
+        }
+
+    def quota_headers(self) -> dict[str, str]:
+        """The same as answers of the API carry it: kind -> a form of `ent`, `ov`, `ovPerm`, `rem` (in percent) and `rst`."""
+        return {
+            name: urlencode(
+                {
+                    "ent": snapshot["entitlement"],
+                    "ov": float(snapshot.get("overage_count", 0)),
+                    "ovPerm": str(snapshot["overage_permitted"]).lower(),
+                    "rem": snapshot["percent_remaining"],
+                    "rst": "2099-01-01T00:00:00Z",
+                }
+            )
+            for name, snapshot in self.quota().items()
         }
 
     def refusal(self, authorization: str) -> str | None:

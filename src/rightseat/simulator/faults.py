@@ -62,12 +62,15 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True):
 
         return out
 
-    async def send(self, send: Send, answer: Callable[..., Awaitable[None]], body: bytes) -> None:
+    async def send(
+        self, send: Send, answer: Callable[..., Awaitable[None]], headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> None:
         """A whole body, with the fault in it."""
         if self == Fault():
-            await answer(send, 200, body)
+            await answer(send, 200, body, headers)
             return
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        headers = [(b"content-type", b"application/json"), *headers]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await self.wrap(send)(body)
         await send({"type": "http.response.body", "body": b""})
 

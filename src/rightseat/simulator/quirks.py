@@ -26,6 +26,7 @@ class Quirks(Struct, kw_only=True, forbid_unknown_fields=True):
         no_tool_index: chat: tool calls without their index.
         zero_tool_index: chat: all tool calls with index 0.
         whole_message: chat: the finish chunk carries the usage too.
+        annotations: chat: notes on each piece of text, and what the content filter thought of it.
         no_usage: chat: no usage at all.
         no_done: chat: no `[DONE]` at the end.
         comments: a comment line before each event.
@@ -41,6 +42,7 @@ class Quirks(Struct, kw_only=True, forbid_unknown_fields=True):
     no_tool_index: bool = False
     zero_tool_index: bool = False
     whole_message: bool = False
+    annotations: bool = False
     no_usage: bool = False
     no_done: bool = False
     comments: bool = False
@@ -133,6 +135,10 @@ class QuirkyEncoder:
                 return [{**held, "usage": value["usage"]}]
             return [value]
         for choice in value["choices"]:
+            if quirks.annotations and choice["delta"].get("content"):
+                choice["delta"]["copilot_annotations"] = {"CodeVulnerability": [{"id": 1, "start_offset": 0}]}
+                choice["content_filter_results"] = {"hate": {"filtered": False, "severity": "safe"}}
+                choice["content_filter_offsets"] = {"check_offset": 0, "start_offset": 0, "end_offset": 1}
             for call in choice["delta"].get("tool_calls", ()):
                 if quirks.split_choices:
                     choice["index"] = 1

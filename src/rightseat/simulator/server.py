@@ -38,7 +38,13 @@ class SimulatorServer:
         self._address = (host, port)
         self._server = _Server(
             uvicorn.Config(
-                app, log_level="warning", lifespan="off", access_log=False, timeout_graceful_shutdown=2, ws="none"
+                app,
+                log_level="warning",
+                lifespan="off",
+                access_log=False,
+                timeout_graceful_shutdown=2,
+                ws="websockets-sansio",
+                ws_max_size=64 * 1024 * 1024,
             )
         )
         self._task: asyncio.Task[None] | None = None
