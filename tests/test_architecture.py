@@ -8,19 +8,21 @@ import pytest
 SRC = Path(__file__).parent.parent / "src" / "rightseat"
 
 # Leaves: everybody may use them.
-LEAVES = {"errors", "clock", "security", "log"}
+LEAVES = {"errors", "clock", "security", "log", "tokens"}
 ALLOWED = {
     "errors": set(),
     "clock": set(),
     "security": {"errors"},
     "log": set(),
+    "tokens": set(),
+    "layers": {"handler", "chat"},
     "chat": {"errors"},
     "handler": {"chat"},
     "wire": {"chat"},
     "transport": set(),
     "sdk": {"handler", "wire", "transport", "chat"},
     "upstream": {"handler", "wire", "transport", "chat"},
-    "gateway": {"__init__", "sdk", "upstream", "handler", "wire", "transport", "chat"},
+    "gateway": {"__init__", "layers", "sdk", "upstream", "handler", "wire", "transport", "chat"},
     "simulator": {"handler", "wire", "transport", "chat"},  # never what it tests
     "commands": {
         "__init__",

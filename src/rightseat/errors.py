@@ -10,6 +10,7 @@
     |   |-- CliNotRunnableError          (PermissionError) there is a file, and it cannot be run
     |   |-- NotStartedError              the client or session is not open (never started, or closed)
     |   |-- NotLoggedInError             no account to ask with
+    |   |-- ContextTooLargeError         (ValueError) what must be said does not fit into the model's window
     |   `-- ConfigError                  (ValueError) a setting or a stored file that cannot be used; names the place
     |-- PeerError                      they answered wrongly, or answered no
     |   |-- ProtocolError                bytes that are not the protocol; the connection is given up
@@ -29,7 +30,14 @@
     |   |-- StartTimeoutError            (TimeoutError) the CLI started and never became ready
     |   |-- HttpTimeoutError             (TimeoutError) an HTTP peer took too long
     |   `-- TurnTimeoutError             (TimeoutError) a turn did not end in time; says what it was doing
-    `-- DeclinedError                  we chose not to go on
+    `-- DeclinedError                  we chose not to ask, or not to go on: never retried, never trips a breaker
+        |-- CircuitOpenError             too many calls failed lately: key
+        |-- RateLimitedError             our own limit, and the wait would be too long
+        |-- QueueFullError               too many wait already, or it waited for too long
+        |-- OverloadedError              shed, so that others get through
+        |-- DeadlineExceededError        (TimeoutError) the deadline of the call passed
+        |-- AnswerTooLongError           an answer grew beyond what the caller allows
+        |-- ToolLoopError                the model went on calling tools beyond the limit
         `-- EventsLostError              a consumer was too slow and its bounded buffer overflowed: lost
 
 No error of this tree carries a secret: tokens are never put into a message, and the CLI's stderr is masked before it is
@@ -92,6 +100,23 @@ class ConfigError(CallerError, ValueError):
     """A setting, or a file that holds some, that cannot be used. The message names the place."""
 
     status_hint = 500
+
+
+class ContextTooLargeError(CallerError, ValueError):
+    """What must be kept of a conversation is larger than the window.
+
+    Attributes:
+        tokens: how large it is.
+        limit: how large it may be.
+    """
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"the system messages and the current question have {tokens} tokens; the window holds {limit}. "
+            f"Shorten them, or choose a model with a larger window."
+        )
+        self.tokens = tokens
+        self.limit = limit
 
 
 class PeerError(RightseatError):
@@ -304,6 +329,77 @@ class DeclinedError(RightseatError):
     """We chose not to go on."""
 
     status_hint = 503
+
+
+class CircuitOpenError(DeclinedError):
+    """Too many calls failed lately; asking now would make it worse.
+
+    Attributes:
+        key: what fails: a model, or an account and a model.
+    """
+
+    def __init__(self, key: str, retry_after: float) -> None:
+        super().__init__(f"{key}: too many calls failed lately; next try in {retry_after:.1f} s (circuit open)")
+        self.key = key
+        self.retry_after = retry_after
+
+
+class RateLimitedError(DeclinedError):
+    """Our own rate limit, and waiting for it would take too long."""
+
+    status_hint = 429
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QueueFullError(DeclinedError):
+    """Too many calls wait already, or this one has waited for too long."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class OverloadedError(DeclinedError):
+    """Shed: the upstream refuses so much that this call is not worth a try."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DeadlineExceededError(DeclinedError, TimeoutError):
+    """The deadline of the call passed before its answer was complete."""
+
+    status_hint = 504
+
+
+class AnswerTooLongError(DeclinedError):
+    """An answer grew beyond the limit that the caller set.
+
+    Attributes:
+        limit: characters.
+    """
+
+    status_hint = 502
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the answer is longer than {limit} characters, which is the limit that was set")
+        self.limit = limit
+
+
+class ToolLoopError(DeclinedError):
+    """The model went on calling tools.
+
+    Attributes:
+        steps: how many times it was asked.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(f"no answer after {steps} steps: the model went on calling tools (max_steps={steps})")
+        self.steps = steps
 
 
 class EventsLostError(DeclinedError):

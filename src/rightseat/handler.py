@@ -1,9 +1,11 @@
 """The one interface: a request goes in, an answer comes out, perhaps slowly.
 
     Handler = async (ChatRequest) -> Reply
+    Layer   = Handler -> Handler
 
 A handler returns once the head of the answer is known; what is wrong before that is raised by the call, what breaks later is
-raised while iterating. The simulator's model, a Python function used as a model, and every upstream are handlers.
+raised while iterating. The simulator's model, a Python function used as a model, and every upstream are handlers. So is whatever
+a layer makes of one; layers do not look at what is asked and answered, so they fit any pair of these (`Service`).
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ import inspect
 import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from rightseat.chat import (
+    Answer,
     ChatRequest,
     Finish,
+    Meta,
     ModelEvent,
     ReasoningDelta,
     ReasoningOpaque,
@@ -30,7 +34,43 @@ from rightseat.chat import (
 )
 from rightseat.errors import InvalidOptionError
 
+
+class Asked(Protocol):
+    """What layers see of a request."""
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+
+    @property
+    def meta(self) -> Meta:
+        """Priority, deadline, caller."""
+
+
+Q = TypeVar("Q", bound=Asked)
+A = TypeVar("A", bound=Answer[Any])
+Service: TypeAlias = Callable[[Q], Awaitable[A]]
 Handler: TypeAlias = Callable[[ChatRequest], Awaitable[Reply]]
+
+
+class Layer(Protocol):
+    """A recipe: wraps a handler. Its state is born when it wraps, unless it was given some to share."""
+
+    def __call__(self, inner: Service[Q, A], /) -> Service[Q, A]:
+        """The handler, wrapped."""
+        ...
+
+
+def stack(*layers: Layer) -> Layer:
+    """Several layers as one: the first is the outermost."""
+
+    def wrap(inner: Service[Q, A]) -> Service[Q, A]:
+        for layer in reversed(layers):
+            inner = layer(inner)
+        return inner
+
+    return wrap
+
 
 _EVENTS = (TextDelta, ReasoningDelta, ReasoningOpaque, ToolCallEvent, Usage, Finish)
 

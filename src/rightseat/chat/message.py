@@ -77,6 +77,25 @@ class ToolSpec(Struct, frozen=True):
     format: dict[str, Any] | None = None
 
 
+class Meta(Struct, frozen=True, gc=False):
+    """What is not for the model: for the layers between who asks and who answers.
+
+    Attributes:
+        priority: more is more urgent; 0 is usual.
+        deadline: when the answer is worth nothing any more, on the clock of the layers; None: never.
+        caller: who asks, for limits that are counted apart.
+        request_id: the same in every log.
+    """
+
+    priority: int = 0
+    deadline: float | None = None
+    caller: str = ""
+    request_id: str = ""
+
+
+USUAL = Meta()
+
+
 class ChatRequest(Struct, frozen=True):
     """What a model is asked.
 
@@ -86,6 +105,7 @@ class ChatRequest(Struct, frozen=True):
         tools: the tools it may call.
         stream: whether the caller wants the answer in pieces.
         extra: every other field of the request, under OpenAI's name for it (max_tokens, temperature, tool_choice ...).
+        meta: see Meta.
     """
 
     model: str
@@ -93,6 +113,7 @@ class ChatRequest(Struct, frozen=True):
     tools: tuple[ToolSpec, ...] = ()
     stream: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
+    meta: Meta = USUAL
 
     @property
     def last_user_text(self) -> str:

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeAlias, TypeVar
 
 from rightseat.chat.event import ModelEvent
 
+T = TypeVar("T")
+OnClose: TypeAlias = Callable[[BaseException | None], None]
 
-class Reply:
-    """An answer: iterate over its events, and close it.
 
-        async with await handler(request) as reply:
-            async for event in reply:
+class Answer(Generic[T]):
+    """What comes piece by piece: iterate over it, and close it.
+
+        async with await handler(request) as answer:
+            async for piece in answer:
                 ...
 
-    Leaving the block closes the source at once, also after a `break`.
+    Leaving the block closes the source at once, also after a `break`. Without the block, an answer that is read to its end
+    or its error closes itself.
+
+    Args:
+        pieces: the source. Asked for an `aclose` when the answer is closed.
     """
 
-    def __init__(self, events: AsyncIterator[ModelEvent]) -> None:
-        self._events = events
+    def __init__(self, pieces: AsyncIterator[T]) -> None:
+        self._sources = [pieces]  # the last one is read; each reads the one before it
+        self._on_close: list[OnClose] = []
+        self._tracked: AsyncIterator[T] | None = None
 
-    def __aiter__(self) -> AsyncIterator[ModelEvent]:
-        return self._events
+    def __aiter__(self) -> AsyncIterator[T]:
+        if not self._on_close:
+            return self._sources[-1]
+        if self._tracked is None:
+            self._tracked = self._track()
+        return self._tracked
 
     async def __aenter__(self) -> Self:
         return self
@@ -33,8 +46,44 @@ class Reply:
     ) -> None:
         await self.aclose()
 
+    def through(self, change: Callable[[AsyncIterator[T]], AsyncIterator[T]]) -> None:
+        """Let the pieces run through something. For layers, before anybody reads."""
+        self._sources.append(change(self._sources[-1]))
+
+    def on_close(self, callback: OnClose) -> None:
+        """Call when the answer is over, once: with None, or with the error that broke it. The last one added is called first.
+
+        For layers that hold something as long as the answer lasts, before anybody reads.
+        """
+        self._on_close.append(callback)
+
     async def aclose(self) -> None:
         """Stop the source. May be called twice."""
-        close = getattr(self._events, "aclose", None)
-        if close is not None:
-            await close()
+        try:
+            for source in (self._tracked, *reversed(self._sources)):
+                close = getattr(source, "aclose", None)
+                if close is not None:
+                    await close()
+        finally:
+            self._over(None)
+
+    async def _track(self) -> AsyncIterator[T]:
+        error: BaseException | None = None
+        try:
+            async for piece in self._sources[-1]:
+                yield piece
+        except GeneratorExit:
+            raise
+        except BaseException as e:
+            error = e
+            raise
+        finally:
+            self._over(error)
+
+    def _over(self, error: BaseException | None) -> None:
+        while self._on_close:
+            self._on_close.pop()(error)
+
+
+class Reply(Answer[ModelEvent]):
+    """A model's answer, event by event."""

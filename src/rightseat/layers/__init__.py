@@ -1,0 +1,54 @@
+"""How a call survives: each layer wraps a handler, can be read alone, and keeps its decision apart from its loop.
+
+    from rightseat.layers import Breaker, Deadline, Queue, Retry, stack
+
+    handler = stack(Deadline(60), Queue(concurrency=8), Retry(), Breaker())(upstream)
+
+`Retry` stands outside `Breaker`, so that every try is counted. What a layer declines is never tried again. None of them looks at
+what is said, but for `Window` and `Cache`, which are for chat alone.
+"""
+
+from rightseat.handler import Handler, Layer, stack
+from rightseat.layers.breaker import Breaker, BreakerPolicy, Circuits
+from rightseat.layers.cache import Cache, CachePolicy, MemoryStore
+from rightseat.layers.deadline import Deadline
+from rightseat.layers.degrade import Degrade
+from rightseat.layers.queue import Line, Places, Queue, QueuePolicy
+from rightseat.layers.rate import Limit, Limits, Rate
+from rightseat.layers.retry import Backoff, Budget, Retried, Retry
+from rightseat.layers.shed import Shed, ShedPolicy, Throttle
+from rightseat.layers.window import ContextWindow, Fitted, Priority, Window, extract, fit
+
+__all__ = [
+    "Backoff",
+    "Breaker",
+    "BreakerPolicy",
+    "Budget",
+    "Cache",
+    "CachePolicy",
+    "Circuits",
+    "ContextWindow",
+    "Deadline",
+    "Degrade",
+    "Fitted",
+    "Handler",
+    "Layer",
+    "Limit",
+    "Limits",
+    "Line",
+    "MemoryStore",
+    "Places",
+    "Priority",
+    "Queue",
+    "QueuePolicy",
+    "Rate",
+    "Retried",
+    "Retry",
+    "Shed",
+    "ShedPolicy",
+    "Throttle",
+    "Window",
+    "extract",
+    "fit",
+    "stack",
+]

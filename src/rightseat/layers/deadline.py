@@ -1,0 +1,141 @@
+"""A time for the whole call, the answer to its last word included, and one for silence within it.
+
+The timer is set once a call, not once a piece: each piece costs two assignments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.errors import DeadlineExceededError
+from rightseat.handler import A, Q, Service
+from rightseat.layers.checks import number
+
+
+class Deadline(Struct, frozen=True):
+    """The layer.
+
+    Attributes:
+        seconds: for the whole call. A deadline that the request has already is kept if it is earlier.
+        silence: seconds without a piece of the answer; None: as long as there is time.
+        clock: what deadlines are told in; must be the event loop's.
+    """
+
+    seconds: float = 300.0
+    silence: float | None = None
+    clock: Clock = SYSTEM_CLOCK
+
+    def __post_init__(self) -> None:
+        number("seconds", self.seconds, above=0)
+        if self.silence is not None:
+            number("silence", self.silence, above=0)
+
+    def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
+        """See Layer."""
+
+        async def handler(request: Q) -> A:
+            now = self.clock.now()
+            at = now + self.seconds
+            given = request.meta.deadline
+            if given is not None and given < at:
+                at = given
+            else:
+                asked: Any = request
+                request = msgspec.structs.replace(asked, meta=msgspec.structs.replace(request.meta, deadline=at))
+            left = at - now
+            if left <= 0:
+                raise DeadlineExceededError("the deadline had passed before the call was made")
+            watch = _Watch(left, self.silence)
+            try:
+                answer: A = await watch.head(inner(request))
+            except BaseException:
+                watch.stop()
+                raise
+            answer.through(watch.pieces)
+            answer.on_close(watch.stop)
+            return answer
+
+        return handler
+
+
+class _Watch:
+    """One call: a timer, and the task that waits for the next piece, if one does."""
+
+    __slots__ = ("_expired", "_last", "_loop", "_silence", "_task", "_timers", "_why")
+
+    def __init__(self, seconds: float, silence: float | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[Any] | None = None
+        self._expired = False
+        self._why = ""
+        self._silence = silence
+        self._last = self._loop.time()
+        self._timers = [self._loop.call_later(seconds, self._expire, f"no complete answer within {seconds:.3g} s")]
+
+    async def head(self, call: Any) -> Any:
+        """The head of the answer."""
+        self._task = asyncio.current_task()
+        try:
+            answer = await call
+        except asyncio.CancelledError:
+            self._translate()
+            raise
+        finally:
+            self._task = None
+        if self._expired:  # it came in the very moment
+            await answer.aclose()
+            self._translate()
+        if self._silence is not None:
+            self._last = self._loop.time()
+            self._timers.append(self._loop.call_later(self._silence, self._look))
+        return answer
+
+    async def pieces(self, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """The answer, as long as there is time."""
+        silence = self._silence is not None
+        self._task = asyncio.current_task()
+        try:
+            async for piece in source:
+                self._task = None
+                if silence:
+                    self._last = self._loop.time()
+                yield piece
+                if self._expired:
+                    raise DeadlineExceededError(self._why)
+                self._task = asyncio.current_task()  # not always the same
+        except asyncio.CancelledError:
+            self._translate()
+            raise
+        finally:
+            self._task = None
+
+    def stop(self, _: BaseException | None = None) -> None:
+        """The call is over."""
+        for timer in self._timers:
+            timer.cancel()
+
+    def _translate(self) -> None:
+        """A cancellation that was ours is the deadline's error."""
+        if self._expired:
+            task = asyncio.current_task()
+            if task is not None and task.uncancel() == 0:
+                raise DeadlineExceededError(self._why) from None
+
+    def _expire(self, why: str) -> None:
+        self._expired, self._why = True, why
+        if self._task is not None:
+            self._task.cancel()
+
+    def _look(self) -> None:
+        assert self._silence is not None
+        left = self._last + self._silence - self._loop.time()
+        if left <= 0:
+            self._expire(f"nothing came for {self._silence:g} s")
+        else:
+            self._timers[-1] = self._loop.call_later(left, self._look)

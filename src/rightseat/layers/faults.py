@@ -1,0 +1,32 @@
+"""Whose fault an error is, as far as the next try is concerned. Tables, and nothing else."""
+
+from __future__ import annotations
+
+from rightseat.errors import ProtocolError, TransportError, UpstreamError
+
+# Statuses that may be gone at the next try: too early, too many, and trouble of the server (RFC 9110, section 15; RFC 8470, section
+# 5.2; 529 is Anthropic's "overloaded").
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+# Of those, the ones that say nothing of the server's health.
+_NO_FAILURE = frozenset({425, 429})
+# Statuses by which a server says that it has too much to do.
+REFUSING = frozenset({429, 503, 529})
+
+
+def is_passing(error: BaseException) -> bool:
+    """Another try may help: nobody answered, or the answer was one of PASSING."""
+    if isinstance(error, UpstreamError):
+        return error.status in PASSING
+    return isinstance(error, TransportError)
+
+
+def is_failure(error: BaseException) -> bool:
+    """The other side is in trouble: it did not answer, answered nonsense, or said that it cannot."""
+    if isinstance(error, UpstreamError):
+        return error.status in PASSING and error.status not in _NO_FAILURE
+    return isinstance(error, (TransportError, ProtocolError))
+
+
+def is_refusal(error: BaseException) -> bool:
+    """The other side has too much to do."""
+    return isinstance(error, UpstreamError) and error.status in REFUSING

@@ -1,0 +1,223 @@
+"""A bounded number of calls at once, and a bounded line before them: the urgent go first, and nobody waits for ever.
+
+`Line` is the decision: who is next, who has to go. A call's rank is its priority less the time since it came, measured in `ageing_seconds`;
+as all wait equally fast, the order of two that wait never changes, so it is a heap and no scan. A call of priority p waits behind
+later ones of priority q for at most (q - p) x ageing_seconds. The place is given back when the answer is over, not when it begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from typing import Any
+
+from msgspec import Struct
+
+from rightseat.errors import QueueFullError
+from rightseat.handler import A, Q, Service
+from rightseat.layers.checks import number
+
+
+class QueuePolicy(Struct, frozen=True, kw_only=True):
+    """How many at once, and how many may wait.
+
+    Attributes:
+        concurrency: answers under way at once.
+        length: calls that may wait; one more sends away the least urgent.
+        wait_seconds: how long a call may wait.
+        ageing_seconds: so long in line is worth one step of priority.
+    """
+
+    concurrency: int = 64
+    length: int = 1000
+    wait_seconds: float = 60.0
+    ageing_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        number("concurrency", self.concurrency, least=1, whole=True)
+        number("length", self.length, least=0, whole=True)
+        number("wait_seconds", self.wait_seconds, above=0)
+        number("ageing_seconds", self.ageing_seconds, above=0)
+
+
+class _Waiter:
+    __slots__ = ("future", "gone", "key")
+
+    def __init__(self, key: tuple[float, int], future: Any) -> None:
+        self.key = key
+        self.future = future
+        self.gone = False
+
+    def __lt__(self, other: _Waiter) -> bool:
+        return self.key < other.key
+
+
+class _Last:
+    """A waiter, the other way round."""
+
+    __slots__ = ("waiter",)
+
+    def __init__(self, waiter: _Waiter) -> None:
+        self.waiter = waiter
+
+    def __lt__(self, other: _Last) -> bool:
+        return other.waiter.key < self.waiter.key
+
+
+class Line:
+    """Who waits, and who is next. Pure: who calls tells the time, and what to put in line.
+
+    Attributes:
+        running: answers under way.
+        waiting: how many wait.
+    """
+
+    def __init__(self, policy: QueuePolicy) -> None:
+        self.policy = policy
+        self.running = 0
+        self.waiting = 0
+        self._heap: list[_Waiter] = []  # the next one first
+        self._last: list[_Last] = []  # the same, the least urgent first
+        self._count = itertools.count()
+
+    def enter(self) -> bool:
+        """Take a free place, if there is one and nobody waits for it."""
+        if self.running >= self.policy.concurrency or self.waiting:
+            return False
+        self.running += 1
+        return True
+
+    def wait(self, priority: int, now: float, item: Any) -> tuple[_Waiter | None, Any]:
+        """Get in line: one's place in it or None, and who had to go for it or None."""
+        waiter = _Waiter((now - priority * self.policy.ageing_seconds, next(self._count)), item)
+        gone = None
+        if self.waiting >= self.policy.length:
+            last = self._least_urgent()
+            if last is None or last < waiter:
+                return None, None
+            self.leave(last)
+            gone = last.future
+        self.waiting += 1
+        heapq.heappush(self._heap, waiter)
+        heapq.heappush(self._last, _Last(waiter))
+        return waiter, gone
+
+    def _least_urgent(self) -> _Waiter | None:
+        while self._last and self._last[0].waiter.gone:
+            heapq.heappop(self._last)
+        return self._last[0].waiter if self._last else None
+
+    def leave(self, waiter: _Waiter) -> None:
+        """Not waiting any more."""
+        if not waiter.gone:
+            waiter.gone = True
+            self.waiting -= 1
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Those who are gone are taken out when they come up; if they are most of the line, all at once."""
+        if max(len(self._heap), len(self._last)) > 64 + 2 * self.waiting:
+            self._heap = [w for w in self._heap if not w.gone]
+            self._last = [w for w in self._last if not w.waiter.gone]
+            heapq.heapify(self._heap)
+            heapq.heapify(self._last)
+
+    def over(self) -> Any:
+        """An answer is over: who has the place now, or None."""
+        while self._heap:
+            waiter = heapq.heappop(self._heap)
+            if not waiter.gone:
+                self.leave(waiter)
+                return waiter.future
+        self.running -= 1
+        return None
+
+
+class Places:
+    """The live line, on an event loop. May be shared by many handlers.
+
+    Attributes:
+        line: who waits and how many are under way.
+        waited: calls that had to wait.
+        declined: calls that were sent away.
+    """
+
+    def __init__(self, policy: QueuePolicy | None = None) -> None:
+        self.line = Line(policy or QueuePolicy())
+        self.waited = 0
+        self.declined = 0
+
+    async def acquire(self, priority: int = 0) -> None:
+        """Wait for a place; may be cancelled.
+
+        Raises:
+            QueueFullError: too many wait, or this has waited for too long.
+        """
+        line = self.line
+        if line.enter():
+            return
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        waiter, gone = line.wait(priority, loop.time(), future)
+        if waiter is None:
+            self.declined += 1
+            raise QueueFullError(f"{line.waiting} calls wait already, none less urgent", 1.0)
+        if gone is not None and not gone.done():
+            self.declined += 1
+            gone.set_exception(QueueFullError("a more urgent call took the place in the line", 1.0))
+        self.waited += 1
+        timer = loop.call_later(line.policy.wait_seconds, self._too_long, future)
+        try:
+            await future
+        except BaseException:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.release()  # the place came in the very moment in which the caller left
+            raise
+        finally:
+            timer.cancel()
+            line.leave(waiter)
+
+    def release(self) -> None:
+        """A place is free; whoever is next has it."""
+        while (future := self.line.over()) is not None:
+            if not future.done():
+                future.set_result(None)
+                return
+
+    def _too_long(self, future: asyncio.Future[None]) -> None:
+        if not future.done():
+            self.declined += 1
+            seconds = self.line.policy.wait_seconds
+            future.set_exception(QueueFullError(f"waited {seconds:g} s for its turn, in vain", seconds))
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """The layer.
+
+    Attributes:
+        places: shared with others; None: a line of its own for each handler that is wrapped.
+        policy: of that.
+    """
+
+    policy: QueuePolicy = QueuePolicy()
+    places: Places | None = None
+
+    def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
+        """See Layer."""
+        places = self.places or Places(self.policy)
+
+        def give_back(_: BaseException | None) -> None:
+            places.release()
+
+        async def handler(request: Q) -> A:
+            await places.acquire(request.meta.priority)
+            try:
+                answer = await inner(request)
+            except BaseException:
+                places.release()
+                raise
+            answer.on_close(give_back)
+            return answer
+
+        return handler

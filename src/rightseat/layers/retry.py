@@ -1,0 +1,155 @@
+"""Trying again: exponential back-off with full jitter, the server's own wish, and a budget for the whole.
+
+A count of tries alone is the wrong knob: when an upstream is down, three tries a call are three times the traffic at the worst
+moment. So tries are paid from a budget that calls fill: in quiet times it is never noticed, in an outage it bounds the extra traffic.
+The loop below knows nothing of streams: an answer that has begun is never asked for again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.errors import RightseatError
+from rightseat.handler import A, Q, Service
+from rightseat.layers.checks import number
+from rightseat.layers.faults import is_passing
+
+
+class Backoff(Struct, frozen=True, kw_only=True):
+    """How long to wait before the next try. Pure.
+
+    Attributes:
+        attempts: tries in all, the first one included; 1: never again.
+        base: seconds before the second try, at most.
+        factor: each wait may be so many times the one before.
+        cap: seconds; no wait is longer.
+        patience: seconds; a server that asks for a longer wait is not asked again.
+    """
+
+    attempts: int = 3
+    base: float = 0.5
+    factor: float = 2.0
+    cap: float = 20.0
+    patience: float = 30.0
+
+    def __post_init__(self) -> None:
+        number("attempts", self.attempts, least=1, whole=True)
+        number("base", self.base, above=0)
+        number("factor", self.factor, least=1)
+        number("cap", self.cap, least=self.base)
+        number("patience", self.patience)
+
+    def wait(self, tries: int, retry_after: float | None, chance: float) -> float | None:
+        """Seconds until the next try, or None: no more.
+
+        Args:
+            tries: how many there were.
+            retry_after: what the server asked for, in seconds.
+            chance: a number from 0 to 1, for the jitter. All of the wait is left to it ("full jitter"), so that callers who
+                failed together do not come back together; what the server asked for is always kept.
+        """
+        if tries >= self.attempts:
+            return None
+        most = self.cap
+        if tries < 64:  # beyond, the power is larger than any cap
+            most = min(self.cap, self.base * self.factor ** (tries - 1))
+        if retry_after is None:
+            return chance * most
+        return None if retry_after > self.patience else retry_after + chance * most / 10
+
+
+class Budget:
+    """What may be spent on tries: each call puts a little in, each further try takes one out. May be shared by many handlers.
+
+    Args:
+        ratio: put in by each call: 0.1 allows one more try for ten calls.
+        reserve: in it at the beginning, and never more than this; lets few callers try again at all.
+
+    Attributes:
+        refused: how many tries it did not allow.
+    """
+
+    def __init__(self, ratio: float = 0.1, reserve: float = 10) -> None:
+        number("ratio", ratio)
+        number("reserve", reserve)
+        self._ratio = ratio
+        self._most = float(reserve)
+        self.left = float(reserve)
+        self.refused = 0
+
+    def deposit(self) -> None:
+        """A call begins."""
+        self.left = min(self._most, self.left + self._ratio)
+
+    def withdraw(self) -> bool:
+        """Another try, if there is enough for it."""
+        if self.left < 1:
+            self.refused += 1
+            return False
+        self.left -= 1
+        return True
+
+
+class Retried(Struct, frozen=True):
+    """A try that failed and is made again.
+
+    Attributes:
+        model: what was asked.
+        tries: how many there were.
+        wait: seconds until the next.
+        error: what was wrong.
+    """
+
+    model: str
+    tries: int
+    wait: float
+    error: RightseatError
+
+
+class Retry(Struct, frozen=True, kw_only=True):
+    """The layer.
+
+    Attributes:
+        backoff: how long to wait, and how often.
+        budget: what may be spent; None: one of its own for each handler that is wrapped.
+        on: whether another try may help with an error.
+        on_retry: told of each.
+        clock: time.
+        chance: random numbers from 0 to 1.
+    """
+
+    backoff: Backoff = Backoff()
+    budget: Budget | None = None
+    on: Callable[[BaseException], bool] = is_passing
+    on_retry: Callable[[Retried], None] | None = None
+    clock: Clock = SYSTEM_CLOCK
+    chance: Callable[[], float] = random.random
+
+    def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
+        """See Layer."""
+        budget = self.budget or Budget()
+
+        async def handler(request: Q) -> A:
+            budget.deposit()
+            tries = 0
+            while True:
+                try:
+                    return await inner(request)
+                except RightseatError as e:
+                    tries += 1
+                    wait = self.backoff.wait(tries, e.retry_after, self.chance()) if self.on(e) else None
+                    if wait is None or self._too_late(request, wait) or not budget.withdraw():
+                        raise
+                    if self.on_retry is not None:
+                        self.on_retry(Retried(request.model, tries, wait, e))
+                await self.clock.sleep(wait)
+
+        return handler
+
+    def _too_late(self, request: Q, wait: float) -> bool:
+        deadline = request.meta.deadline
+        return deadline is not None and self.clock.now() + wait >= deadline
