@@ -22,6 +22,7 @@ ALLOWED = {
     "transport": set(),
     "sdk": {"handler", "wire", "transport", "chat"},
     "upstream": {"handler", "wire", "transport", "chat"},
+    "testing": {"layers", "handler", "chat"},
     "gateway": {"__init__", "layers", "sdk", "upstream", "handler", "wire", "transport", "chat"},
     "simulator": {"handler", "wire", "transport", "chat"},  # never what it tests
     "commands": {

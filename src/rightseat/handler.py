@@ -102,14 +102,14 @@ def as_handler(model: Callable[..., Any]) -> Handler:
 async def _events(answer: Any) -> AsyncIterator[ModelEvent]:
     if hasattr(answer, "__aiter__"):
         async for item in answer:
-            for event in _plain(item):
+            for event in events_of(item):
                 yield event
     elif inspect.isgenerator(answer):
         for item in answer:
-            for event in _plain(item):
+            for event in events_of(item):
                 yield event
     else:
-        for event in _plain(answer):
+        for event in events_of(answer):
             yield event
 
 
@@ -124,7 +124,8 @@ async def _complete(events: AsyncIterator[ModelEvent]) -> AsyncIterator[ModelEve
         yield Finish("tool_calls" if called else "stop")
 
 
-def _plain(item: Any) -> list[ModelEvent]:
+def events_of(item: Any) -> list[ModelEvent]:
+    """What a model gave (see `as_handler`), as chat events. Raises InvalidOptionError for what it may not give."""
     match item:
         case None:
             return []
@@ -133,7 +134,7 @@ def _plain(item: Any) -> list[ModelEvent]:
         case ToolCall():
             return [ToolCallEvent(item)]
         case list() | tuple():
-            return [event for part in item for event in _plain(part)]
+            return [event for part in item for event in events_of(part)]
         case Mapping() if "name" in item:
             return [ToolCallEvent(tool_call(str(item["name"]), item.get("arguments") or {}, item.get("id")))]
         case _ if isinstance(item, _EVENTS):

@@ -146,7 +146,7 @@ class Circuits:
     def __init__(
         self, policy: BreakerPolicy | None = None, on_change: Callable[[str, str, str], None] | None = None
     ) -> None:
-        self._policy = policy or BreakerPolicy()
+        self.policy = policy or BreakerPolicy()
         self._on_change = on_change
         self._circuits: OrderedDict[str, Circuit] = OrderedDict()
 
@@ -154,7 +154,7 @@ class Circuits:
         """The circuit of a key."""
         circuit = self._circuits.get(key)
         if circuit is None:
-            circuit = self._circuits[key] = Circuit(self._policy, self._teller(key))
+            circuit = self._circuits[key] = Circuit(self.policy, self._teller(key))
             if len(self._circuits) > KEYS:
                 self._circuits.popitem(last=False)
         return circuit
@@ -193,7 +193,7 @@ class Breaker(Struct, frozen=True, kw_only=True):
     def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
         """See Layer."""
         circuits = self.circuits or Circuits(self.policy)
-        slow_seconds = circuits.of("").policy.slow_seconds if self.circuits else self.policy.slow_seconds
+        slow_seconds = circuits.policy.slow_seconds
         now = self.clock.now
 
         async def handler(request: Q) -> A:

@@ -9,8 +9,8 @@ from rightseat.errors import ProtocolError, TransportError, UpstreamError
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 # Of those, the ones that say nothing of the server's health.
 _NO_FAILURE = frozenset({425, 429})
-# Statuses by which a server says that it has too much to do.
-REFUSING = frozenset({429, 503, 529})
+# Statuses by which a server says that it is asked too much. Not 503: that is being down, and the breaker's.
+REFUSING = frozenset({429, 529})
 
 
 def is_passing(error: BaseException) -> bool:
@@ -28,5 +28,5 @@ def is_failure(error: BaseException) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """The other side has too much to do."""
+    """The other side is asked too much."""
     return isinstance(error, UpstreamError) and error.status in REFUSING

@@ -1,8 +1,9 @@
 """Load shedding: when the other side refuses, ask less, and leave the room to what is urgent.
 
-The rule is that of adaptive throttling (Beyer et al., "Site Reliability Engineering", chapter 21): over the last two minutes, a call is
-declined with the probability max(0, (asked - k x accepted) / (asked + 1)). With k = 2 about half of what is asked may be refused
-before anything is declined here; each step of priority above the usual doubles k, each below halves what is above 1.
+The rule is that of adaptive throttling (Beyer et al., "Site Reliability Engineering", chapter 21): by what happened lately, a call is
+declined with the probability max(0, (asked - k x accepted) / (asked + 1)), but never with certainty: some go and see. With k = 2 about half of what is asked may be refused
+before anything is declined here; each step of priority above the usual doubles k, each below halves what is above 1. Each priority
+is counted apart, so that what is urgent does not pay for the rest.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from rightseat.layers.checks import number
 from rightseat.layers.faults import is_refusal
 
 _SLOTS = 24
+_MOST = 0.95  # probability of declining: one of twenty goes and sees
+_STEPS = 4  # of priority, up and down, that are told apart
 
 
 class ShedPolicy(Struct, frozen=True, kw_only=True):
@@ -27,14 +30,48 @@ class ShedPolicy(Struct, frozen=True, kw_only=True):
     Attributes:
         k: so many times of what is accepted may be asked.
         window_seconds: how far is looked back.
+        min_calls: fewer calls within it tell nothing.
     """
 
     k: float = 2.0
-    window_seconds: float = 120.0
+    window_seconds: float = 30.0
+    min_calls: int = 20
 
     def __post_init__(self) -> None:
         number("k", self.k, least=1)
         number("window_seconds", self.window_seconds, above=0)
+        number("min_calls", self.min_calls, least=1, whole=True)
+
+
+class _Counts:
+    """What was asked and accepted over the window, in slots of time."""
+
+    __slots__ = ("_at", "_slots", "accepted", "asked")
+
+    def __init__(self) -> None:
+        self.asked = self.accepted = 0
+        self._at: int | None = None
+        self._slots = [[0, 0] for _ in range(_SLOTS)]
+
+    def turn(self, at: int) -> None:
+        """Time has come to this slot; what is older than the window is forgotten."""
+        if self._at is None:
+            self._at = at
+        for i in range(self._at + 1, min(at, self._at + _SLOTS) + 1):
+            slot = self._slots[i % _SLOTS]
+            self.asked -= slot[0]
+            self.accepted -= slot[1]
+            slot[0] = slot[1] = 0
+        self._at = max(self._at, at)
+
+    def add(self, *, accepted: bool) -> None:
+        """One more call."""
+        assert self._at is not None
+        slot = self._slots[self._at % _SLOTS]
+        slot[0] += 1
+        slot[1] += accepted
+        self.asked += 1
+        self.accepted += accepted
 
 
 class Throttle:
@@ -43,36 +80,27 @@ class Throttle:
     def __init__(self, policy: ShedPolicy | None = None) -> None:
         self.policy = policy or ShedPolicy()
         self._slot = self.policy.window_seconds / _SLOTS
-        self._counts: list[list[int]] = [[0, 0] for _ in range(_SLOTS)]  # asked, accepted
-        self._asked = self._accepted = 0
-        self._at: int | None = None
+        self._counts: dict[int, _Counts] = {}
 
     def chance(self, priority: int, now: float) -> float:
         """The probability with which a call is declined now."""
-        self._turn(now)
+        priority = max(-_STEPS, min(_STEPS, priority))
+        counts = self._of(priority, now)
+        if counts.asked < self.policy.min_calls:
+            return 0.0
         k = self.policy.k * 2.0**priority if priority >= 0 else 1 + (self.policy.k - 1) * 2.0**priority
-        return max(0.0, (self._asked - k * self._accepted) / (self._asked + 1))
+        return max(0.0, min(_MOST, (counts.asked - k * counts.accepted) / (counts.asked + 1)))
 
-    def asked(self, now: float, *, accepted: bool) -> None:
+    def asked(self, priority: int, now: float, *, accepted: bool) -> None:
         """A call was made, or declined here."""
-        self._turn(now)
-        assert self._at is not None
-        count = self._counts[self._at % _SLOTS]
-        count[0] += 1
-        count[1] += accepted
-        self._asked += 1
-        self._accepted += accepted
+        self._of(max(-_STEPS, min(_STEPS, priority)), now).add(accepted=accepted)
 
-    def _turn(self, now: float) -> None:
-        at = int(now / self._slot)
-        if self._at is None:
-            self._at = at
-        for i in range(self._at + 1, min(at, self._at + _SLOTS) + 1):
-            count = self._counts[i % _SLOTS]
-            self._asked -= count[0]
-            self._accepted -= count[1]
-            count[0] = count[1] = 0
-        self._at = max(self._at, at)
+    def _of(self, priority: int, now: float) -> _Counts:
+        counts = self._counts.get(priority)
+        if counts is None:
+            counts = self._counts[priority] = _Counts()
+        counts.turn(int(now / self._slot))
+        return counts
 
 
 class Shed(Struct, frozen=True, kw_only=True):
@@ -99,18 +127,19 @@ class Shed(Struct, frozen=True, kw_only=True):
 
         async def handler(request: Q) -> A:
             begun = now()
-            refused = throttle.chance(request.meta.priority, begun)
+            priority = request.meta.priority
+            refused = throttle.chance(priority, begun)
             if refused and self.chance() < refused:
-                throttle.asked(begun, accepted=False)
+                throttle.asked(priority, begun, accepted=False)
                 raise OverloadedError(
                     f"{request.model}: refused so often lately that this call is not worth a try", 1.0
                 )
             try:
                 answer = await inner(request)
             except BaseException as e:
-                throttle.asked(now(), accepted=not self.is_refusal(e))
+                throttle.asked(priority, now(), accepted=not self.is_refusal(e))
                 raise
-            throttle.asked(now(), accepted=True)
+            throttle.asked(priority, now(), accepted=True)
             return answer
 
         return handler

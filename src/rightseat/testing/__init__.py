@@ -1,0 +1,25 @@
+"""For the tests of whoever builds on Rightseat: scripted models and sessions, virtual time, faults, recordings.
+
+    from rightseat.testing import ScriptedHandler, run_virtual
+
+Nothing here needs the network, and nothing sleeps for real. Fixtures for pytest are in `rightseat.pytest_plugin`.
+"""
+
+from rightseat.testing.clock import FakeClock, LoopClock, NothingLeftError, VirtualTimeLoop, run_virtual
+from rightseat.testing.faults import Cut, Fail, Hang, Slow
+from rightseat.testing.scripted import Call, Played, ScriptedHandler
+
+__all__ = [
+    "Call",
+    "Cut",
+    "Fail",
+    "FakeClock",
+    "Hang",
+    "LoopClock",
+    "NothingLeftError",
+    "Played",
+    "ScriptedHandler",
+    "Slow",
+    "VirtualTimeLoop",
+    "run_virtual",
+]

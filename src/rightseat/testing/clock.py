@@ -1,0 +1,114 @@
+"""Time that a test owns: hours pass in milliseconds, and the same every time.
+
+    def test_it_waits_a_minute():
+        run_virtual(main)          # every sleep and every timeout within takes no real time
+
+`VirtualTimeLoop` is an event loop whose clock jumps to the next timer as soon as nothing else is to be done. `LoopClock` tells layers
+the loop's time; `FakeClock` is a number that a test turns by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class LoopClock:
+    """The running event loop's time, for layers in virtual time."""
+
+    def now(self) -> float:
+        """See Clock."""
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        """See Clock."""
+        await asyncio.sleep(seconds)
+
+
+class FakeClock:
+    """A clock that stands still until it is told. Its `sleep` moves it and returns at once.
+
+    Args:
+        at: what it shows first.
+
+    Attributes:
+        slept: every sleep, in seconds.
+    """
+
+    def __init__(self, at: float = 1000.0) -> None:
+        self._at = at
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        """See Clock."""
+        return self._at
+
+    async def sleep(self, seconds: float) -> None:
+        """See Clock."""
+        self.slept.append(seconds)
+        self._at += max(0.0, seconds)
+        await asyncio.sleep(0)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; less than zero: the clock jumps back."""
+        self._at += seconds
+
+
+class NothingLeftError(RuntimeError):
+    """Everything waits, and nothing will ever happen: a deadlock."""
+
+
+class _Jumping:
+    """A selector that never waits: it lets the loop's time jump instead."""
+
+    def __init__(self, inner: selectors.BaseSelector) -> None:
+        self._inner = inner
+        self.jump: Callable[[float], None] = lambda _: None
+
+    def select(self, timeout: float | None = None) -> Any:
+        """See selectors."""
+        ready = self._inner.select(0)
+        if not ready:
+            if timeout is None:
+                raise NothingLeftError("everything waits, and nothing will ever happen")
+            if timeout > 0:
+                self.jump(timeout)
+        return ready
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop in virtual time. No threads, no sockets to others: what is not in this loop does not happen."""
+
+    def __init__(self) -> None:
+        self._virtual_now = 0.0
+        selector: Any = _Jumping(selectors.DefaultSelector())
+        selector.jump = self._jump
+        super().__init__(selector)
+
+    def time(self) -> float:
+        """Virtual seconds."""
+        return self._virtual_now
+
+    def _jump(self, seconds: float) -> None:
+        self._virtual_now += seconds
+
+
+def run_virtual(main: Callable[[], Awaitable[T]]) -> T:
+    """Run a coroutine function in virtual time.
+
+    Raises:
+        NothingLeftError: it waits for something that will never happen.
+    """
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+
+        async def run() -> T:
+            return await main()
+
+        return runner.run(run())
