@@ -62,7 +62,7 @@ def cut(data: bytes, cuts) -> list[bytes]:
 
 
 def read(dialect, pieces):
-    reader = dialect.reader()
+    reader = dialect.api.reader()
     events = [event for piece in pieces for event in reader.feed(piece)]
     assert reader.whole or dialect is CHAT
     return fold([*events, *reader.feed_eof()])
@@ -97,7 +97,7 @@ def test_what_is_written_is_read_back_under_any_split(dialect, data, cuts):
 @given(data=st.data())
 def test_a_whole_answer_says_what_the_stream_said(dialect, data):
     events = data.draw(answers(dialect))
-    whole = dialect.read_whole(json.loads(dialect.whole(fold(events), "m", {"model": "m"})))
+    whole = dialect.api.read_whole(json.loads(dialect.whole(fold(events), "m", {"model": "m"})))
     assert bare(fold(whole)) == bare(read(dialect, [written(dialect, events)]))
 
 
@@ -106,11 +106,11 @@ def test_a_whole_answer_says_what_the_stream_said(dialect, data):
 @given(data=st.data(), cuts=CUTS)
 def test_for_every_pair_folding_the_translated_stream_is_translating_the_whole(upstream, client, data, cuts):
     events = data.draw(answers(upstream))
-    reader = upstream.reader()
+    reader = upstream.api.reader()
     arrived = [e for piece in cut(written(upstream, events), cuts) for e in reader.feed(piece)] + reader.feed_eof()
     streamed = read(client, [written(client, arrived)])
     body = json.loads(upstream.whole(fold(events), "m", {"model": "m"}))
-    whole = client.read_whole(json.loads(client.whole(fold(upstream.read_whole(body)), "m", {"model": "m"})))
+    whole = client.api.read_whole(json.loads(client.whole(fold(upstream.api.read_whole(body)), "m", {"model": "m"})))
     assert said(streamed) == said(fold(whole)) == said(fold(events))
 
 
@@ -124,7 +124,7 @@ def test_a_folded_stream_that_passes_is_the_whole_answer(dialect, data, cuts):
         folder.feed(piece)
     folder.feed_eof()
     assert folder.whole
-    assert bare(fold(dialect.read_whole(folder.completion()))) == bare(fold(events))
+    assert bare(fold(dialect.api.read_whole(folder.completion()))) == bare(fold(events))
 
 
 @pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
@@ -179,7 +179,7 @@ def test_whatever_comes_a_reader_says_something_or_one_error(dialect, events, ga
     stream = b"".join(
         encode_sse(json.dumps({**e[1], "type": e[0]} if isinstance(e, tuple) else e).encode()) for e in events
     )
-    for make in (dialect.reader, dialect.fold):
+    for make in (dialect.api.reader, dialect.fold):
         for data in (stream, stream + garbage, garbage + b"\n\n" + stream):
             one = make()
             try:
@@ -193,7 +193,7 @@ def test_whatever_comes_a_reader_says_something_or_one_error(dialect, events, ga
     for event in events:
         if not isinstance(event, tuple):
             with contextlib.suppress(ChunkError):
-                dialect.read_whole(event)
+                dialect.api.read_whole(event)
 
 
 @pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
@@ -207,7 +207,7 @@ def test_a_line_of_twenty_megabytes_passes_and_a_longer_one_is_an_error(dialect)
     assert read(dialect, pieces).text == events[0].text
     watch = dialect.watch()
     assert sum(len(watch.see(piece)) for piece in pieces) + len(watch.eof()) == len(stream)
-    for make in (dialect.reader, dialect.fold):
+    for make in (dialect.api.reader, dialect.fold):
         one = make()
         with pytest.raises(ChunkError, match="at most"):
             for _ in range(MAX_LINE_BYTES // 65_536 + 2):
@@ -246,7 +246,7 @@ TOOLS = (
 @pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
 def test_a_request_is_the_same_after_any_dialect(dialect):
     request = ChatRequest("m", HISTORY, TOOLS, stream=True, extra={"max_tokens": 99, "temperature": 0.5})
-    back = dialect.decode(json.loads(dialect.encode(request)))
+    back = dialect.decode(json.loads(dialect.api.encode(request)))
     assert back.messages == HISTORY
     assert [(t.name, t.description, t.parameters) for t in back.tools] == [
         (t.name, t.description, t.parameters) for t in TOOLS
@@ -293,4 +293,4 @@ def test_tools_that_take_text_and_tools_in_groups_are_made_plain_and_restored():
     assert plain.restored(answer) == ToolCallEvent(ToolCall("2", "exec", "pwd", "custom", "functions"))
     assert plain.restored(TextDelta("x")) == TextDelta("x")
     for dialect in ALL:
-        dialect.encode(sent)
+        dialect.api.encode(sent)

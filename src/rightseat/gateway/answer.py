@@ -10,15 +10,14 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from rightseat.chat import ModelEvent, fold
+from rightseat.chat import fold
 from rightseat.errors import ProtocolError, TransportError, UpstreamError
 from rightseat.gateway.asgi import StreamBrokenError
 from rightseat.gateway.dialects import CHAT
 from rightseat.gateway.plan import Plan
 from rightseat.transport.http import HttpStream
+from rightseat.upstream import reading
 from rightseat.wire.openai_stream import ChunkError
-
-_CUT = "stream disconnected before completion"
 
 
 def pieces(plan: Plan, upstream: HttpStream) -> AsyncIterator[bytes]:
@@ -37,7 +36,10 @@ async def whole(plan: Plan, upstream: HttpStream) -> bytes:
         UpstreamError: the stream held an error, or ended in the middle.
     """
     if plan.tools is not None:
-        events = [plan.tools.restored(event) async for event in _events(plan, upstream)]
+        events = [
+            plan.tools.restored(event)
+            async for event in reading.events(plan.upstream.api, upstream, streamed=plan.streams)
+        ]
         return plan.client.whole(fold(events), plan.name, plan.body)
     if not plan.streams:
         data = await upstream.read()
@@ -48,12 +50,12 @@ async def whole(plan: Plan, upstream: HttpStream) -> bytes:
             folded.feed(chunk)
         folded.feed_eof()
     except ChunkError as e:
-        raise _inside(e) from e
+        raise reading.inside(e) from e
     except TransportError as e:
         if not folded.whole:
-            raise _cut() from e
+            raise reading.cut() from e
     if not folded.whole:
-        raise _cut()
+        raise reading.cut()
     return msgspec.json.encode(folded.completion())
 
 
@@ -70,8 +72,8 @@ async def _passing(plan: Plan, upstream: HttpStream) -> AsyncIterator[bytes]:
     rest = watch.eof()
     if not watch.whole:
         failure: ProtocolError | None = getattr(watch, "failure", None)
-        yield plan.client.broken(failure or _cut())
-        raise StreamBrokenError(_CUT)
+        yield plan.client.broken(failure or reading.cut())
+        raise StreamBrokenError(reading.CUT)
     if rest:
         yield rest
 
@@ -84,11 +86,11 @@ async def _translated(plan: Plan, upstream: HttpStream) -> AsyncIterator[bytes]:
         yield head
     try:
         if tools.changed:
-            async for event in _events(plan, upstream):
+            async for event in reading.events(plan.upstream.api, upstream, streamed=plan.streams):
                 if data := encoder.encode(tools.restored(event)):
                     yield data
         else:
-            async for event in _events(plan, upstream):
+            async for event in reading.events(plan.upstream.api, upstream, streamed=plan.streams):
                 if data := encoder.encode(event):
                     yield data
     except UpstreamError as e:
@@ -97,47 +99,6 @@ async def _translated(plan: Plan, upstream: HttpStream) -> AsyncIterator[bytes]:
     yield encoder.end()
 
 
-async def _events(plan: Plan, upstream: HttpStream) -> AsyncIterator[ModelEvent]:
-    """The chat events of an answer. Raises UpstreamError when it held an error, or ended in the middle."""
-    if not plan.streams:
-        for event in _read_whole(plan, await upstream.read()):
-            yield event
-        return
-    reader = plan.upstream.reader()
-    try:
-        async for chunk in upstream.chunks():
-            for event in reader.feed(chunk):
-                yield event
-        left = reader.feed_eof()
-    except ChunkError as e:
-        raise _inside(e) from e
-    except TransportError as e:
-        if not reader.whole:
-            raise _cut() from e
-        left = reader.feed_eof()
-    if not reader.whole:
-        raise _cut()
-    for event in left:
-        yield event
-
-
-def _read_whole(plan: Plan, data: bytes) -> list[ModelEvent]:
-    try:
-        return plan.upstream.read_whole(msgspec.json.decode(data))
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise UpstreamError(502, "Copilot gave no answer that can be read") from e
-    except ChunkError as e:
-        raise _inside(e) from e
-
-
 def _read_as_chat(plan: Plan, data: bytes) -> bytes:
     """A body without choices, as newer Claude models have sent it on the chat endpoint."""
-    return plan.client.whole(fold(_read_whole(plan, data)), plan.name, plan.body)
-
-
-def _inside(error: ChunkError) -> UpstreamError:
-    return UpstreamError(502, str(error), code=error.code)
-
-
-def _cut() -> UpstreamError:
-    return UpstreamError(408, _CUT, code="stream_disconnected")
+    return plan.client.whole(fold(reading.whole(plan.upstream.api, data)), plan.name, plan.body)

@@ -8,34 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import msgspec
 from msgspec import Struct
 
 from rightseat.chat import ChatRequest, Completion, ModelEvent
 from rightseat.errors import RightseatError
 from rightseat.gateway.errors import anthropic_body, error_body, response_error
+from rightseat.upstream.asking import api_for
 from rightseat.upstream.models import Model
-from rightseat.wire import anthropic, anthropic_stream, openai_chat, openai_responses, openai_responses_stream
+from rightseat.wire import anthropic, anthropic_stream, apis, openai_chat, openai_responses, openai_responses_stream
+from rightseat.wire.apis import Api
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.mend import mended_chat, mended_messages
-from rightseat.wire.openai_stream import ChunkFold, ChunkReader, StreamWatch
+from rightseat.wire.openai_stream import ChunkFold, StreamWatch
 from rightseat.wire.sse import encode_sse
 
 Body = dict[str, Any]
-
-
-class Reader(Protocol):
-    """An answer of upstream -> chat events."""
-
-    @property
-    def whole(self) -> bool:
-        """The answer is complete."""
-
-    def feed(self, data: bytes) -> list[ModelEvent]:
-        """The next bytes. Raises ChunkError."""
-
-    def feed_eof(self) -> list[ModelEvent]:
-        """The end. Raises ChunkError."""
 
 
 class Encoder(Protocol):
@@ -86,28 +73,24 @@ class Dialect(Struct, frozen=True):
     """A dialect.
 
     Attributes:
-        name: for logs.
-        path: the endpoint, below the API's address, as `supported_endpoints` names it.
+        api: the endpoint of the Copilot API that speaks it.
         check: raises BadRequestError for a body that is certainly wrong.
         mend: a body that may pass -> the same without what is known to be refused.
         limit: the field that limits the output.
         unsupported: fields that Copilot does not take.
         clean: a body that may pass -> the same without encrypted reasoning of other dialects.
         without_reasoning: a body -> the same without any encrypted reasoning.
-        decode, encode: a body -> a request, and back.
+        decode: a body -> a request.
         encoder: (name of the model, the client's body, the request) -> an encoder of streams.
         whole: (an answer, name of the model, the client's body) -> a body.
         broken: an error -> the event that tells it inside a stream.
         error: (an error, the request's id) -> a body.
         id_header: where clients look for the request's id.
         ping: what may be said at any time.
-        reader, read_whole: readers of upstream's answers.
-        text_tools: it has tools that take text.
         watch, fold: for streams in this dialect that go to a client in this dialect.
     """
 
-    name: str
-    path: str
+    api: Api
     check: Callable[[Body], None]
     mend: Callable[[Body], Body]
     limit: str
@@ -115,18 +98,19 @@ class Dialect(Struct, frozen=True):
     clean: Callable[[Body], Body]
     without_reasoning: Callable[[Body], Body]
     decode: Callable[[Body], ChatRequest]
-    encode: Callable[[ChatRequest], bytes]
     encoder: Callable[[str, Body, ChatRequest], Encoder]
     whole: Callable[[Completion, str, Body], bytes]
     broken: Callable[[RightseatError], bytes]
     error: Callable[[RightseatError, str], bytes]
     id_header: bytes
     ping: bytes
-    reader: Callable[[], Reader]
-    read_whole: Callable[[Any], list[ModelEvent]]
-    text_tools: bool
     watch: Callable[[], Watch]
     fold: Callable[[], Fold]
+
+    @property
+    def name(self) -> str:
+        """For logs."""
+        return self.api.name
 
 
 def _check_chat(body: Body) -> None:
@@ -154,13 +138,6 @@ def _check_responses(body: Body) -> None:
     for i, item in enumerate(given if isinstance(given, list) else ()):
         if not isinstance(item, dict):
             raise BadRequestError(f"input[{i}]: must be an object")
-
-
-def _read_chat(body: Any) -> list[ModelEvent]:
-    if isinstance(body, dict) and not body.get("choices") and isinstance(body.get("content"), list):
-        return anthropic_stream.read_whole(body)  # newer Claude models have answered so on the chat endpoint
-    reader = ChunkReader()
-    return [*reader.feed(encode_sse(msgspec.json.encode(body))), *reader.feed_eof()]
 
 
 def _chat_without_reasoning(body: Body) -> Body:
@@ -191,8 +168,7 @@ def _messages_without_reasoning(body: Body) -> Body:
 
 
 CHAT = Dialect(
-    name="chat",
-    path="/chat/completions",
+    api=apis.CHAT,
     check=_check_chat,
     mend=mended_chat,
     limit="max_tokens",
@@ -212,23 +188,18 @@ CHAT = Dialect(
     clean=openai_chat.cleaned,
     without_reasoning=_chat_without_reasoning,
     decode=openai_chat.request_of,
-    encode=openai_chat.encode_request,
     encoder=lambda model, _, __: openai_chat.ChunkEncoder(model),
     whole=lambda done, model, _: openai_chat.encode_completion(done, model),
     broken=lambda error: encode_sse(error_body(error)),
     error=lambda error, _: error_body(error),
     id_header=b"x-request-id",
     ping=b": ping\n\n",
-    reader=ChunkReader,
-    read_whole=_read_chat,
-    text_tools=True,
     watch=StreamWatch,
     fold=ChunkFold,
 )
 
 RESPONSES = Dialect(
-    name="responses",
-    path="/responses",
+    api=apis.RESPONSES,
     check=_check_responses,
     mend=lambda body: body,
     limit="max_output_tokens",
@@ -236,23 +207,18 @@ RESPONSES = Dialect(
     clean=openai_responses.cleaned,
     without_reasoning=_responses_without_reasoning,
     decode=openai_responses.decode_request,
-    encode=openai_responses.encode_request,
     encoder=lambda model, body, _: openai_responses.ResponseEncoder(model, body),
     whole=openai_responses.encode_completion,
     broken=lambda error: encode_sse(response_error(error), b"error"),
     error=lambda error, _: error_body(error),
     id_header=b"x-request-id",
     ping=b": ping\n\n",
-    reader=openai_responses_stream.ResponseReader,
-    read_whole=openai_responses_stream.read_whole,
-    text_tools=True,
     watch=openai_responses_stream.SameIds,
     fold=openai_responses_stream.ResponseFold,
 )
 
 MESSAGES = Dialect(
-    name="messages",
-    path="/v1/messages",
+    api=apis.MESSAGES,
     check=_check_messages,
     mend=mended_messages,
     limit="max_tokens",
@@ -260,16 +226,12 @@ MESSAGES = Dialect(
     clean=anthropic.cleaned,
     without_reasoning=_messages_without_reasoning,
     decode=anthropic.decode_request,
-    encode=anthropic.encode_request,
     encoder=lambda model, _, request: anthropic.EventEncoder(model, anthropic.estimate_tokens(request)),
     whole=lambda done, model, _: anthropic.encode_completion(done, model),
     broken=lambda error: encode_sse(anthropic_body(error), b"error"),
     error=anthropic_body,
     id_header=b"request-id",
     ping=anthropic.PING,
-    reader=anthropic_stream.EventReader,
-    read_whole=anthropic_stream.read_whole,
-    text_tools=False,
     watch=anthropic_stream.MessageWatch,
     fold=anthropic_stream.MessageFold,
 )
@@ -283,15 +245,5 @@ def route(client: Dialect, model: Model | None) -> Dialect:
     Raises:
         BadRequestError: the model speaks none of them.
     """
-    if model is None:
-        return CHAT
-    if client.path in model.endpoints:
-        return client
-    spoken = [
-        dialect for dialect in (MESSAGES, RESPONSES, CHAT) if dialect.path in model.endpoints
-    ]  # the richest first
-    if not spoken:
-        raise BadRequestError(
-            f"model: {model.id} serves {', '.join(model.endpoints) or 'nothing'} and no conversations"
-        )
-    return spoken[0]
+    api = api_for(model, client.api)
+    return next(dialect for dialect in ALL if dialect.api is api)

@@ -18,6 +18,7 @@ from rightseat.log import logger
 from rightseat.upstream.accounts import conversation_of
 from rightseat.upstream.copilot import Copilot, Counted
 from rightseat.upstream.models import Model
+from rightseat.wire.apis import MESSAGES
 from rightseat.wire.body import object_with_model
 
 # Of the betas that clients ask for, those that Copilot is asked for by editors.
@@ -110,14 +111,14 @@ class Face:
         return upstream
 
     async def _send(self, made: Plan, data: bytes, request: Request, request_id: str) -> Counted:
-        extra = {}
-        if made.upstream.name == "messages":
-            extra["anthropic-version"] = "2023-06-01"
+        api = made.upstream.api
+        extra = dict(api.headers)
+        if api is MESSAGES:
             betas = [b.strip() for b in request.headers.get("anthropic-beta", "").split(",")]
             if kept := [b for b in betas if b.startswith(_BETAS)]:
                 extra["anthropic-beta"] = ",".join(kept)
         return await self._copilot.open(
-            made.upstream.path,
+            api.path,
             data,
             model=made.model,
             initiator=made.initiator,

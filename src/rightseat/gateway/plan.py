@@ -10,16 +10,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rightseat.chat import ChatRequest
 from rightseat.chat.plain import PlainTools
-from rightseat.gateway.dialects import CHAT, MESSAGES, RESPONSES, Body, Dialect, route
+from rightseat.gateway.dialects import CHAT, RESPONSES, Body, Dialect, route
+from rightseat.upstream.asking import COMPLETION_LIMIT, fitted
 from rightseat.upstream.headers import has_image, initiator_of
 from rightseat.upstream.models import Model
 from rightseat.wire.opaque import MARK
 
-# These refuse `max_tokens` on the chat endpoint and want `max_completion_tokens`.
-_COMPLETION_LIMIT = ("gpt-5", "gpt-6", "o1", "o3", "o4")
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 # Parameters that change what is said. Left out, they are worth a warning; all others are hints and book-keeping.
 _TELLING = frozenset({
     "frequency_penalty", "logit_bias", "logprobs", "max_tool_calls", "modalities", "n", "presence_penalty", "seed", "stop",
@@ -111,9 +108,9 @@ def plan(
         data, dropped = _passing(client, raw, body, model, streams=streams)
     else:
         expressed, lost = _expressible(client.mend(body)) if drop_tools else (client.mend(body), ())
-        request = fitted(client.decode(expressed), model, upstream, stream=streams)
-        tools = PlainTools(request, text_tools=upstream.text_tools and not plainly)
-        data = upstream.encode(tools.request)
+        request = fitted(client.decode(expressed), model, upstream.api, stream=streams)
+        tools = PlainTools(request, text_tools=upstream.api.text_tools and not plainly)
+        data = upstream.api.encode(tools.request)
         dropped = tuple(
             name
             for name in body
@@ -178,46 +175,10 @@ def _passing(
         limit = sent.get(dialect.limit)
         if isinstance(limit, int) and model.max_output_tokens and limit > model.max_output_tokens:
             changes[dialect.limit] = model.max_output_tokens
-        if dialect is CHAT and "max_tokens" in sent and model.id.startswith(_COMPLETION_LIMIT):
+        if dialect is CHAT and "max_tokens" in sent and model.id.startswith(COMPLETION_LIMIT):
             limit = changes.pop("max_tokens", limit)
             sent = {name: value for name, value in sent.items() if name != "max_tokens"}
             changes["max_completion_tokens"] = limit
     if sent is body and not changes:
         return raw, dropped
     return msgspec.json.encode({**sent, **changes}), dropped
-
-
-def fitted(request: ChatRequest, model: Model | None, upstream: Dialect, *, stream: bool) -> ChatRequest:
-    """The request as the model takes it: its own id, no more output than it can give, the effort that it has."""
-    extra = dict(request.extra)
-    if model is not None:
-        limit = extra.get("max_tokens")
-        if isinstance(limit, (int, float)) and model.max_output_tokens and limit > model.max_output_tokens:
-            extra["max_tokens"] = model.max_output_tokens
-        if upstream is CHAT and "max_tokens" in extra and model.id.startswith(_COMPLETION_LIMIT):
-            extra["max_completion_tokens"] = extra.pop("max_tokens")
-        budget = extra.get("thinking_budget")
-        if budget and upstream is not MESSAGES and not model.id.startswith("claude"):
-            del extra["thinking_budget"]  # only Claude has one; others have an effort
-            extra.setdefault("reasoning_effort", _effort_for(budget))
-        if isinstance(effort := extra.get("reasoning_effort"), str):
-            extra["reasoning_effort"] = _nearest(effort, model.efforts)
-    return msgspec.structs.replace(request, model=model.id if model else request.model, stream=stream, extra=extra)
-
-
-def _effort_for(budget: Any) -> str:
-    if not isinstance(budget, (int, float)):
-        return "medium"
-    return "low" if budget < 4096 else "medium" if budget < 16_384 else "high"
-
-
-def _nearest(effort: str, offered: tuple[str, ...]) -> str:
-    """The effort itself, or the most that is offered and not above it; "max" is Anthropic's word alone."""
-    if not offered:
-        return "high" if effort == "max" else effort
-    if effort in offered or effort not in _EFFORTS:
-        return effort
-    at = _EFFORTS.index(effort)
-    ranked = sorted((e for e in offered if e in _EFFORTS), key=_EFFORTS.index)
-    below = [e for e in ranked if _EFFORTS.index(e) <= at]
-    return below[-1] if below else ranked[0] if ranked else effort

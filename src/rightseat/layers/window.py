@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from rightseat import tokens
+from rightseat.tokens import count as count_tokens
 from rightseat.chat import ChatRequest, Image, Message, Reply, ToolSpec
 from rightseat.errors import ContextTooLargeError, InvalidOptionError
 from rightseat.handler import Handler
@@ -54,7 +54,7 @@ class Fitted(Struct, frozen=True):
     tokens: int
 
 
-def tokens_of(message: Message, count: Counter = tokens.count) -> int:
+def tokens_of(message: Message, count: Counter = count_tokens) -> int:
     """The tokens of a message."""
     n = _PER_MESSAGE + count(message.content) + count(message.reasoning)
     n += sum(_PER_CALL + count(call.name) + count(call.arguments) for call in message.tool_calls)
@@ -66,7 +66,7 @@ def tokens_of(message: Message, count: Counter = tokens.count) -> int:
     return n
 
 
-def tokens_of_tools(tools: Sequence[ToolSpec], count: Counter = tokens.count) -> int:
+def tokens_of_tools(tools: Sequence[ToolSpec], count: Counter = count_tokens) -> int:
     """The tokens of the definitions of tools."""
     return sum(_PER_CALL + count(msgspec.json.encode(tool).decode()) for tool in tools)
 
@@ -75,7 +75,7 @@ def fit(
     messages: Sequence[Message],
     limit: int,
     *,
-    count: Counter = tokens.count,
+    count: Counter = count_tokens,
     recent: int = 6,
     priority: Callable[[Message], Priority | None] | None = None,
 ) -> Fitted:
@@ -188,7 +188,7 @@ class Window(Struct, frozen=True, kw_only=True):
     limit: int | Callable[[str], int] = 64_000
     summarise: Summariser | None = None
     summary_tokens: int = 512
-    count: Counter = tokens.count
+    count: Counter = count_tokens
     recent: int = 6
     priority: Callable[[Message], Priority | None] | None = None
     on_left_out: Callable[[tuple[Message, ...]], None] | None = None
@@ -261,7 +261,7 @@ class ContextWindow:
         recent: see `fit`.
     """
 
-    def __init__(self, max_tokens: int = 4000, *, count: Counter = tokens.count, recent: int = 6) -> None:
+    def __init__(self, max_tokens: int = 4000, *, count: Counter = count_tokens, recent: int = 6) -> None:
         number("max_tokens", max_tokens, least=1, whole=True)
         number("recent", recent, least=0, whole=True)
         self.max_tokens = max_tokens
