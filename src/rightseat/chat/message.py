@@ -85,12 +85,14 @@ class Meta(Struct, frozen=True, gc=False):
         deadline: when the answer is worth nothing any more, on the clock of the layers; None: never.
         caller: who asks, for limits that are counted apart.
         request_id: the same in every log.
+        conversation: what ties requests together; they are kept to one account.
     """
 
     priority: int = 0
     deadline: float | None = None
     caller: str = ""
     request_id: str = ""
+    conversation: str = ""
 
 
 USUAL = Meta()

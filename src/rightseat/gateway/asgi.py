@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
@@ -31,6 +32,12 @@ class BodyTooSlowError(CallerError):
     status_hint = 408
 
 
+class EncodingError(CallerError):
+    """The request's body is compressed in a way that is not taken, or not at all as it says."""
+
+    status_hint = 415
+
+
 class StreamBrokenError(Exception):
     """Raised after an answer has begun and cannot be finished.
 
@@ -53,6 +60,7 @@ async def read_request(scope: Scope, receive: Receive, limit: int, seconds: floa
 
     Raises:
         BodyTooLargeError: it has more than `limit` bytes.
+        EncodingError: it is compressed in a way that is not taken.
         BodyTooSlowError: it has not come within `seconds`; 0: it may take for ever.
     """
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -70,9 +78,30 @@ async def read_request(scope: Scope, receive: Receive, limit: int, seconds: floa
         if size > limit:
             raise BodyTooLargeError(f"the request has more than {limit} bytes, which is the limit")
         if not message.get("more_body"):
-            return Request(
-                scope["method"], scope["path"], headers, b"".join(pieces), scope["query_string"].decode("latin-1")
-            )
+            break
+    body = b"".join(pieces)
+    if encoding := headers.get("content-encoding"):
+        body = _expanded(body, encoding, limit)
+    return Request(scope["method"], scope["path"], headers, body, scope["query_string"].decode("latin-1"))
+
+
+def _expanded(body: bytes, encoding: str, limit: int) -> bytes:
+    """A compressed body as it was (RFC 9110, section 8.4), never beyond the limit: a small one may hold a huge one."""
+    kind = encoding.strip().lower()
+    if kind == "identity":
+        return body
+    if kind not in ("gzip", "x-gzip", "deflate"):
+        raise EncodingError(f"content-encoding: {encoding[:40]!r} is not taken; gzip and deflate are")
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by their heads
+    try:
+        found = inflate.decompress(body, limit + 1)
+    except zlib.error as e:
+        raise EncodingError(f"content-encoding: the body is not {kind}: {e}") from None
+    if len(found) > limit:
+        raise BodyTooLargeError(f"the request has more than {limit} bytes when expanded, which is the limit")
+    if not inflate.eof:
+        raise EncodingError(f"content-encoding: the {kind} body is cut off")
+    return found
 
 
 async def _before(deadline: float, receive: Receive) -> MutableMapping[str, Any]:

@@ -10,8 +10,8 @@ import msgspec
 
 from rightseat.errors import UpstreamError
 from rightseat.gateway.asgi import Request, Send, respond
-from rightseat.gateway.face import resolve
 from rightseat.upstream.copilot import Copilot
+from rightseat.upstream.handler import resolve
 from rightseat.wire.body import BadRequestError, object_with_model
 
 PATH = "/embeddings"

@@ -17,7 +17,7 @@ from rightseat.gateway.recent import Entry, Recent
 from rightseat.log import logger
 from rightseat.upstream.accounts import conversation_of
 from rightseat.upstream.copilot import Copilot, Counted
-from rightseat.upstream.models import Model
+from rightseat.upstream.handler import resolve
 from rightseat.wire.apis import MESSAGES
 from rightseat.wire.body import object_with_model
 
@@ -129,21 +129,6 @@ class Face:
             intent=made.intent,
             extra=extra,
         )
-
-
-async def resolve(copilot: Copilot, name: str) -> Model | None:
-    """The model that a client means; None while only the seed list is known.
-
-    Raises:
-        UpstreamError: the account has no such model (404).
-    """
-    registry = await copilot.registry()
-    model = registry.resolve(name)
-    if model is None and not registry.seed:
-        raise UpstreamError(
-            404, f"the model {name!r} does not exist or is not enabled for this account", code="model_not_found"
-        )
-    return model
 
 
 def _about_reasoning(error: UpstreamError) -> bool:

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from rightseat.tokens import count as count_tokens
 from rightseat.chat import ChatRequest, Image, Message, Reply, ToolSpec
 from rightseat.errors import ContextTooLargeError, InvalidOptionError
 from rightseat.handler import Handler
 from rightseat.layers.checks import number
+from rightseat.tokens import count as count_tokens
 
 # What a message costs beside its words, and an image: about, as OpenAI's models count.
 _PER_MESSAGE = 4
@@ -35,6 +35,8 @@ class Priority(enum.IntEnum):
     CRITICAL = 3
     SYSTEM = 4
 
+
+MessagePriority = Priority  # the name that guides use
 
 Counter: TypeAlias = Callable[[str], int]
 Summariser: TypeAlias = Callable[[tuple[Message, ...]], Awaitable[str]]

@@ -127,6 +127,9 @@ class SimulatorApp:
             await self._control(scope["method"], path, body, send)
             return
         self._remember(scope, path, body)
+        if any(name == b"content-encoding" for name, _ in scope["headers"]):
+            await _answer(send, 415, _dump({"message": "compressed requests are not taken"}))
+            return
         authorization = _authorization(scope)
         if path in _COPILOT_API and (said := self.cloud.refusal(authorization)) is not None:
             await _answer(send, 401, said.encode(), content_type=b"text/plain")

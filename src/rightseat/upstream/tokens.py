@@ -153,6 +153,10 @@ class TokenSource:
         return task
 
     async def _exchange(self, account: Account) -> Account:
+        if not account.github_access_token:
+            raise LoginError(
+                "token_expired", "the Copilot token has ended or was refused; only a GitHub token can renew it"
+            )
         async with self._store.lock(account.name):
             stored = self._store.load(account.name)
             if (

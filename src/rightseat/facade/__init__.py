@@ -1,0 +1,10 @@
+"""The easy way in: `CopilotSDK` puts an upstream, the layers and a conversation together.
+
+What is put together stays visible: every default is one keyword, and `CopilotSDK.handler` is the handler with its layers.
+"""
+
+from rightseat.facade.pool import LazySession, SessionPool
+from rightseat.facade.sdk import CopilotSDK
+from rightseat.facade.session import ChatChunk, ChatResponse, ChatSession, ChatStream
+
+__all__ = ["ChatChunk", "ChatResponse", "ChatSession", "ChatStream", "CopilotSDK", "LazySession", "SessionPool"]

@@ -1,0 +1,132 @@
+"""The layers that are on unless somebody says otherwise, from the outermost in, and what each keyword means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct, field
+
+from rightseat.errors import InvalidOptionError
+from rightseat.handler import Layer
+from rightseat.layers import (
+    Backoff,
+    Breaker,
+    BreakerPolicy,
+    Cache,
+    CachePolicy,
+    Circuits,
+    Deadline,
+    Degrade,
+    Limit,
+    Limits,
+    Places,
+    Queue,
+    QueuePolicy,
+    Rate,
+    Retry,
+    Window,
+    extract,
+)
+from rightseat.layers.checks import number
+from rightseat.layers.window import Summariser
+
+
+class Resilience(Struct, frozen=True, kw_only=True):
+    """What surrounds every call. None, or False, turns a layer off; True is its default.
+
+    Attributes:
+        timeout: seconds for a whole call, tries included.
+        silence: seconds without a piece of the answer.
+        retry: a Backoff.
+        breaker: a BreakerPolicy.
+        concurrency: answers at once, or a QueuePolicy.
+        requests_per_minute, tokens_per_minute: limits of our own; off by default, as the accounts' own are not known.
+        cache: a CachePolicy; off by default, as models do not say the same twice.
+        fallbacks: model -> models to ask instead.
+        window: tokens of a prompt.
+        summarise: see Window.
+        extra: layers within all of these, next to the upstream.
+    """
+
+    timeout: float | None = 300.0
+    silence: float | None = 120.0
+    retry: Backoff | bool | None = True
+    breaker: BreakerPolicy | bool | None = True
+    concurrency: int | QueuePolicy | None = 64
+    requests_per_minute: float | Limit | None = None
+    tokens_per_minute: float | Limit | None = None
+    cache: CachePolicy | bool | None = None
+    fallbacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    window: int | Callable[[str], int] | None = 100_000
+    summarise: Summariser | None = extract
+    extra: Sequence[Layer] = ()
+
+
+class Live:
+    """The layers with their state, for people to look at.
+
+    Attributes:
+        layers: from the outermost in.
+        circuits, places, limits: the state of the breaker, the queue and the rate limit; None where they are off.
+    """
+
+    def __init__(self, given: Resilience) -> None:
+        self.circuits = Circuits(_policy("breaker", given.breaker, BreakerPolicy)) if given.breaker else None
+        self.places = Places(_queue(given.concurrency)) if given.concurrency else None
+        self.limits = None
+        if given.requests_per_minute is not None or given.tokens_per_minute is not None:
+            self.limits = Limits(
+                _limit("requests_per_minute", given.requests_per_minute),
+                _limit("tokens_per_minute", given.tokens_per_minute),
+            )
+        self.layers = tuple(self._layers(given))
+
+    def _layers(self, given: Resilience) -> list[Layer]:
+        layers: list[Any] = []
+        if given.window is not None:
+            most = given.window if isinstance(given.window, int) else None
+            room = 512 if most is None else max(1, min(512, most // 8))
+            layers.append(Window(limit=given.window, summarise=given.summarise, summary_tokens=room))
+        if given.timeout is not None:
+            layers.append(Deadline(given.timeout, given.silence))
+        if given.cache:
+            layers.append(Cache(policy=_policy("cache", given.cache, CachePolicy)))
+        if given.fallbacks:
+            layers.append(Degrade(fallbacks=given.fallbacks))
+        if self.places is not None:
+            layers.append(Queue(places=self.places))
+        if given.retry:
+            layers.append(Retry(backoff=_policy("retry", given.retry, Backoff)))
+        if self.circuits is not None:
+            layers.append(Breaker(circuits=self.circuits))
+        if self.limits is not None:
+            layers.append(Rate(limits=self.limits, estimate=_estimate))
+        return [*layers, *given.extra]
+
+
+def _policy(name: str, given: Any, kind: type[Any]) -> Any:
+    if given is True:
+        return kind()
+    if isinstance(given, kind):
+        return given
+    raise InvalidOptionError(f"{name}: must be True, False, None or a {kind.__name__}, not {given!r}")
+
+
+def _queue(given: int | QueuePolicy | None) -> QueuePolicy:
+    if isinstance(given, QueuePolicy):
+        return given
+    number("concurrency", given, least=1, whole=True)
+    return QueuePolicy(concurrency=given or 1)
+
+
+def _limit(name: str, given: float | Limit | None) -> Limit | None:
+    if given is None or isinstance(given, Limit):
+        return given
+    number(name, given, above=0)
+    return Limit(given)
+
+
+def _estimate(request: Any) -> float:
+    """About what a request will use: what it says, and a thousand for the answer."""
+    return float(sum(len(message.content) for message in request.messages) // 4 + 1000)
