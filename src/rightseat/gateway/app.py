@@ -21,9 +21,11 @@ from rightseat.gateway.errors import ClientKeyError, anthropic_body, error_body,
 from rightseat.gateway.face import Face
 from rightseat.gateway.management import Management
 from rightseat.gateway.recent import Recent
+from rightseat.gateway.resilience import Resilience
 from rightseat.gateway.routes import MANAGEMENT, find, openapi
 from rightseat.gateway.tokens import count_tokens
 from rightseat.gateway.websocket import Conversations
+from rightseat.handler import stack
 from rightseat.log import logger
 from rightseat.transport.http import AiohttpSender
 from rightseat.upstream.copilot import Copilot
@@ -41,12 +43,14 @@ class Gateway:
         self._sender = AiohttpSender()
         self._copilot = Copilot(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
         self._recent = Recent()
-        self._chat = Face(CHAT, self._copilot, settings, self._recent)
-        self._responses = Face(RESPONSES, self._copilot, settings, self._recent)
-        self._messages = Face(MESSAGES, self._copilot, settings, self._recent)
-        self._management = Management(settings, self._copilot, self._sender, self._recent)
+        self._resilience = Resilience(settings)
+        ask = stack(*self._resilience.layers)(self._copilot.open)
+        self._chat = Face(CHAT, self._copilot, ask, settings, self._recent)
+        self._responses = Face(RESPONSES, self._copilot, ask, settings, self._recent)
+        self._messages = Face(MESSAGES, self._copilot, ask, settings, self._recent)
+        self._management = Management(settings, self._copilot, self._sender, self._recent, self._resilience)
         self._conversations = Conversations(self._responses, self._recent, self._check_key)
-        self._embeddings = EmbeddingsFace(self._copilot)
+        self._embeddings = EmbeddingsFace(self._copilot, ask)
 
     async def __aenter__(self) -> Self:
         await self._sender.__aenter__()

@@ -23,7 +23,7 @@ from rightseat.upstream.store import default_folder
 _PREFIX = "RIGHTSEAT_"
 _FROM_ENVIRONMENT = (
     "host", "port", "keys", "management_key", "github_host", "home", "body_limit", "header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "connections",
-    "custom_tools", "unsupported_tools",
+    "custom_tools", "unsupported_tools", "answer_seconds", "attempts", "breaker", "concurrency", "queue", "queue_seconds",
 )  # fmt: skip
 
 
@@ -42,6 +42,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         ping_seconds: how long a stream may be silent before a comment line keeps it alive; 0: never.
         drain_seconds: how long open streams may go on after SIGTERM.
         connections: how many clients may be connected at once.
+        answer_seconds: how long an answer may take in all.
+        attempts: how many times a request is sent, if nobody answers or Copilot is in trouble; never after the answer has begun.
+        breaker: a model that fails most of the time is left alone for some seconds.
+        concurrency: answers at once; 0: as many as there are clients.
+        queue: requests that may wait then.
+        queue_seconds: how long.
         custom_tools: tools that take text pass as they are, or become functions that take an object with a text.
         unsupported_tools: tools that only OpenAI or Anthropic can run are refused where the model's dialect is another, or dropped.
         aliases: names of models -> ids.
@@ -60,6 +66,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     ping_seconds: float = 15.0
     drain_seconds: float = 30.0
     connections: int = 10_000
+    answer_seconds: float = 3600.0
+    attempts: int = 2
+    breaker: bool = True
+    concurrency: int = 0
+    queue: int = 1000
+    queue_seconds: float = 30.0
     custom_tools: Literal["pass", "function"] = "pass"
     unsupported_tools: Literal["refuse", "drop"] = "refuse"
     aliases: dict[str, str] = field(default_factory=dict)
@@ -83,10 +95,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigError("management_key: a key must have at least 16 characters")
         if self.management_key and self.management_key in self.keys:
             raise ConfigError("management_key: must be another one than the keys of clients")
-        for name in ("body_limit", "connections"):
+        for name in ("body_limit", "connections", "attempts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: must be at least 1, not {getattr(self, name)}")
-        for name in ("header_seconds", "body_seconds", "ping_seconds", "drain_seconds"):
+        for name in ("answer_seconds", "queue_seconds"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name}: must be more than 0, not {getattr(self, name)}")
+        for name in ("header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "concurrency", "queue"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: must not be negative, not {getattr(self, name)}")
 

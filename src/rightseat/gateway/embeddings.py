@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
+from rightseat.chat import Meta
 from rightseat.errors import UpstreamError
 from rightseat.gateway.asgi import Request, Send, respond
-from rightseat.upstream.copilot import Copilot
+from rightseat.handler import Service
+from rightseat.upstream.copilot import Ask, Copilot, Counted
 from rightseat.upstream.handler import resolve
 from rightseat.wire.body import BadRequestError, object_with_model
 
@@ -20,23 +22,17 @@ PATH = "/embeddings"
 class EmbeddingsFace:
     """The endpoint. Copilot takes a list of texts only, and gives numbers only."""
 
-    def __init__(self, copilot: Copilot) -> None:
+    def __init__(self, copilot: Copilot, ask: Service[Ask, Counted]) -> None:
         self._copilot = copilot
+        self._ask = ask
 
     async def __call__(self, request: Request, send: Send, request_id: str) -> None:
         """Answer a request. What is wrong is raised."""
         body, as_base64 = read_body(request.body)
         model = await resolve(self._copilot, body["model"])
-        data = msgspec.json.encode({**body, "model": model.id if model else body["model"]})
-        upstream = await self._copilot.open(
-            PATH,
-            data,
-            model=model.id if model else body["model"],
-            initiator="user",
-            vision=False,
-            stream=False,
-            request_id=request_id,
-        )
+        name = model.id if model else body["model"]
+        data = msgspec.json.encode({**body, "model": name})
+        upstream = await self._ask(Ask(PATH, data, name, "user", meta=Meta(request_id=request_id)))
         try:
             answer = await upstream.read()
         finally:

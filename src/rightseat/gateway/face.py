@@ -6,6 +6,7 @@ import time
 
 import msgspec
 
+from rightseat.chat import Meta
 from rightseat.errors import RightseatError, UpstreamError
 from rightseat.gateway.answer import pieces, whole
 from rightseat.gateway.asgi import Receive, Request, Send, respond, stream
@@ -14,9 +15,10 @@ from rightseat.gateway.dialects import Dialect
 from rightseat.gateway.errors import status_of
 from rightseat.gateway.plan import Plan, plan
 from rightseat.gateway.recent import Entry, Recent
+from rightseat.handler import Service
 from rightseat.log import logger
 from rightseat.upstream.accounts import conversation_of
-from rightseat.upstream.copilot import Copilot, Counted
+from rightseat.upstream.copilot import Ask, Copilot, Counted
 from rightseat.upstream.handler import resolve
 from rightseat.wire.apis import MESSAGES
 from rightseat.wire.body import object_with_model
@@ -30,14 +32,18 @@ class Face:
 
     Args:
         dialect: what is spoken here.
-        copilot: who answers.
+        copilot: the models.
+        ask: who answers.
         settings: see Settings.
         recent: where requests are noted.
     """
 
-    def __init__(self, dialect: Dialect, copilot: Copilot, settings: Settings, recent: Recent) -> None:
+    def __init__(
+        self, dialect: Dialect, copilot: Copilot, ask: Service[Ask, Counted], settings: Settings, recent: Recent
+    ) -> None:
         self._dialect = dialect
         self._copilot = copilot
+        self._ask = ask
         self._settings = settings
         self._recent = recent
 
@@ -117,17 +123,19 @@ class Face:
             betas = [b.strip() for b in request.headers.get("anthropic-beta", "").split(",")]
             if kept := [b for b in betas if b.startswith(_BETAS)]:
                 extra["anthropic-beta"] = ",".join(kept)
-        return await self._copilot.open(
-            api.path,
-            data,
-            model=made.model,
-            initiator=made.initiator,
-            vision=made.vision,
-            stream=made.streams,
-            conversation=conversation_of(request.headers, made.body),
-            request_id=request_id,
-            intent=made.intent,
-            extra=extra,
+        meta = Meta(request_id=request_id, conversation=conversation_of(request.headers, made.body))
+        return await self._ask(
+            Ask(
+                api.path,
+                data,
+                made.model,
+                made.initiator,
+                vision=made.vision,
+                stream=made.streams,
+                intent=made.intent,
+                extra=extra,
+                meta=meta,
+            )
         )
 
 

@@ -15,6 +15,7 @@ from rightseat.errors import CallerError, ConfigError, RightseatError
 from rightseat.gateway.asgi import Request, Send, respond
 from rightseat.gateway.config import Settings
 from rightseat.gateway.recent import KEEP, Recent
+from rightseat.gateway.resilience import Resilience
 from rightseat.security.masking import mask, mask_secret
 from rightseat.transport.http import HttpSender
 from rightseat.upstream.copilot import Copilot, base_url
@@ -61,13 +62,17 @@ class Management:
         copilot: the accounts in use.
         sender: sends requests.
         recent: the last requests.
+        resilience: the layers around each call.
     """
 
-    def __init__(self, settings: Settings, copilot: Copilot, sender: HttpSender, recent: Recent) -> None:
+    def __init__(
+        self, settings: Settings, copilot: Copilot, sender: HttpSender, recent: Recent, resilience: Resilience
+    ) -> None:
         self._settings = settings
         self._copilot = copilot
         self._sender = sender
         self._recent = recent
+        self._resilience = resilience
         self._store = FileStore(settings.folder)
         self._logins: dict[str, _Login] = {}
         self._started = time.time()
@@ -138,6 +143,7 @@ class Management:
             "version": __version__,
             "uptime_seconds": round(time.time() - self._started, 1),
             "accounts": len(accounts),
+            "resilience": self._resilience.shown(),
             "models": len(registry.models),
             "placeholder_models": registry.seed,
             "under_way": sum(candidate.load for _, candidate in accounts),

@@ -88,6 +88,18 @@ async def fetch(sender: HttpSender, request: HttpRequest) -> HttpAnswer:
         await stream.aclose()
 
 
+async def joined(chunks: AsyncIterator[bytes], where: str) -> bytes:
+    """All of an answer. Raises ConnectionLostError: there is more of it than anybody should hold."""
+    pieces: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > MAX_WHOLE_BYTES:
+            raise ConnectionLostError(f"{where}: the answer is larger than {MAX_WHOLE_BYTES} bytes")
+        pieces.append(chunk)
+    return b"".join(pieces)
+
+
 class AiohttpSender:
     """Sends over pooled connections: `async with AiohttpSender() as sender`. Belongs to one event loop."""
 
@@ -205,14 +217,7 @@ class _AiohttpStream:
             raise ConnectionLostError(f"{self._where}: the answer was cut off: {e or type(e).__name__}") from e
 
     async def read(self) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        async for chunk in self.chunks():
-            size += len(chunk)
-            if size > MAX_WHOLE_BYTES:
-                raise ConnectionLostError(f"{self._where}: the answer is larger than {MAX_WHOLE_BYTES} bytes")
-            pieces.append(chunk)
-        return b"".join(pieces)
+        return await joined(self.chunks(), self._where)
 
     async def aclose(self) -> None:
         if self._response.content.at_eof():

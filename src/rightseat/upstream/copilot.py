@@ -12,11 +12,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import msgspec
+from msgspec import Struct, field
 
+from rightseat.chat import Answer, Meta
+from rightseat.chat.message import USUAL
 from rightseat.errors import LoginError, NotLoggedInError, RightseatError, UpstreamError
 from rightseat.log import logger
 from rightseat.security.masking import mask
-from rightseat.transport.http import HttpRequest, HttpSender, HttpStream
+from rightseat.transport.http import HttpRequest, HttpSender, HttpStream, joined
 from rightseat.upstream.accounts import Candidate, pick_next, rest
 from rightseat.upstream.headers import Editor, copilot_headers
 from rightseat.upstream.hosts import Hosts, clean_url
@@ -26,6 +29,32 @@ from rightseat.upstream.tokens import TokenSource
 
 MODELS_SECONDS = 600.0  # how long a model list is believed
 ACCOUNTS_SECONDS = 1.0  # and the list of accounts
+
+
+class Ask(Struct, frozen=True):
+    """What is posted.
+
+    Attributes:
+        path: below the API's address, such as "/chat/completions".
+        body: JSON.
+        model: the model's id.
+        initiator: "user" or "agent".
+        vision: the request holds an image.
+        stream: the answer shall be an event stream.
+        intent: see `headers.copilot_headers`.
+        extra: see there.
+        meta: the request's id, which becomes `x-request-id`; its conversation, see `accounts.pick_next`.
+    """
+
+    path: str
+    body: bytes
+    model: str
+    initiator: str
+    vision: bool = False
+    stream: bool = False
+    intent: str = "conversation-panel"
+    extra: Mapping[str, str] = field(default_factory=dict)
+    meta: Meta = USUAL
 
 
 class Copilot:
@@ -56,54 +85,30 @@ class Copilot:
         """The accounts and what is known of their health, for people."""
         return [(account, self._candidate(name)) for name, account in self._known().items()]
 
-    async def open(
-        self,
-        path: str,
-        body: bytes,
-        *,
-        model: str,
-        initiator: str,
-        vision: bool,
-        stream: bool,
-        conversation: str = "",
-        request_id: str | None = None,
-        intent: str = "conversation-panel",
-        extra: Mapping[str, str] | None = None,
-    ) -> Counted:
+    async def open(self, ask: Ask) -> Counted:
         """Post a request; return when the head of the answer is there.
 
         An account that refuses for a reason of its own (402, 403, 429) rests, and the next one is asked; never after the head.
-
-        Args:
-            path: below the API's address, such as "/chat/completions".
-            body: JSON.
-            model: the model's id.
-            initiator: "user" or "agent".
-            vision: the request holds an image.
-            stream: the answer shall be an event stream.
-            conversation: see `accounts.conversation_of`.
-            request_id: sent as `x-request-id`.
-            intent: see `headers.copilot_headers`.
-            extra: see there.
 
         Raises:
             NotLoggedInError: no account.
             UpstreamError: the answer is an HTTP error.
             LoginError, TransportError: there is no token, or no answer.
         """
+        model = ask.model
 
         def request(account: Account) -> HttpRequest:
             headers = copilot_headers(
                 self._editor,
                 account.access_token,
-                initiator=initiator,
-                vision=vision,
-                stream=stream,
-                request_id=request_id,
-                intent=intent,
-                extra=extra,
+                initiator=ask.initiator,
+                vision=ask.vision,
+                stream=ask.stream,
+                request_id=ask.meta.request_id or None,
+                intent=ask.intent,
+                extra=ask.extra,
             )
-            return HttpRequest("POST", base_url(account) + path, headers, body)
+            return HttpRequest("POST", base_url(account) + ask.path, headers, ask.body)
 
         known = self._known()
         if not known:
@@ -113,7 +118,7 @@ class Copilot:
         while True:
             now = time.monotonic()
             candidates = [self._candidate(name) for name in known]
-            choice = pick_next(candidates, model, now, conversation=conversation, tried=tried)
+            choice = pick_next(candidates, model, now, conversation=ask.meta.conversation, tried=tried)
             if choice.name is None:
                 raise refusal or _all_rest(candidates, model, choice.wait)
             candidate = self._candidates[choice.name]
@@ -237,14 +242,15 @@ class Copilot:
         return stream
 
 
-class Counted:
-    """A stream that counts as load of its account until it is closed.
+class Counted(Answer[bytes]):
+    """An HTTP answer, piece by piece, that counts as load of its account until it is over.
 
     Attributes:
         account: the name of the account that answers.
     """
 
     def __init__(self, inner: HttpStream, candidate: Candidate) -> None:
+        super().__init__(inner.chunks())
         self._inner = inner
         self._candidate: Candidate | None = candidate
         self.account = candidate.name
@@ -252,18 +258,21 @@ class Counted:
 
     def chunks(self) -> AsyncIterator[bytes]:
         """See HttpStream."""
-        return self._inner.chunks()
+        return aiter(self)
 
     async def read(self) -> bytes:
         """See HttpStream."""
-        return await self._inner.read()
+        return await joined(aiter(self), "the Copilot API")
 
     async def aclose(self) -> None:
         """See HttpStream."""
         if self._candidate is not None:
             self._candidate.load -= 1
             self._candidate = None
-        await self._inner.aclose()
+        try:
+            await super().aclose()
+        finally:
+            await self._inner.aclose()
 
 
 def _all_rest(candidates: list[Candidate], model: str, wait: float | None) -> UpstreamError:

@@ -15,7 +15,7 @@ from rightseat.errors import UpstreamError
 from rightseat.transport.http import HttpRequest, HttpSender, HttpStream
 from rightseat.upstream import reading
 from rightseat.upstream.asking import api_for, fitted, has_image, initiator, intent
-from rightseat.upstream.copilot import Copilot, error_of
+from rightseat.upstream.copilot import Ask, Copilot, error_of
 from rightseat.upstream.hosts import clean_url
 from rightseat.upstream.models import Model
 from rightseat.wire.apis import CHAT, Api
@@ -42,18 +42,18 @@ class CopilotHandler:
         api = api_for(model)
         streams = model is None or model.streaming is not False
         plain = PlainTools(fitted(request, model, api, stream=streams), text_tools=api.text_tools)
-        meta = request.meta
         stream = await self._copilot.open(
-            api.path,
-            api.encode(plain.request),
-            model=plain.request.model,
-            initiator=initiator(request),
-            vision=has_image(request),
-            stream=streams,
-            conversation=meta.conversation,
-            request_id=meta.request_id or None,
-            intent=intent(request),
-            extra=api.headers,
+            Ask(
+                api.path,
+                api.encode(plain.request),
+                plain.request.model,
+                initiator(request),
+                vision=has_image(request),
+                stream=streams,
+                intent=intent(request),
+                extra=api.headers,
+                meta=request.meta,
+            )
         )
         return reply_of(api, stream, plain, streamed=streams)
 
