@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Generic, Self, TypeAlias, TypeVar
+from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
 from rightseat.chat.event import ModelEvent
 
 T = TypeVar("T")
 OnClose: TypeAlias = Callable[[BaseException | None], None]
+
+
+class Guard(Protocol):
+    """Somebody who may end an answer while its next piece is waited for."""
+
+    def waiting(self) -> None:
+        """The next piece is waited for from now on. May raise, which ends the answer."""
+
+    def came(self) -> None:
+        """It has come."""
+
+    def error(self, e: BaseException) -> BaseException:
+        """What ended the answer, as it shall be told."""
 
 
 class Answer(Generic[T]):
@@ -29,10 +42,11 @@ class Answer(Generic[T]):
     def __init__(self, pieces: AsyncIterator[T]) -> None:
         self._sources = [pieces]  # the last one is read; each reads the one before it
         self._on_close: list[OnClose] = []
+        self._guard: Guard | None = None
         self._tracked: AsyncIterator[T] | None = None
 
     def __aiter__(self) -> AsyncIterator[T]:
-        if not self._on_close:
+        if not self._on_close and self._guard is None:
             return self._sources[-1]
         if self._tracked is None:
             self._tracked = self._track()
@@ -57,6 +71,13 @@ class Answer(Generic[T]):
         """
         self._on_close.append(callback)
 
+    def guard(self, guard: Guard) -> None:
+        """Have somebody watch over the waiting. For layers, before anybody reads; the first one is the innermost."""
+        if self._guard is not None:
+            inner = self._guard
+            self.through(lambda pieces: _guarded(pieces, inner))
+        self._guard = guard
+
     async def aclose(self) -> None:
         """Stop the source. May be called twice."""
         try:
@@ -68,21 +89,48 @@ class Answer(Generic[T]):
             self._over(None)
 
     async def _track(self) -> AsyncIterator[T]:
+        """All pieces, watched over, and what is to be done at the end. One generator, however many layers: each costs every piece."""
         error: BaseException | None = None
+        source, guard = self._sources[-1], self._guard
         try:
-            async for piece in self._sources[-1]:
-                yield piece
+            if guard is None:
+                async for piece in source:
+                    yield piece
+            else:
+                guard.waiting()
+                async for piece in source:
+                    guard.came()
+                    yield piece
+                    guard.waiting()
         except GeneratorExit:
             raise
         except BaseException as e:
-            error = e
-            raise
+            error = guard.error(e) if guard is not None else e
+            if error is e:
+                raise
+            raise error from None
         finally:
             self._over(error)
 
     def _over(self, error: BaseException | None) -> None:
         while self._on_close:
             self._on_close.pop()(error)
+
+
+async def _guarded(pieces: AsyncIterator[T], guard: Guard) -> AsyncIterator[T]:
+    guard.waiting()
+    try:
+        async for piece in pieces:
+            guard.came()
+            yield piece
+            guard.waiting()
+    except GeneratorExit:
+        raise
+    except BaseException as e:
+        error = guard.error(e)
+        if error is e:
+            raise
+        raise error from None
 
 
 class Reply(Answer[ModelEvent]):

@@ -6,7 +6,6 @@ The timer is set once a call, not once a piece: each piece costs two assignments
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -57,7 +56,7 @@ class Deadline(Struct, frozen=True):
             except BaseException:
                 watch.stop()
                 raise
-            answer.through(watch.pieces)
+            answer.guard(watch)
             answer.on_close(watch.stop)
             return answer
 
@@ -84,48 +83,46 @@ class _Watch:
         try:
             answer = await call
         except asyncio.CancelledError:
-            self._translate()
+            if self._ours():
+                raise DeadlineExceededError(self._why) from None
             raise
         finally:
             self._task = None
         if self._expired:  # it came in the very moment
             await answer.aclose()
-            self._translate()
+            self._ours()
+            raise DeadlineExceededError(self._why)
         if self._silence is not None:
             self._last = self._loop.time()
             self._timers.append(self._loop.call_later(self._silence, self._look))
         return answer
 
-    async def pieces(self, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """The answer, as long as there is time."""
-        silence = self._silence is not None
-        self._task = asyncio.current_task()
-        try:
-            async for piece in source:
-                self._task = None
-                if silence:
-                    self._last = self._loop.time()
-                yield piece
-                if self._expired:
-                    raise DeadlineExceededError(self._why)
-                self._task = asyncio.current_task()  # not always the same
-        except asyncio.CancelledError:
-            self._translate()
-            raise
-        finally:
-            self._task = None
+    def waiting(self) -> None:
+        """See Guard."""
+        if self._expired:
+            raise DeadlineExceededError(self._why)
+        self._task = asyncio.current_task()  # not always the same
+
+    def came(self) -> None:
+        """See Guard."""
+        self._task = None
+        if self._silence is not None:
+            self._last = self._loop.time()
+
+    def error(self, e: BaseException) -> BaseException:
+        """See Guard."""
+        self._task = None
+        return DeadlineExceededError(self._why) if isinstance(e, asyncio.CancelledError) and self._ours() else e
 
     def stop(self, _: BaseException | None = None) -> None:
         """The call is over."""
         for timer in self._timers:
             timer.cancel()
 
-    def _translate(self) -> None:
-        """A cancellation that was ours is the deadline's error."""
-        if self._expired:
-            task = asyncio.current_task()
-            if task is not None and task.uncancel() == 0:
-                raise DeadlineExceededError(self._why) from None
+    def _ours(self) -> bool:
+        """A cancellation is ours, and nobody else's too."""
+        task = asyncio.current_task()
+        return self._expired and task is not None and task.uncancel() == 0
 
     def _expire(self, why: str) -> None:
         self._expired, self._why = True, why
