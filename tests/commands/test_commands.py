@@ -23,7 +23,19 @@ def run(*args: str, **options) -> subprocess.CompletedProcess:
         (),
         *[
             (verb,)
-            for verb in ("simulate", "demo", "demo-cli", "login", "logout", "status", "models", "serve", "config")
+            for verb in (
+                "simulate",
+                "demo",
+                "demo-cli",
+                "login",
+                "logout",
+                "status",
+                "models",
+                "serve",
+                "config",
+                "batch",
+                "lint",
+            )
         ],
     ],
 )

@@ -1,0 +1,9 @@
+"""Finds, in Python code that talks to models, what goes wrong in production: eight anti-patterns, by the syntax tree.
+
+Reads code and never runs it. A finding is a likely fault and no proof; `# rightseat: ignore[RS104]` on its line says that it is meant.
+"""
+
+from rightseat.lint.rules import RULES, Finding, Rule, check_source
+from rightseat.lint.run import check_paths
+
+__all__ = ["RULES", "Finding", "Rule", "check_paths", "check_source"]

@@ -1,0 +1,104 @@
+"""What a file imports, what its names stand for, and small questions to a syntax tree."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TypeAlias
+
+# Packages whose users this is for.
+PACKAGES = ("rightseat", "copilot", "github_copilot_sdk", "openai", "anthropic")
+FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+# Calls that ask a model, by the last names of the chain: session.chat(...), client.chat.completions.create(...).
+_ASKING = {("chat",), ("stream",), ("send_and_wait",), ("ask",)}
+_CREATING = {("completions", "create"), ("responses", "create"), ("messages", "create"), ("messages", "stream"), ("responses", "stream"), ("completions", "parse"), ("responses", "parse")}  # fmt: skip
+
+
+class File:
+    """A parsed file.
+
+    Attributes:
+        tree: its syntax tree.
+        is_test: it is a test, by its name.
+        relevant: it imports one of PACKAGES, or is given a session.
+    """
+
+    def __init__(self, tree: ast.Module, name: str) -> None:
+        self.tree = tree
+        base = name.replace("\\", "/").rsplit("/", 1)[-1]
+        self.is_test = base.startswith("test_") or base.endswith("_test.py")
+        self.parents: dict[ast.AST, ast.AST] = {
+            child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)
+        }
+        imported = set(_imports(tree))
+        self.packages = imported & set(PACKAGES)
+        self.relevant = bool(self.packages)
+
+    def walk(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
+        """All nodes of some kinds."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, kinds))
+
+    def function_of(self, node: ast.AST) -> FunctionNode | None:
+        """The function that a node is in, if any."""
+        at = self.parents.get(node)
+        while at is not None and not isinstance(at, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            at = self.parents.get(at)
+        return at
+
+    def above(self, node: ast.AST) -> Iterator[ast.AST]:
+        """What a node is in, from the inside out."""
+        at = self.parents.get(node)
+        while at is not None:
+            yield at
+            at = self.parents.get(at)
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+def chain(node: ast.AST) -> tuple[str, ...]:
+    """`a.b.c` as ("a", "b", "c"); what is no name in front becomes "?"."""
+    found: list[str] = []
+    while isinstance(node, ast.Attribute):
+        found.append(node.attr)
+        node = node.value
+    found.append(node.id if isinstance(node, ast.Name) else "?")
+    return tuple(reversed(found))
+
+
+def asks(node: ast.AST) -> bool:
+    """The node is a call that asks a model."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    names = chain(node.func)
+    if names[-2:] in _CREATING:
+        return True
+    # A chat or a stream of something that looks like a session or a client, and is asked something.
+    return names[-1:] in _ASKING and bool(node.args or node.keywords) and len(names) > 1
+
+
+def streams(node: ast.AST) -> bool:
+    """The node is a call that gives an answer in pieces."""
+    if not asks(node):
+        return False
+    assert isinstance(node, ast.Call)
+    if chain(node.func)[-1] == "stream":
+        return True
+    value = keyword(node, "stream")
+    return isinstance(value, ast.Constant) and value.value is True
+
+
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    """The value of a keyword of a call, or None."""
+    return next((k.value for k in call.keywords if k.arg == name), None)
+
+
+def inner(node: ast.AST) -> ast.AST:
+    """A value without what is around it: `await x`, `x` in `async with x`."""
+    return node.value if isinstance(node, ast.Await) else node
