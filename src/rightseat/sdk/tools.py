@@ -10,18 +10,22 @@ import asyncio
 import dataclasses
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, overload
 
 from rightseat.errors import EncodeError, InvalidToolError
 from rightseat.log import logger
 from rightseat.sdk.calling import is_async
+from rightseat.sdk.tool_rules import ToolRulesWarning, described, problems
 from rightseat.sdk.tool_schema import Shape
 from rightseat.security.masking import mask
 from rightseat.wire.jsonrpc import encode_json
 from rightseat.wire.record import Record, as_record
 
 ToolResultType: TypeAlias = Literal["success", "failure", "rejected", "denied", "timeout"]
+
+Rules: TypeAlias = Literal["warn", "error", "off"]
 
 # What the Copilot API accepts as the name of a function.
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -217,6 +221,7 @@ def define_tool(
     is_terminal: bool = False,
     namespace: dict[str, Any] | None = None,
     timeout: float | None = None,
+    rules: Rules = "warn",
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
@@ -234,6 +239,7 @@ def define_tool(
     is_terminal: bool = False,
     namespace: dict[str, Any] | None = None,
     timeout: float | None = None,
+    rules: Rules = "warn",
 ) -> Tool: ...
 
 
@@ -243,9 +249,12 @@ def define_tool(
     description: str | None = None,
     handler: Callable[..., Any] | None = None,
     params_type: Any = None,
+    rules: Rules = "warn",
     **options: Any,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a function: as a decorator with or without arguments, or by `handler=`.
+
+    What the docstring says of a parameter (in a section "Args:") describes it.
 
     The function may take
     - nothing;
@@ -261,11 +270,14 @@ def define_tool(
         description: for the model; the function's docstring otherwise.
         handler: the function, when not used as a decorator.
         params_type: the type of the arguments, when the annotations do not tell.
+        rules: what follows when a model will find the tool hard to use rightly (see `tool_rules.problems`): "warn" is a
+            ToolRulesWarning, "error" an InvalidToolError, "off" nothing.
         **options: further fields of `Tool`.
 
     Raises:
-        InvalidToolError: a bad name, or hints that no schema can be made of.
+        InvalidToolError: a bad name, hints that no schema can be made of, or with rules="error" a broken rule.
     """
+    options = {**options, "rules": rules}
     if callable(name):  # @define_tool without parentheses
         return _make_tool(name, None, description, params_type, options)
     if handler is not None:
@@ -282,18 +294,47 @@ def _make_tool(
 ) -> Tool:
     name = name or str(getattr(function, "__name__", ""))
     shape = Shape.of(function, name, params_type, ToolInvocation)
+    text, of_parameters = described(inspect.getdoc(function))
+    rules = options.pop("rules", "off")
     try:
-        return Tool(
+        tool = Tool(
             name=name,
-            description=description or inspect.getdoc(function) or "",
+            description=description or text,
             handler=_Handler(function, shape),
-            parameters=shape.schema,
+            parameters=_with_descriptions(shape.schema, of_parameters),
             **options,
         )
     except TypeError as e:
         if isinstance(e, InvalidToolError):
             raise
         raise InvalidToolError(f"tool {name!r}: {e}") from e
+    _check_rules(tool, rules)
+    return tool
+
+
+def _with_descriptions(schema: dict[str, Any] | None, of_parameters: Mapping[str, str]) -> dict[str, Any] | None:
+    """The schema, with what a docstring says of its parameters where it says nothing itself."""
+    if not schema or not of_parameters:
+        return schema
+    properties = {
+        name: {"description": of_parameters[name], **inner}
+        if isinstance(inner, dict) and of_parameters.get(name)
+        else inner
+        for name, inner in schema.get("properties", {}).items()
+    }
+    return {**schema, "properties": properties}
+
+
+def _check_rules(tool: Tool, rules: str) -> None:
+    if rules not in ("warn", "error", "off"):
+        raise InvalidToolError(f"tool {tool.name!r}: rules must be 'warn', 'error' or 'off', not {rules!r}")
+    found = problems(tool.name, tool.description, tool.parameters) if rules != "off" else []
+    if not found:
+        return
+    text = f"tool {tool.name!r}: {'; '.join(found)}"
+    if rules == "error":
+        raise InvalidToolError(text)
+    warnings.warn(text, ToolRulesWarning, stacklevel=4)  # the line that defines the tool
 
 
 class _Handler:
