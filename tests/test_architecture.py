@@ -27,7 +27,8 @@ ALLOWED = {
     "batch": {"facade", "streams"},
     "lint": {"__init__"},
     "facade": {"layers", "sdk", "upstream", "handler", "transport", "chat"},
-    "testing": {"layers", "handler", "chat"},
+    "testing": {"facade", "layers", "handler", "chat"},
+    "pytest_plugin": {"facade", "gateway", "sdk", "simulator", "testing", "upstream"},
     "gateway": {"__init__", "layers", "sdk", "upstream", "handler", "wire", "transport", "chat"},
     "simulator": {"handler", "wire", "transport", "chat"},  # never what it tests
     "commands": {

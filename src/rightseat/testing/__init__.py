@@ -7,7 +7,9 @@ Nothing here needs the network, and nothing sleeps for real. Fixtures for pytest
 
 from rightseat.testing.clock import FakeClock, LoopClock, NothingLeftError, VirtualTimeLoop, run_virtual
 from rightseat.testing.faults import Cut, Fail, Hang, Slow
+from rightseat.testing.record import NotRecordedError, Recorder, Replayer
 from rightseat.testing.scripted import Call, Played, ScriptedHandler
+from rightseat.testing.session import ScriptedSession
 
 __all__ = [
     "Call",
@@ -16,9 +18,13 @@ __all__ = [
     "FakeClock",
     "Hang",
     "LoopClock",
+    "NotRecordedError",
     "NothingLeftError",
     "Played",
+    "Recorder",
+    "Replayer",
     "ScriptedHandler",
+    "ScriptedSession",
     "Slow",
     "VirtualTimeLoop",
     "run_virtual",

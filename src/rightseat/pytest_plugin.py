@@ -1,0 +1,158 @@
+"""Fixtures for the tests of whoever builds on Rightseat. Loaded by pytest itself where Rightseat is installed.
+
+    scripted_handler   a ScriptedHandler: canned answers, calls kept
+    scripted_session   a ScriptedSession: the same as a chat session
+    fake_clock         a FakeClock
+    copilot_simulator  start simulated clouds: server = await copilot_simulator(words=10)
+    copilot_gateway    start gateways over them: gateway = await copilot_gateway(); gateway.url
+    copilot_client     start clients of the real Copilot CLI, logged in at a simulator
+
+The last three are async and need pytest-asyncio or anyio's plugin; what they start is stopped at the end of the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from rightseat.sdk.client import CopilotClient
+    from rightseat.simulator.server import SimulatorServer
+    from rightseat.testing import FakeClock, ScriptedHandler
+    from rightseat.testing.session import ScriptedSession
+
+async_fixture: Any
+try:
+    import pytest_asyncio
+except ModuleNotFoundError:  # anyio's plugin runs plain ones
+    async_fixture = pytest.fixture
+else:
+    async_fixture = pytest_asyncio.fixture
+
+
+@pytest.fixture
+def scripted_handler() -> ScriptedHandler:
+    """A handler with canned answers; make your own with other ones: `ScriptedHandler({...})`."""
+    from rightseat.testing import ScriptedHandler
+
+    return ScriptedHandler()
+
+
+@pytest.fixture
+def scripted_session() -> Callable[..., ScriptedSession]:
+    """Make sessions with canned answers.
+
+    session = scripted_session({"python": "A language."})
+    """
+    from rightseat.testing.session import ScriptedSession
+
+    return ScriptedSession
+
+
+@pytest.fixture
+def fake_clock() -> FakeClock:
+    """A clock that the test turns."""
+    from rightseat.testing import FakeClock
+
+    return FakeClock()
+
+
+@async_fixture
+async def copilot_simulator() -> AsyncIterator[Callable[..., Awaitable[SimulatorServer]]]:
+    """Start simulated clouds.
+
+    server = await copilot_simulator(script=..., words=..., pace=...); server.url; server.app.seen
+    """
+    from rightseat.simulator.app import SimulatorApp
+    from rightseat.simulator.model import SimulatedModel
+    from rightseat.simulator.server import SimulatorServer
+
+    async with AsyncExitStack() as stack:
+
+        async def start(**options: Any) -> SimulatorServer:
+            app = SimulatorApp(SimulatedModel(**{"pace": 0, **options}))
+            return await stack.enter_async_context(SimulatorServer(app))
+
+        yield start
+
+
+class RunningGateway:
+    """A gateway that runs.
+
+    Attributes:
+        url: its address; clients want `url + "/v1"`.
+        simulator: the simulated cloud behind it.
+    """
+
+    def __init__(self, url: str, simulator: SimulatorServer) -> None:
+        self.url = url
+        self.simulator = simulator
+
+
+@async_fixture
+async def copilot_gateway(
+    copilot_simulator: Callable[..., Awaitable[SimulatorServer]], tmp_path: Path
+) -> AsyncIterator[Callable[..., Awaitable[RunningGateway]]]:
+    """Start gateways with an account ready.
+
+    gateway = await copilot_gateway(settings={...}, words=...); gateway.url; gateway.simulator
+    """
+    from rightseat.gateway.config import Settings
+    from rightseat.gateway.server import serve
+    from rightseat.upstream.store import Account, FileStore
+
+    async with AsyncExitStack() as stack:
+
+        async def start(*, settings: dict[str, Any] | None = None, **options: Any) -> RunningGateway:
+            server = await copilot_simulator(**options)
+            FileStore(tmp_path).save(Account("tester", "gho_simulated", host=server.url))
+            ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            stop = asyncio.Event()
+            values = {"port": 0, "home": str(tmp_path), "drain_seconds": 1, **(settings or {})}
+            serving = asyncio.ensure_future(serve(Settings(**values), ready.set_result, stop))
+
+            async def end() -> None:
+                stop.set()
+                await serving
+
+            stack.push_async_callback(end)
+            await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+            return RunningGateway(ready.result(), server)
+
+        yield start
+
+
+@async_fixture
+async def copilot_client(
+    copilot_simulator: Callable[..., Awaitable[SimulatorServer]], tmp_path: Path
+) -> AsyncIterator[Callable[..., Awaitable[CopilotClient]]]:
+    """Start clients of the real CLI, offline. Skipped, aloud, where there is no CLI.
+
+    client = await copilot_client(script=...)
+    """
+    from rightseat.errors import CliNotFoundError
+    from rightseat.sdk.client import CopilotClient
+    from rightseat.sdk.runtime import find_cli
+    from rightseat.simulator.environment import simulated_environment
+
+    async with AsyncExitStack() as stack:
+
+        async def start(**options: Any) -> CopilotClient:
+            try:
+                cli = str(find_cli())
+            except CliNotFoundError as e:
+                pytest.skip(f"needs the Copilot CLI: {e}")
+            server = await copilot_simulator(**options)
+            env = simulated_environment(server.url, tmp_path / "copilot", os.environ)
+            client = CopilotClient(cli_path=cli, env=env, working_directory=str(tmp_path))
+            return await stack.enter_async_context(client)
+
+        yield start
