@@ -17,7 +17,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from rightseat.testing import FakeClock, ScriptedHandler
     from rightseat.testing.session import ScriptedSession
 
-async_fixture: Any
-try:
-    import pytest_asyncio
-except ModuleNotFoundError:  # anyio's plugin runs plain ones
-    async_fixture = pytest.fixture
-else:
-    async_fixture = pytest_asyncio.fixture
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def async_fixture(function: F) -> F:
+    """A fixture that is async, for pytest-asyncio; anyio's plugin runs plain ones."""
+    try:
+        from pytest_asyncio import fixture
+    except ModuleNotFoundError:
+        return cast("F", pytest.fixture(function))
+    return cast("F", fixture(function))
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 `Line` is the decision: who is next, who has to go. A call's rank is its priority less the time since it came, measured in `ageing_seconds`;
 as all wait equally fast, the order of two that wait never changes, so it is a heap and no scan. A call of priority p waits behind
 later ones of priority q for at most (q - p) x ageing_seconds. The place is given back when the answer is over, not when it begins.
+A call whose deadline is nearer than answers usually take gets no place any more: under overload, all would be spent on answers that
+come too late.
 """
 
 from __future__ import annotations
@@ -147,12 +149,18 @@ class Places:
         self.line = Line(policy or QueuePolicy())
         self.waited = 0
         self.declined = 0
+        self._usual = 0.0  # seconds an answer takes: a mean that forgets
+        self._deadlines: dict[Any, float] = {}
 
-    async def acquire(self, priority: int = 0) -> None:
+    async def acquire(self, priority: int = 0, deadline: float | None = None) -> None:
         """Wait for a place; may be cancelled.
 
+        Args:
+            priority: more is more urgent.
+            deadline: on the event loop's clock; None: none.
+
         Raises:
-            QueueFullError: too many wait, or this has waited for too long.
+            QueueFullError: too many wait, this has waited for too long, or would not be done in time.
         """
         line = self.line
         if line.enter():
@@ -167,6 +175,8 @@ class Places:
             self.declined += 1
             gone.set_exception(QueueFullError("a more urgent call took the place in the line", 1.0))
         self.waited += 1
+        if deadline is not None:
+            self._deadlines[future] = deadline
         timer = loop.call_later(line.policy.wait_seconds, self._too_long, future)
         try:
             await future
@@ -177,13 +187,26 @@ class Places:
         finally:
             timer.cancel()
             line.leave(waiter)
+            self._deadlines.pop(future, None)
 
-    def release(self) -> None:
-        """A place is free; whoever is next has it."""
+    def release(self, held: float | None = None) -> None:
+        """A place is free; whoever is next has it.
+
+        Args:
+            held: seconds since it was given; None: it was never used.
+        """
+        if held is not None:
+            self._usual += (held - self._usual) / (8 if self._usual else 1)
         while (future := self.line.over()) is not None:
-            if not future.done():
-                future.set_result(None)
-                return
+            if future.done():
+                continue
+            deadline = self._deadlines.get(future)
+            if deadline is not None and future.get_loop().time() + self._usual > deadline:
+                self.declined += 1
+                future.set_exception(QueueFullError("waited until it could not be done in time any more", 1.0))
+                continue
+            future.set_result(None)
+            return
 
     def _too_long(self, future: asyncio.Future[None]) -> None:
         if not future.done():
@@ -207,17 +230,16 @@ class Queue(Struct, frozen=True, kw_only=True):
         """See Layer."""
         places = self.places or Places(self.policy)
 
-        def give_back(_: BaseException | None) -> None:
-            places.release()
-
         async def handler(request: Q) -> A:
-            await places.acquire(request.meta.priority)
+            await places.acquire(request.meta.priority, request.meta.deadline)
+            now = asyncio.get_running_loop().time
+            begun = now()
             try:
                 answer = await inner(request)
             except BaseException:
                 places.release()
                 raise
-            answer.on_close(give_back)
+            answer.on_close(lambda _: places.release(now() - begun))
             return answer
 
         return handler
