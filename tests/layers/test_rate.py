@@ -19,7 +19,7 @@ def test_ten_million_takes_never_exceed_burst_and_flow_over_any_window():
     """Under a clock that jumps: over each stretch, what passed is at most the burst and what flowed in.
 
     For all i < j: passed(i..j) <= burst + rate x (t_j - t_i). With level_j = passed so far - rate x t_j, that is: level after j minus
-    the least level before any i is at most the burst; one running minimum tells it. Time is the latest that the clock ever showed.
+    the least level before any i is at most the burst; one running minimum tells it. Time is how far the clock has moved forward.
     """
     operations = 0
     for seed in range(10):
@@ -49,6 +49,16 @@ def test_ten_million_takes_never_exceed_burst_and_flow_over_any_window():
             take = bucket.take
         operations += 1_000_000
     assert operations == 10_000_000
+
+
+def test_a_clock_that_jumps_back_starves_nobody():
+    limit = Limit(60, 1)
+    bucket, _ = Bucket(1, 1e6).take(limit, 1e6, 1)
+    for now in (1e6 - 3600, 5.0, 0.0):
+        bucket, wait = bucket.take(limit, now, 1)
+        assert 0 < wait <= 1.001
+    bucket, wait = bucket.take(limit, 1.01, 1)
+    assert wait == 0
 
 
 def test_whoever_waits_as_long_as_told_gets_it():

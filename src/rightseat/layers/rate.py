@@ -2,7 +2,7 @@
 
 `Bucket` is the decision, a frozen value: what is in it now, and how long until there is enough. `Limits` are the live buckets of one
 subject, with a line before them. Over any stretch of time no more passes than the burst and what has flowed in since, also when
-the clock jumps: time that goes back adds nothing.
+the clock jumps: time that goes back adds nothing and takes nothing away.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Bucket(Struct, frozen=True, gc=False):
     def filled(self, limit: Limit, now: float) -> Bucket:
         """The same, now."""
         if now <= self.at:
-            return self
+            return Bucket(
+                self.level, now
+            )  # a clock that has jumped back: nothing has flowed in, and from here on it does
         return Bucket(min(limit.size, self.level + (now - self.at) * limit.per_minute / 60), now)
 
     def take(self, limit: Limit, now: float, amount: float) -> tuple[Bucket, float]:

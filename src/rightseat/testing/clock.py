@@ -88,6 +88,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual_now = 0.0
+        self._virtual_end = float("inf")
         selector: Any = _Jumping(selectors.DefaultSelector())
         selector.jump = self._jump
         super().__init__(selector)
@@ -98,17 +99,24 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def _jump(self, seconds: float) -> None:
         self._virtual_now += seconds
+        if self._virtual_now > self._virtual_end:
+            raise NothingLeftError(f"not done within {self._virtual_end:g} virtual seconds")
 
 
-def run_virtual(main: Callable[[], Awaitable[T]]) -> T:
+def run_virtual(main: Callable[[], Awaitable[T]], *, within: float = 1e7) -> T:
     """Run a coroutine function in virtual time.
 
+    Args:
+        main: the function.
+        within: virtual seconds it may take.
+
     Raises:
-        NothingLeftError: it waits for something that will never happen.
+        NothingLeftError: it waits for something that will never happen, or takes longer than `within`.
     """
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
 
         async def run() -> T:
+            asyncio.get_running_loop()._virtual_end = within  # type: ignore[attr-defined]  # it is ours
             return await main()
 
         return runner.run(run())
