@@ -26,7 +26,7 @@ def test_ten_million_takes_never_exceed_burst_and_flow_over_any_window():
         chance = random.Random(seed)
         limit = Limit(chance.choice((6, 60, 600, 6000)), chance.choice((1, 5, 50)))
         rate, burst = limit.per_minute / 60, limit.size
-        bucket, now, latest, passed, least = Bucket(burst, 0.0), 0.0, 0.0, 0.0, 0.0
+        bucket, now, forward, passed, least = Bucket(burst, 0.0), 0.0, 0.0, 0.0, 0.0
         amounts = [1.0, 1.0, 1.0, burst / 2, burst] if burst > 1 else [1.0]
         # Choices are drawn once and gone through at a prime stride: drawing ten million would take the time.
         steps = [chance.expovariate(rate * 2) for _ in range(9973)]
@@ -35,17 +35,17 @@ def test_ten_million_takes_never_exceed_burst_and_flow_over_any_window():
         kinds = [chance.choice(amounts) for _ in range(997)]
         take = bucket.take
         for i in range(1_000_000):
-            now += steps[i % 9973]
-            if now < 0:
-                now = 0.0
-            latest = max(latest, now)
+            step = steps[i % 9973]
+            now = max(0.0, now + step)
+            if step > 0:
+                forward += step
             amount = kinds[i % 997]
             bucket, wait = take(limit, now, amount)
             if wait == 0.0:
-                before = passed - rate * latest
+                before = passed - rate * forward
                 least = min(least, before)
                 passed += amount
-                assert passed - rate * latest - least <= burst + 1e-6
+                assert passed - rate * forward - least <= burst + 1e-6
             take = bucket.take
         operations += 1_000_000
     assert operations == 10_000_000
