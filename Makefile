@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo demo-cli test check fix bench bench-gateway bench-peers lock setup setup-dev clean
+.PHONY: demo demo-cli test check fix bench bench-gateway bench-layers bench-peers sim lock setup setup-dev clean
 
 demo: setup               ## the gateway on a simulated cloud, waiting for your clients: no account, no network
 	@$(BIN)/rightseat demo
@@ -27,13 +27,21 @@ fix: setup-dev            ## what can be mended by machine
 
 bench: setup-dev          ## ratios: the SDK beside the official one, the gateway beside nginx and the peers that are installed (needs wrk)
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.layers
 	$(BIN)/python -m benchmarks.gateway
+
+bench-layers: setup-dev   ## what the layers cost, beside stamina, tenacity and aiolimiter
+	$(BIN)/python -m benchmarks.layers
 
 bench-gateway: setup-dev  ## the gateway's half alone
 	$(BIN)/python -m benchmarks.gateway
 
 bench-peers: setup-dev    ## install the peers that the gateway is measured beside (large)
 	$(BIN)/python -m benchmarks.peers
+
+SEEDS ?= 10000
+sim: setup-dev            ## random worlds in virtual time: SEEDS=n of them, or SEED=n alone
+	$(BIN)/python -m tests.layers.test_chaos $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 lock: setup-dev           ## requirements/*.txt anew (needs uv)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/lock.py

@@ -37,7 +37,9 @@ def oracle() -> tiktoken.Encoding:
     for line in value["bpe_ranks"].splitlines():
         _, start, *encoded = line.split(" ")
         ranks |= {base64.b64decode(token): int(start) + i for i, token in enumerate(encoded)}
-    return tiktoken.Encoding("o200k", pat_str=value["pat_str"], mergeable_ranks=ranks, special_tokens=value["special_tokens"])
+    return tiktoken.Encoding(
+        "o200k", pat_str=value["pat_str"], mergeable_ranks=ranks, special_tokens=value["special_tokens"]
+    )
 
 
 def test_a_million_random_strings(oracle):
