@@ -42,7 +42,7 @@ async def nothing():
     yield
 
 
-async def upstream(request):
+async def upstream(_):
     return Reply(nothing())
 
 
@@ -52,7 +52,7 @@ def streaming(events):
             yield WORD
         yield Finish()
 
-    async def handler(request):
+    async def handler(_):
         return Reply(pieces())
 
     return handler

@@ -32,6 +32,27 @@ EXAMPLES = {
 }
 
 
+PATTERNS = {
+    "1_lifecycle.py": [
+        "closed afterwards: \\w",
+        "9 answers from 3 sessions; the last: number 8",
+        "first use: 0",
+        "after it: 1",
+    ],
+    "2_streaming.py": [r"\[\d+ characters\]", "is all of it: True", "stopped: the answer is longer than 100"],
+    "3_tools.py": ['2 steps:.*"count": ?1', "Invalid regex pattern.*invalid_pattern"],
+    "4_recovery.py": [
+        "trouble: 0 1 2 3 4 5 6 7 8 9",
+        "not asked any more: gpt-5",
+        "'gpt-5': 'open'",
+        "caller's mistake",
+    ],
+    "5_context.py": [r"\d+ messages, \d+ tokens; the first: 'You are", "the last: 'Question 19", "True that some"],
+    "6_limits.py": [r"21 answers; \d+ waited", "batch: 25 answered; once more: 25 skipped", "3 were sent away"],
+    "8_security.py": [r"for people: gho_\.\.\.", "it works", "key of OpenAI", "Anthropic", r"Bearer gho_\.\.\."],
+}
+
+
 def simulate(*command: str, cwd: Path, cli_path: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "rightseat", "simulate", "--pace", "300", "--", *command],
@@ -51,6 +72,26 @@ def test_example(name, tmp_path, cli_path):
     assert done.returncode == 0, output
     for pattern in EXAMPLES[name]:
         assert re.search(pattern, output), f"{pattern!r} is not in: {output}"
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_pattern(name, tmp_path, cli_path):
+    done = simulate(sys.executable, str(ROOT / "examples" / "patterns" / name), cwd=tmp_path, cli_path=cli_path)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    for pattern in PATTERNS[name]:
+        assert re.search(pattern, output), f"{pattern!r} is not in: {output}"
+
+
+def test_the_pattern_of_testing(tmp_path):
+    path = ROOT / "examples" / "patterns" / "7_testing.py"
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(path)]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_every_pattern_has_a_test():
+    assert {p.name for p in (ROOT / "examples" / "patterns").glob("*.py")} == {*PATTERNS, "7_testing.py"}
 
 
 @pytest.mark.contract

@@ -36,7 +36,7 @@ class CopilotSDK:
         client: a CopilotClient: answers come from the Copilot CLI, which keeps the conversations and runs tools.
         handler: anything that answers: a Handler, or a function as `rightseat.handler.as_handler` takes it.
         account: which of several stored accounts.
-        host: "github.com", or the tenant "NAME.ghe.com".
+        host: "github.com", or the tenant "NAME.ghe.com". None: `RIGHTSEAT_GITHUB_HOST`, else github.com.
         home: where accounts are stored.
         compression: large requests are sent compressed, where the server takes it.
         **resilience: the layers; see `Resilience`: timeout, silence, retry, breaker, concurrency, requests_per_minute,
@@ -57,7 +57,7 @@ class CopilotSDK:
         client: CopilotClient | None = None,
         handler: Handler | Callable[..., Any] | None = None,
         account: str | None = None,
-        host: str = "github.com",
+        host: str | None = None,
         home: Path | str | None = None,
         compression: bool = False,
         **resilience: Any,
@@ -80,7 +80,7 @@ class CopilotSDK:
         self._where: dict[str, Any] = {
             "base_url": base_url,
             "account": account,
-            "host": host,
+            "host": host or os.environ.get("RIGHTSEAT_GITHUB_HOST") or "github.com",
             "home": Path(home) if home is not None else None,
             "compression": compression,
         }

@@ -35,6 +35,7 @@ def simulated_environment(
         "COPILOT_DISABLE_KEYTAR": "1",
         "NO_PROXY": "*",
         "RIGHTSEAT_SIMULATOR_URL": url,
+        "COPILOT_API_KEY": DUMMY_TOKEN,  # for CopilotSDK
         # The gateway's side: `rightseat login` and `serve` in there know only this cloud, and forget it afterwards.
         "RIGHTSEAT_GITHUB_HOST": url,
         "RIGHTSEAT_HOME": str(Path(home) / "rightseat"),
