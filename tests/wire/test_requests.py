@@ -78,7 +78,7 @@ def test_any_openai_request_is_read_or_refused_by_name(body):
         assert request.prompt is not None
 
 
-MODELS = [None, *(Model("gpt-5", max_output_tokens=3, endpoints=(d.path,), streaming=True) for d in ALL)]
+MODELS = [None, *(Model("gpt-5", max_output_tokens=3, endpoints=(d.api.path,), streaming=True) for d in ALL)]
 
 
 @pytest.mark.parametrize("client", ALL, ids=lambda d: d.name)
