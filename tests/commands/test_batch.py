@@ -120,7 +120,7 @@ def test_ctrl_c_stops_it_with_a_word_and_the_rest_can_be_done_later(tmp_path):
     prompts, out = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl"
     prompts.write_text("".join(json.dumps(f"Tell me about number {i}, at length") + "\n" for i in range(2000)))
     env = {**os.environ, "RIGHTSEAT_HOME": str(tmp_path / "home")}
-    with subprocess.Popen([sys.executable, "-m", "rightseat", "simulate", "--port", "0", "--pace", "5"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as simulator:  # fmt: skip
+    with subprocess.Popen([sys.executable, "-m", "rightseat", "simulate", "--port", "0", "--pace", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as simulator:  # fmt: skip
         try:
             url = simulator.stdout.readline().split("listens on ")[1].split(". ")[0]
             argv = [sys.executable, "-m", "rightseat", "batch", str(prompts), "-o", str(out), "--base-url", f"{url}/v1", "--api-key", "any"]  # fmt: skip

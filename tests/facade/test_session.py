@@ -138,6 +138,22 @@ async def test_a_stream_that_is_left_stops_its_source():
         await left.aclose()
 
 
+async def test_a_loop_that_is_left_without_a_block_ends_the_answer_too():
+    upstream = ScriptedHandler(default="word " * 100, pause=0.001)
+    async with CopilotSDK(handler=upstream) as sdk:
+        session = await sdk.create_session()
+        async for _ in session.stream("go"):
+            break
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert upstream.open == 0
+        assert sdk.state.places.line.running == 0
+        stream = session.stream("twice")
+        assert [c.text async for c in stream]
+        with pytest.raises(NotStartedError, match="read already"):
+            aiter(stream)
+
+
 async def test_thoughts_go_back_with_the_conversation():
     upstream = ScriptedHandler(sequence=[[ReasoningDelta("hm"), ReasoningOpaque("sealed"), "yes"], "ok"])
     async with CopilotSDK(handler=upstream) as sdk:
@@ -235,7 +251,8 @@ async def test_closing_a_session_stops_its_answers():
     async with CopilotSDK(handler=upstream) as sdk:
         session = await sdk.create_session()
         stream = session.stream("go")
-        await anext(aiter(stream))
+        chunks = aiter(stream)
+        await anext(chunks)
         await session.close()
         assert upstream.open == 0
 

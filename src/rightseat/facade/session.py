@@ -10,7 +10,8 @@ import asyncio
 import inspect
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -115,7 +116,7 @@ class ChatSession:
         self._system = (Message("system", system),) if system else ()
         self._history: list[Message] = []
         self._on_close: list[Callable[[], Any]] = [on_close] if on_close is not None else []
-        self._open: set[ChatStream] = set()
+        self._open: weakref.WeakSet[ChatStream] = weakref.WeakSet()
         self.closed = False
 
     async def __aenter__(self) -> Self:
@@ -233,15 +234,26 @@ class ChatStream:
         self._priority = options.pop("priority", 0)
         number("priority", self._priority, least=-1000, most=1000, whole=True)
         self._extra = {name: value for name, value in options.items() if value is not None}
-        self._chunks: AsyncIterator[ChatChunk] | None = None
-        session._open.add(self)
+        self._begun = False
+        self._block = False
+        self._held: AsyncGenerator[ChatChunk, None] | None = None
+        self._chunks: weakref.ref[AsyncGenerator[ChatChunk, None]] | None = None
 
-    def __aiter__(self) -> AsyncIterator[ChatChunk]:
-        if self._chunks is None:
-            self._chunks = self._run()
-        return self._chunks
+    def __aiter__(self) -> AsyncGenerator[ChatChunk, None]:
+        chunks = self._chunks() if self._chunks is not None else None
+        if chunks is None:
+            if self._begun:
+                raise NotStartedError("this stream has been read already")
+            self._begun = True
+            self._session._open.add(self)
+            chunks = self._run()
+            # Without a block nobody but the reader holds it: whoever breaks out of the loop lets go of it, and it ends.
+            self._chunks = weakref.ref(chunks)
+            self._held = chunks if self._block else None
+        return chunks
 
     async def __aenter__(self) -> Self:
+        self._block = True
         return self
 
     async def __aexit__(
@@ -252,11 +264,12 @@ class ChatStream:
     async def aclose(self) -> None:
         """Stop the answer, if it is still coming. May be called twice."""
         self._session._open.discard(self)
-        close = getattr(self._chunks, "aclose", None)
-        if close is not None:
-            await close()
+        self._begun = True
+        chunks = self._chunks() if self._chunks is not None else None
+        if chunks is not None:
+            await chunks.aclose()
 
-    async def _run(self) -> AsyncIterator[ChatChunk]:
+    async def _run(self) -> AsyncGenerator[ChatChunk, None]:
         session = self._session
         deadline = SYSTEM_CLOCK.now() + self._timeout if self._timeout is not None else None
         said: list[Message] = [self._asked]
