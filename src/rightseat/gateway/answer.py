@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from rightseat.chat import fold
-from rightseat.errors import ProtocolError, TransportError, UpstreamError
+from rightseat.errors import ProtocolError, RightseatError, TransportError
 from rightseat.gateway.asgi import StreamBrokenError
 from rightseat.gateway.dialects import CHAT
 from rightseat.gateway.plan import Plan
@@ -65,7 +65,7 @@ async def _passing(plan: Plan, upstream: HttpStream) -> AsyncIterator[bytes]:
         async for chunk in upstream.chunks():
             if said := watch.see(chunk):
                 yield said
-    except TransportError as e:
+    except RightseatError as e:  # cut off, or out of time
         if not watch.whole:
             yield plan.client.broken(e)
             raise StreamBrokenError(str(e)) from e
@@ -93,9 +93,9 @@ async def _translated(plan: Plan, upstream: HttpStream) -> AsyncIterator[bytes]:
             async for event in reading.events(plan.upstream.api, upstream, streamed=plan.streams):
                 if data := encoder.encode(event):
                     yield data
-    except UpstreamError as e:
+    except RightseatError as e:
         yield plan.client.broken(e)
-        raise StreamBrokenError(e.message) from e
+        raise StreamBrokenError(str(e)) from e
     yield encoder.end()
 
 

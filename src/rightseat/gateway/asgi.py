@@ -147,11 +147,11 @@ async def stream(
                 pinger.touch()
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+    except RightseatError as e:  # some of them are TimeoutErrors, too
+        raise StreamBrokenError(str(e)) from e
     except TimeoutError:
         if not patience.expired():
             raise
-    except RightseatError as e:
-        raise StreamBrokenError(str(e)) from e
     finally:
         leaving.cancel()
         pinger.stop()
