@@ -5,7 +5,14 @@ Pure text in, pure text out: this module refuses to know where the text came fro
 
 from __future__ import annotations
 
+import functools
 import re
+from typing import TYPE_CHECKING
+
+from rightseat.security.patterns import SECRETS
+
+if TYPE_CHECKING:
+    from rightseat.security.redaction import Finder
 
 # GitHub's token formats: ghp_, gho_, ghu_, ghs_, ghr_ and github_pat_. Copilot tokens are `tid=...;exp=...:mac`.
 _SECRETS = re.compile(
@@ -32,4 +39,14 @@ def mask(text: str, *, known: tuple[str, ...] = ()) -> str:
         if len(secret) >= 4:
             text = text.replace(secret, mask_secret(secret))
     text = _SECRET_MEMBERS.sub(lambda found: found[1] + mask_secret(found[2]), text)
-    return _SECRETS.sub(lambda found: mask_secret(found.group()), text)
+    text = _SECRETS.sub(lambda found: mask_secret(found.group()), text)
+    for one in reversed(_finder().find(text)):
+        text = text[: one.start] + mask_secret(text[one.start : one.end]) + text[one.end :]
+    return text
+
+
+@functools.cache
+def _finder() -> Finder:
+    from rightseat.security.redaction import Finder  # it takes some milliseconds, and most programs never need it
+
+    return Finder(SECRETS)
