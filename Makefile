@@ -28,6 +28,7 @@ fix: setup-dev            ## what can be mended by machine
 bench: setup-dev          ## ratios: the SDK beside the official one, the gateway beside nginx and the peers that are installed (needs wrk)
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.layers
+	$(BIN)/python -m benchmarks.redaction
 	$(BIN)/python -m benchmarks.gateway
 
 bench-layers: setup-dev   ## what the layers cost, beside stamina, tenacity and aiolimiter

@@ -6,7 +6,7 @@ import hmac
 import uuid
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -19,6 +19,7 @@ from rightseat.gateway.dialects import CHAT, MESSAGES, RESPONSES
 from rightseat.gateway.embeddings import EmbeddingsFace
 from rightseat.gateway.errors import ClientKeyError, anthropic_body, error_body, error_headers, status_of
 from rightseat.gateway.face import Face
+from rightseat.gateway.guard import ForeignHostError, check_host, check_origin, cors_headers
 from rightseat.gateway.management import Management
 from rightseat.gateway.recent import Recent
 from rightseat.gateway.resilience import Resilience
@@ -72,6 +73,9 @@ class Gateway:
             return
         request_id = str(uuid.uuid4())
         try:
+            send, finished = await self._guarded(scope, send)
+            if finished:
+                return
             request = await read_request(scope, receive, self.settings.body_limit, self.settings.body_seconds)
             await self._route(request, receive, send, request_id)
         except RightseatError as e:
@@ -83,7 +87,36 @@ class Gateway:
         except ConnectionResetError:
             return  # the client left before it had said what it wants
 
+    async def _guarded(self, scope: Scope, send: Send) -> tuple[Send, bool]:
+        """Whether the request may come in: how to answer it, and whether it has been answered. Raises ForeignHostError."""
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in (b"host", b"origin")}
+        check_host(headers, self.settings.host, self.settings.allowed_hosts)
+        origin = check_origin(headers, self.settings.allowed_origins)
+        if origin is None:
+            return send, False
+        extra = cors_headers(origin)
+
+        async def telling(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *extra]}
+            await send(message)
+
+        if scope.get("method") == "OPTIONS":
+            await telling({"type": "http.response.start", "status": 204, "headers": []})
+            await telling({"type": "http.response.body", "body": b""})
+            return send, True
+        return telling, False
+
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in (b"host", b"origin")}
+        try:
+            check_host(headers, self.settings.host, self.settings.allowed_hosts)
+            check_origin(headers, self.settings.allowed_origins)
+        except ForeignHostError as e:
+            logger.info("websocket: %s", e)
+            await receive()
+            await send({"type": "websocket.close"})
+            return
         if scope["path"].removeprefix("/v1").rstrip("/") == "/responses":
             await self._conversations(scope, receive, send)
         else:
@@ -121,6 +154,10 @@ class Gateway:
             case "model":
                 one_body = models.anthropic_one if anthropic else models.one_body
                 await respond(send, 200, one_body(await self._copilot.registry(), value))
+            case "ready":
+                reasons = self._copilot.unready()
+                body = {"status": "not ready" if reasons else "ready", "reasons": reasons}
+                await respond(send, 503 if reasons else 200, msgspec.json.encode(body))
             case "openapi":
                 await respond(send, 200, msgspec.json.encode(openapi()))
             case _:

@@ -22,9 +22,11 @@ from rightseat.upstream.store import default_folder
 
 _PREFIX = "RIGHTSEAT_"
 _FROM_ENVIRONMENT = (
-    "host", "port", "keys", "management_key", "github_host", "home", "body_limit", "header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "connections",
+    "host", "port", "keys", "allowed_hosts", "allowed_origins", "management_key", "github_host", "home", "body_limit", "header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "connections",
     "custom_tools", "unsupported_tools", "answer_seconds", "attempts", "breaker", "concurrency", "queue", "queue_seconds",
 )  # fmt: skip
+
+_LISTS = ("keys", "allowed_hosts", "allowed_origins")
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +38,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         management_key: what `/v0/management` wants to be shown; empty: it is switched off.
         github_host: where new accounts log in when they do not say: "github.com", or "TENANT.ghe.com".
         home: the folder with the accounts.
+        allowed_hosts: names in the Host header that are ours, beside loopback's, while it listens on loopback; "*": any.
+        allowed_origins: web pages from elsewhere that may use it, as in "https://chat.example.org"; "*": any.
         body_limit: bytes of the largest request.
         header_seconds: how long the head of a request may take to come; 0: for ever.
         body_seconds: and how long its body.
@@ -60,6 +64,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     management_key: str = ""
     github_host: str = "github.com"
     home: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
     body_limit: int = 64 * 1024 * 1024
     header_seconds: float = 20.0
     body_seconds: float = 120.0
@@ -138,7 +144,7 @@ def load_settings(
     for name in _FROM_ENVIRONMENT:
         text = environment.get(_PREFIX + name.upper())
         if text:
-            values[name] = [part.strip() for part in text.split(",") if part.strip()] if name == "keys" else text
+            values[name] = [part.strip() for part in text.split(",") if part.strip()] if name in _LISTS else text
     values |= {name: value for name, value in (given or {}).items() if value not in (None, ())}
     try:
         return msgspec.convert(values, Settings, strict=False)

@@ -51,6 +51,8 @@ _LOGIN = {"host": ("string", False), "base_url": ("string", False)}
 
 ROUTES = (
     Route("GET", "/health", "health", "Whether the gateway is up", "open"),
+    Route("GET", "/healthz", "alive", "Whether the gateway is up, for orchestrators", "open"),
+    Route("GET", "/readyz", "ready", "Whether it can serve requests: 503 with the reasons if not", "open"),
     Route("GET", "/openapi.json", "openapi", "This document", "open"),
     Route("POST", "/v1/chat/completions", "chat", "OpenAI chat completions", "openai", _CHAT, streams=True),
     Route("POST", "/v1/responses", "responses", "OpenAI responses; with an Upgrade, over a WebSocket", "openai", _RESPONSES, streams=True),

@@ -105,6 +105,7 @@ async def serve(
                 ws="websockets-sansio",
                 ws_max_size=settings.body_limit,
                 server_header=False,
+                headers=[("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")],
                 proxy_headers=False,  # nothing here believes a header about where a client is
                 limit_concurrency=settings.connections,
                 timeout_keep_alive=75,

@@ -85,6 +85,17 @@ class Copilot:
         """The accounts and what is known of their health, for people."""
         return [(account, self._candidate(name)) for name, account in self._known().items()]
 
+    def unready(self) -> list[str]:
+        """Why no request can be served now; nothing: one can."""
+        known = self._known()
+        if not known:
+            return ["no account: run `rightseat login`"]
+        now = time.monotonic()
+        resting = [c for c in map(self._candidate, known) if c.resting.get("", 0.0) > now]
+        if len(resting) < len(known):
+            return []
+        return [f"account {c.name} rests for {c.resting[''] - now:.0f} s: {c.reason}" for c in resting]
+
     async def open(self, ask: Ask) -> Counted:
         """Post a request; return when the head of the answer is there.
 
