@@ -130,7 +130,7 @@ async def _open(target: Target, model: str) -> tuple[asyncio.StreamReader, async
     """Ask for a stream on a connection of its own; seconds until its first chunk."""
     body = body_of(model, stream=True).encode()
     lines = "".join(f"{name}: {value}\r\n" for name, value in target.headers.items())
-    head = f"POST {target.path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{lines}content-length: {len(body)}\r\n\r\n"
+    head = f"POST {target.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n{lines}content-length: {len(body)}\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", target.port, limit=2**20)
     begun = time.perf_counter()
     writer.write(head.encode() + body)

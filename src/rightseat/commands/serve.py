@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from rightseat.gateway.config import Settings, load_settings
+from rightseat.gateway.logs import configure
 from rightseat.gateway.server import serve as run
 from rightseat.upstream.store import FileStore
 
@@ -33,6 +34,7 @@ def serve(path: Path | None, host: str | None, port: int | None, keys: tuple[str
     Ctrl-C lets open streams finish.
     """
     settings = load_settings(path, given={"host": host, "port": port, "keys": keys})
+    configure(settings.log, settings.log_level)
     accounts = [account.name for account in FileStore(settings.folder).list()]
     _runner()(run(settings, lambda url: _ready(url, settings, accounts)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import uuid
 from collections.abc import Mapping
 from types import TracebackType
@@ -12,7 +13,7 @@ import msgspec
 
 from rightseat import __version__
 from rightseat.errors import CallerError, RightseatError
-from rightseat.gateway import models
+from rightseat.gateway import logs, models
 from rightseat.gateway.asgi import Receive, Request, Scope, Send, read_request, respond
 from rightseat.gateway.config import Settings
 from rightseat.gateway.dialects import CHAT, MESSAGES, RESPONSES
@@ -43,7 +44,7 @@ class Gateway:
         self._keys = [key.encode() for key in settings.keys]
         self._sender = AiohttpSender()
         self._copilot = Copilot(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
-        self._recent = Recent()
+        self._recent = Recent(on_end=logs.access)
         self._resilience = Resilience(settings)
         ask = stack(*self._resilience.layers)(self._copilot.open)
         self._chat = Face(CHAT, self._copilot, ask, settings, self._recent)
@@ -71,7 +72,7 @@ class Gateway:
             return
         if scope["type"] != "http":
             return
-        request_id = str(uuid.uuid4())
+        request_id = _request_id(scope)
         try:
             send, finished = await self._guarded(scope, send)
             if finished:
@@ -185,6 +186,17 @@ class Gateway:
             raise ClientKeyError(
                 "Invalid API key" if shown else "an API key is needed: Authorization: Bearer KEY, or x-api-key"
             )
+
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own id for the request, if it gives one that can stand in a log; else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return str(uuid.uuid4())
 
 
 def _shown(request: Request) -> str:

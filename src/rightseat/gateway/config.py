@@ -23,7 +23,7 @@ from rightseat.upstream.store import default_folder
 _PREFIX = "RIGHTSEAT_"
 _FROM_ENVIRONMENT = (
     "host", "port", "keys", "allowed_hosts", "allowed_origins", "management_key", "github_host", "home", "body_limit", "header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "connections",
-    "custom_tools", "unsupported_tools", "answer_seconds", "attempts", "breaker", "concurrency", "queue", "queue_seconds",
+    "custom_tools", "unsupported_tools", "answer_seconds", "attempts", "breaker", "concurrency", "queue", "queue_seconds", "log", "log_level",
 )  # fmt: skip
 
 _LISTS = ("keys", "allowed_hosts", "allowed_origins")
@@ -54,6 +54,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         queue_seconds: how long.
         custom_tools: tools that take text pass as they are, or become functions that take an object with a text.
         unsupported_tools: tools that only OpenAI or Anthropic can run are refused where the model's dialect is another, or dropped.
+        log: "console" says a line a request, "json" the same for machines, "off" warnings only.
+        log_level: "debug", "info", "warning" or "error".
         aliases: names of models -> ids.
         editor: who we say we are.
     """
@@ -80,6 +82,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     queue_seconds: float = 30.0
     custom_tools: Literal["pass", "function"] = "pass"
     unsupported_tools: Literal["refuse", "drop"] = "refuse"
+    log: Literal["off", "console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     aliases: dict[str, str] = field(default_factory=dict)
     editor: Editor = field(default_factory=Editor)
 

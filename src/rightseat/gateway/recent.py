@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from rightseat.gateway.asgi import StreamBrokenError
@@ -16,9 +17,10 @@ KEEP = 1000
 class Entry:
     """One request, under way or done."""
 
-    __slots__ = ("_begun", "_done", "_error", "_plan", "_status", "account", "at", "head_at", "request_id")
+    __slots__ = ("_begun", "_done", "_error", "_on_end", "_plan", "_status", "account", "at", "head_at", "request_id")
 
-    def __init__(self, request_id: str, plan: Plan) -> None:
+    def __init__(self, request_id: str, plan: Plan, on_end: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self._on_end = on_end
         self.at = time.time()
         self.request_id = request_id
         self.account = ""
@@ -39,6 +41,8 @@ class Entry:
         self._done = time.monotonic()
         self._status = self._status or 200
         self._plan = self._facts()
+        if self._on_end is not None:
+            self._on_end(self.shown())
 
     def shown(self) -> dict[str, Any]:
         """For people."""
@@ -72,14 +76,20 @@ class Entry:
 
 
 class Recent:
-    """The last requests, newest first."""
+    """The last requests, newest first.
 
-    def __init__(self, keep: int = KEEP) -> None:
+    Args:
+        keep: how many.
+        on_end: told the facts of each request that is over.
+    """
+
+    def __init__(self, keep: int = KEEP, on_end: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self._on_end = on_end
         self._entries: deque[Entry] = deque(maxlen=keep)
 
     def begin(self, request_id: str, plan: Plan) -> Entry:
         """A request has come."""
-        entry = Entry(request_id, plan)
+        entry = Entry(request_id, plan, self._on_end)
         self._entries.appendleft(entry)
         return entry
 

@@ -100,6 +100,7 @@ async def serve(
                 app,
                 http=type("Protocol", (_HeaderDeadline,), {"header_seconds": settings.header_seconds}),
                 log_level="warning",
+                log_config=None,  # who runs this says where logs go; see logs.py
                 access_log=False,
                 lifespan="off",
                 ws="websockets-sansio",

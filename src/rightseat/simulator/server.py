@@ -40,6 +40,7 @@ class SimulatorServer:
             uvicorn.Config(
                 app,
                 log_level="warning",
+                log_config=None,
                 lifespan="off",
                 access_log=False,
                 timeout_graceful_shutdown=2,

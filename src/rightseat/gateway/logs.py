@@ -1,0 +1,94 @@
+"""What the gateway says while it runs: one line a request, and warnings; for people or as JSON. Never what was said in a request.
+
+Secrets are masked where a line is written, last of all, so that no call site can forget it, whatever library the record came from.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import IO, Any, Literal, TypeAlias
+
+from rightseat.security.masking import mask
+
+Form: TypeAlias = Literal["off", "console", "json"]
+
+access_logger = logging.getLogger("rightseat.access")
+_FIELDS = "request"  # the attribute of a record that holds a request's facts
+_CONTROL = {i: f"\\x{i:02x}" for i in (*range(32), 127)} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+def configure(form: Form, level: str = "info", stream: IO[str] | None = None) -> None:
+    """Send what this package and uvicorn say to `stream`, in one form. For programs, once, at the start.
+
+    Args:
+        form: "console" for people, "json" for machines, "off" for warnings only, as people read them.
+        level: "debug", "info", "warning" or "error".
+        stream: standard error otherwise.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
+    for name in ("rightseat", "uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler] if name != "uvicorn.error" else []
+        logger.propagate = name == "uvicorn.error"
+    logging.getLogger("rightseat").setLevel("WARNING" if form == "off" else level.upper())
+
+
+def access(facts: dict[str, Any]) -> None:
+    """A request is over. Costs next to nothing where nobody listens."""
+    if access_logger.isEnabledFor(logging.INFO):
+        access_logger.info("request", extra={_FIELDS: facts})
+
+
+class JsonFormatter(logging.Formatter):
+    """A line of JSON for each record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging."""
+        value: dict[str, Any] = {"at": _when(record, "T"), "level": record.levelname.lower(), "logger": record.name}
+        facts = getattr(record, _FIELDS, None)
+        value |= {"event": "request", **facts} if facts is not None else {"event": record.getMessage()}
+        if error := _error(record):
+            value["exception"] = error
+        return mask(json.dumps(value, default=str))
+
+
+class ConsoleFormatter(logging.Formatter):
+    """A line for people. What could be taken for another line, or for a terminal's command, is written out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging."""
+        facts = getattr(record, _FIELDS, None)
+        said = _line(facts) if facts is not None else record.getMessage()
+        head = f"{_when(record, ' ')} {record.levelname.lower():7} "
+        text = head + said.rstrip("\n").translate(_CONTROL)
+        error = _error(record)
+        return mask(f"{text}\n{error}" if error else text)
+
+
+def _line(facts: dict[str, Any]) -> str:
+    over = facts["upstream"] if facts["upstream"] != facts["dialect"] else "as it is"
+    parts = [
+        str(facts["status"]),
+        f"{facts['seconds'] * 1000:.0f} ms",
+        *([f"(head {facts['head_seconds'] * 1000:.0f})"] if facts["head_seconds"] is not None else []),
+        f"{facts['dialect']} {facts['model']}",
+        f"({over}{', stream' if facts['stream'] else ''}, {facts['initiator']})",
+        str(facts["account"] or "-"),
+        str(facts["request_id"]),
+        *([str(facts["error"])] if facts["error"] else []),
+    ]
+    return " ".join(parts)
+
+
+def _when(record: logging.LogRecord, between: str) -> str:
+    return time.strftime(f"%Y-%m-%d{between}%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+
+
+def _error(record: logging.LogRecord) -> str:
+    if record.exc_info:
+        return logging.Formatter().formatException(record.exc_info)
+    return record.exc_text or ""
