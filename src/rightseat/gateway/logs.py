@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import IO, Any, Literal, TypeAlias
 
 from rightseat.security.masking import mask
@@ -37,10 +38,10 @@ def configure(form: Form, level: str = "info", stream: IO[str] | None = None) ->
     logging.getLogger("rightseat").setLevel("WARNING" if form == "off" else level.upper())
 
 
-def access(facts: dict[str, Any]) -> None:
+def access(facts: Callable[[], dict[str, Any]]) -> None:
     """A request is over. Costs next to nothing where nobody listens."""
     if access_logger.isEnabledFor(logging.INFO):
-        access_logger.info("request", extra={_FIELDS: facts})
+        access_logger.info("request", extra={_FIELDS: facts()})
 
 
 class JsonFormatter(logging.Formatter):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from rightseat.gateway.asgi import StreamBrokenError
 from rightseat.gateway.plan import Plan
 from rightseat.security.masking import mask
 
 KEEP = 1000
+OnEnd: TypeAlias = Callable[[Callable[[], dict[str, Any]]], None]
 
 
 class Entry:
@@ -19,7 +20,7 @@ class Entry:
 
     __slots__ = ("_begun", "_done", "_error", "_on_end", "_plan", "_status", "account", "at", "head_at", "request_id")
 
-    def __init__(self, request_id: str, plan: Plan, on_end: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def __init__(self, request_id: str, plan: Plan, on_end: OnEnd | None = None) -> None:
         self._on_end = on_end
         self.at = time.time()
         self.request_id = request_id
@@ -42,7 +43,7 @@ class Entry:
         self._status = self._status or 200
         self._plan = self._facts()
         if self._on_end is not None:
-            self._on_end(self.shown())
+            self._on_end(self.shown)
 
     def shown(self) -> dict[str, Any]:
         """For people."""
@@ -80,10 +81,10 @@ class Recent:
 
     Args:
         keep: how many.
-        on_end: told the facts of each request that is over.
+        on_end: told of each request that is over; gives the facts when asked.
     """
 
-    def __init__(self, keep: int = KEEP, on_end: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def __init__(self, keep: int = KEEP, on_end: OnEnd | None = None) -> None:
         self._on_end = on_end
         self._entries: deque[Entry] = deque(maxlen=keep)
 
