@@ -88,7 +88,13 @@ def test_streams_in_random_pieces_are_redacted_as_the_whole(chance, secrets):
     assert "".join(given_out) + redactor.end() == whole
 
 
-@given(st.text(max_size=300), st.integers(1, 40))
+def test_half_of_a_surrogate_pair_hides_nothing_and_breaks_nothing():
+    text = "\ud83d see ann@example.com \udc00"
+    assert redact(text) == "\ud83d see [REDACTED_EMAIL] \udc00"
+    assert find_sensitive("\ud800") == []
+
+
+@given(st.text(st.characters(), max_size=300), st.integers(1, 40))
 def test_nothing_is_lost_of_texts_without_secrets(text, step):
     redactor = StreamRedactor()
     pieces = [redactor.feed(text[i : i + step]) for i in range(0, len(text), step)]

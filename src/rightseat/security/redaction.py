@@ -58,7 +58,7 @@ class Finder:
         """What is found, and where that begins and ends by which it was recognised, such as a name before it."""
         return [
             (match.start(), match.end(), Found(*span, self.patterns[i].kind))
-            for i in sorted(self._gate(text) or ())
+            for i in sorted(self._gate(text))
             for match in self._exact[i].finditer(text)
             for span in _spans(self.patterns[i], match)
         ]
@@ -117,7 +117,14 @@ def _compiled(patterns: tuple[Pattern, ...]) -> tuple[Any, list[Any]]:
     for pattern in patterns:
         gate.Add(pattern.regex)
     gate.Compile()
-    return gate.Match, exact
+
+    def match(text: str) -> list[int]:
+        try:
+            return gate.Match(text) or []
+        except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 has no form for
+            return gate.Match(text.encode("utf-8", "replace").decode()) or []
+
+    return match, exact
 
 
 def _python(regex: str) -> str:
