@@ -323,9 +323,10 @@ async def test_an_empty_prompt_is_refused(prompt):
     [
         ("sk-proj-abc", "key of OpenAI's API"),
         ("sk-ant-api03-abc", "Anthropic"),
-        ("ghs_abc", "installation token"),
+        ("ghs_abc", "token of a GitHub App"),
         (" ", "empty"),
         ("whatever", "form of no token"),
+        ("AKIAABCDEFGHIJKLMNOP", "AWS"),
     ],
 )
 async def test_a_key_of_the_wrong_kind_is_named_and_not_shown(key, said):

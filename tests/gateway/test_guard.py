@@ -103,3 +103,18 @@ async def test_ready_while_an_account_can_be_asked(gateway):
         async with http.get(f"{served.url}/readyz") as response:
             assert response.status == 503
             assert "rests for 600 s: quota_exceeded" in (await response.json())["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("sk-proj-0123456789abcdef", "OpenAI's API"), ("sk-ant-0123456789abcdef", "Anthropic's API"), ("gho_0123456789abcdef", "GitHub token"),
+     ("tid=abc;exp=1", "Copilot token"), ("wrong-but-of-ours", "Invalid API key"), ("", "an API key is needed")],
+)  # fmt: skip
+async def test_a_key_of_the_wrong_kind_is_named_and_not_shown(gateway, key, said):
+    served = await gateway(settings={"keys": ("a-key-of-16-chars-or-more",)})
+    for headers in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}) if key else ({},):
+        async with aiohttp.ClientSession() as http, http.post(f"{served.url}/v1/chat/completions", json=ASK, headers=headers) as response:  # fmt: skip
+            text = await response.text()
+            assert response.status == 401
+            assert said in json.loads(text)["error"]["message"]
+            assert not key or key not in text

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from rightseat.errors import ConfigError, NotLoggedInError
 from rightseat.handler import Handler
+from rightseat.security.keys import kind_of, said_of
 from rightseat.transport.http import AiohttpSender, CompressingSender, HttpSender
 from rightseat.upstream.copilot import Copilot
 from rightseat.upstream.handler import CompatibleHandler, CopilotHandler
 from rightseat.upstream.store import Account, FileStore, MemoryStore, Store
 
-_GITHUB = ("gho_", "ghu_", "ghp_", "github_pat_")
 _EXPIRES = re.compile(r"(?:^|;)exp=(\d+)")
 
 
@@ -34,7 +34,7 @@ async def open_backend(
         ConfigError: a key of a kind that cannot be used here; the kind is named, never the key.
         NotLoggedInError: no key, and no stored account.
     """
-    if base_url is not None and api_key is not None and api_key.startswith((*_GITHUB, "tid=")):
+    if base_url is not None and api_key is not None and kind_of(api_key) in ("github", "github_app", "copilot"):
         raise ConfigError(
             "api_key: this is a GitHub or Copilot token; a server at base_url takes a key of its own. "
             "Leave base_url out to ask Copilot with it."
@@ -54,17 +54,19 @@ def store_for(api_key: str | None, host: str, account: str | None, home: Path | 
     """The accounts that a key stands for. Raises as `open_backend` does."""
     if api_key is None:
         return _stored(account, home)
-    if api_key.startswith(_GITHUB):
+    kind = kind_of(api_key)
+    if kind == "github":
         return MemoryStore(Account("api-key", api_key, host=host))
-    if api_key.startswith("tid="):
+    if kind == "copilot":
         found = _EXPIRES.search(api_key)
         now = time.time()
         ends = float(found[1]) if found else now + 1500
         return MemoryStore(
             Account("api-key", "", host=host, access_token=api_key, expires_at=ends, refresh_in=1e9, last_refresh=now)
         )
+    proxy = "; for a gateway or a proxy give its base_url too" if kind in ("openai", "other") else ""
     raise ConfigError(
-        f"api_key: {_kind(api_key)} Copilot takes a GitHub token (gho_, ghu_, github_pat_) or one of its own (tid=)."
+        f"api_key: {said_of(api_key)}{proxy}. Copilot takes a GitHub token (gho_, ghu_, github_pat_) or one of its own (tid=)."
     )
 
 
@@ -92,15 +94,3 @@ class _One(FileStore):
     def list(self) -> list[Account]:
         """See FileStore."""
         return [account for account in super().list() if account.name == self._name]
-
-
-def _kind(key: str) -> str:
-    if not key.strip():
-        return "it is empty."
-    if key.startswith("sk-ant-"):
-        return "this is a key of Anthropic's API (sk-ant-...)."
-    if key.startswith("sk-"):
-        return "this is a key of OpenAI's API, or of a proxy (sk-...); for a proxy give its base_url too."
-    if key.startswith("ghs_"):
-        return "this is an installation token of a GitHub App (ghs_...), which has no Copilot."
-    return "it has the form of no token that Copilot takes; for a gateway's key give its base_url too."

@@ -29,11 +29,10 @@ from rightseat.gateway.tokens import count_tokens
 from rightseat.gateway.websocket import Conversations
 from rightseat.handler import stack
 from rightseat.log import logger
+from rightseat.security.keys import kind_of, said_of
 from rightseat.transport.http import AiohttpSender
 from rightseat.upstream.copilot import Copilot
 from rightseat.upstream.store import FileStore
-
-_UPSTREAM_TOKENS = ("tid=", "gho_", "ghu_", "ghp_", "ghs_", "github_pat_")
 
 
 class Gateway:
@@ -175,17 +174,17 @@ class Gateway:
 
     def _check_key(self, request: Request) -> None:
         shown = _shown(request)
-        if shown.startswith(_UPSTREAM_TOKENS):
-            raise ClientKeyError(
-                "this is a GitHub or Copilot token; the gateway takes keys of its own and never a token"
-            )
+        kind = kind_of(shown)
+        if kind in ("github", "github_app", "copilot"):
+            raise ClientKeyError(f"{said_of(shown)}; the gateway takes keys of its own and never a token")
         if not self._keys:
             return
         given = shown.encode()
         if not any([hmac.compare_digest(given, key) for key in self._keys]):  # noqa: C419 - all are compared, always
-            raise ClientKeyError(
-                "Invalid API key" if shown else "an API key is needed: Authorization: Bearer KEY, or x-api-key"
-            )
+            if kind == "empty":
+                raise ClientKeyError("an API key is needed: Authorization: Bearer KEY, or x-api-key")
+            foreign = "" if kind == "other" else f": {said_of(shown)}; the gateway takes keys of its own"
+            raise ClientKeyError(f"Invalid API key{foreign}")
 
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")

@@ -1,0 +1,50 @@
+"""What kind of key a text is, by its form, so that a wrong one can be named without being shown. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+KeyKind: TypeAlias = Literal[
+    "empty", "github", "github_app", "copilot", "anthropic", "openai", "openrouter", "google", "aws", "other"
+]
+
+# Tokens that the token exchange takes; Copilot's own; and what belongs to somebody else's API. The first prefix that fits counts.
+_PREFIXES: tuple[tuple[str, KeyKind], ...] = (
+    ("gho_", "github"),
+    ("ghu_", "github"),
+    ("ghp_", "github"),
+    ("github_pat_", "github"),
+    ("ghs_", "github_app"),
+    ("ghr_", "github_app"),
+    ("tid=", "copilot"),
+    ("sk-ant-", "anthropic"),
+    ("sk-or-", "openrouter"),
+    ("sk-", "openai"),
+    ("AIza", "google"),
+    ("AKIA", "aws"),
+    ("ASIA", "aws"),
+)
+_SAID: dict[KeyKind, str] = {
+    "empty": "it is empty",
+    "github": "this is a GitHub token",
+    "github_app": "this is a token of a GitHub App (ghs_..., ghr_...), which has no Copilot",
+    "copilot": "this is a Copilot token (tid=...)",
+    "anthropic": "this is a key of Anthropic's API (sk-ant-...)",
+    "openrouter": "this is a key of OpenRouter (sk-or-...)",
+    "openai": "this is a key of OpenAI's API, or of a proxy that makes them alike (sk-...)",
+    "google": "this is a key of Google's APIs (AIza...)",
+    "aws": "this is an access key of AWS",
+    "other": "it has the form of no token that is known here",
+}
+
+
+def kind_of(key: str) -> KeyKind:
+    """The kind of a key."""
+    if not key.strip():
+        return "empty"
+    return next((kind for prefix, kind in _PREFIXES if key.strip().startswith(prefix)), "other")
+
+
+def said_of(key: str) -> str:
+    """The kind of a key in words. Never any of the key itself."""
+    return _SAID[kind_of(key)]
