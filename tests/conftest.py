@@ -11,16 +11,14 @@ import openai
 import pytest
 
 from rightseat import CliNotFoundError, CopilotClient, RuntimeConnection, find_cli
-from rightseat.gateway.config import Settings
-from rightseat.gateway.server import serve
 from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.cloud import Behaviour, Cloud
 from rightseat.simulator.environment import simulated_environment
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.peer import ScriptedCli
 from rightseat.simulator.server import SimulatorServer
+from rightseat.testing.servers import running_gateway
 from rightseat.transport.memory import MemoryStream
-from rightseat.upstream.store import Account, FileStore
 
 ROOT = Path(__file__).parent.parent
 
@@ -112,22 +110,9 @@ async def gateway(tmp_path) -> AsyncIterator[Callable[..., object]]:
                 extra_models=extra_models,
             )
             server = await stack.enter_async_context(SimulatorServer(app))
-            if logged_in:
-                FileStore(tmp_path).save(Account("ann", "gho_simulated", host=server.url))
-            ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-            stop = asyncio.Event()
-            values = {"port": 0, "home": str(tmp_path), "drain_seconds": 1, **(settings or {})}
-            serving = asyncio.ensure_future(serve(Settings(**values), ready.set_result, stop))
-
-            async def end() -> None:
-                stop.set()
-                await serving
-
-            stack.push_async_callback(end)
-            await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                serving.result()
-            return Served(ready.result(), app)
+            account = "ann" if logged_in else None
+            url = await stack.enter_async_context(running_gateway(server, tmp_path, settings, account=account))
+            return Served(url, app)
 
         yield start
 

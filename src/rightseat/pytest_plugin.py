@@ -12,7 +12,6 @@ The last three are async and need pytest-asyncio or anyio's plugin; what they st
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -106,29 +105,14 @@ async def copilot_gateway(
 
     gateway = await copilot_gateway(settings={...}, words=...); gateway.url; gateway.simulator
     """
-    from rightseat.gateway.config import Settings
-    from rightseat.gateway.server import serve
-    from rightseat.upstream.store import Account, FileStore
+    from rightseat.testing.servers import running_gateway
 
     async with AsyncExitStack() as stack:
 
         async def start(*, settings: dict[str, Any] | None = None, **options: Any) -> RunningGateway:
             server = await copilot_simulator(**options)
-            FileStore(tmp_path).save(Account("tester", "gho_simulated", host=server.url))
-            ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-            stop = asyncio.Event()
-            values = {"port": 0, "home": str(tmp_path), "drain_seconds": 1, **(settings or {})}
-            serving = asyncio.ensure_future(serve(Settings(**values), ready.set_result, stop))
-
-            async def end() -> None:
-                stop.set()
-                await serving
-
-            stack.push_async_callback(end)
-            await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                serving.result()
-            return RunningGateway(ready.result(), server)
+            url = await stack.enter_async_context(running_gateway(server, tmp_path, settings))
+            return RunningGateway(url, server)
 
         yield start
 
