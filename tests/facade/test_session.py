@@ -23,7 +23,7 @@ from rightseat.chat import Finish, Image, ReasoningDelta, ReasoningOpaque, Usage
 from rightseat.errors import CircuitOpenError, DeadlineExceededError, QueueFullError
 from rightseat.handler import tool_call
 from rightseat.layers import Backoff, BreakerPolicy, CachePolicy, QueuePolicy
-from rightseat.testing import Hang, ScriptedHandler
+from rightseat.testing import Cut, Hang, ScriptedHandler
 
 DOWN = UpstreamError(503, "down")
 SOON = Backoff(base=0.001, cap=0.002)
@@ -200,6 +200,11 @@ async def test_the_layers_are_on_by_default_and_each_is_one_keyword():
             await sdk.chat("hi")
         with pytest.raises(DeadlineExceededError):
             await sdk.chat("hi", timeout=0.01)
+    async with CopilotSDK(
+        handler=Cut(after=1, error=None)(ScriptedHandler(default="a b")), timeout=None, silence=0.02
+    ) as sdk:
+        with pytest.raises(DeadlineExceededError, match="nothing came"):
+            await sdk.chat("hi")
     once = ScriptedHandler()
     async with CopilotSDK(handler=once, cache=CachePolicy(seconds=60)) as sdk:
         assert [(await sdk.chat("hi")).text for _ in range(5)] == ["Default mock response"] * 5

@@ -32,6 +32,9 @@ from rightseat.layers.checks import number
 from rightseat.layers.window import Summariser
 
 
+_FOREVER = 10 * 365 * 86_400.0  # seconds
+
+
 class Resilience(Struct, frozen=True, kw_only=True):
     """What surrounds every call. None, or False, turns a layer off; True is its default.
 
@@ -88,8 +91,8 @@ class Live:
             most = given.window if isinstance(given.window, int) else None
             room = 512 if most is None else max(1, min(512, most // 8))
             layers.append(Window(limit=given.window, summarise=given.summarise, summary_tokens=room))
-        if given.timeout is not None:
-            layers.append(Deadline(given.timeout, given.silence))
+        if given.timeout is not None or given.silence is not None:
+            layers.append(Deadline(given.timeout if given.timeout is not None else _FOREVER, given.silence))
         if given.cache:
             layers.append(Cache(policy=_policy("cache", given.cache, CachePolicy)))
         if given.fallbacks:
