@@ -31,7 +31,6 @@ from rightseat.layers import (
 from rightseat.layers.checks import number
 from rightseat.layers.window import Summariser
 
-
 _FOREVER = 10 * 365 * 86_400.0  # seconds
 
 
