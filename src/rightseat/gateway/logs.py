@@ -5,6 +5,7 @@ Secrets are masked where a line is written, last of all, so that no call site ca
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
@@ -86,7 +87,12 @@ def _line(facts: dict[str, Any]) -> str:
 
 
 def _when(record: logging.LogRecord, between: str) -> str:
-    return time.strftime(f"%Y-%m-%d{between}%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+    return f"{_second(int(record.created), between)}.{int(record.msecs):03d}Z"
+
+
+@functools.lru_cache(maxsize=4)  # of many lines in one second only the first pays
+def _second(second: int, between: str) -> str:
+    return time.strftime(f"%Y-%m-%d{between}%H:%M:%S", time.gmtime(second))
 
 
 def _error(record: logging.LogRecord) -> str:
