@@ -21,6 +21,7 @@ _VERBS = {
     "models": ("accounts", "models", "List the models of the account."),
     "serve": ("serve", "serve", "Serve the gateway: any OpenAI client talks to Copilot."),
     "config": ("serve", "config", "Look at the settings."),
+    "secrets": ("secrets", "secrets", "Keep keys in an encrypted file or the system's keyring."),
     "batch": ("batch", "command", "Answer a file of prompts into another, side by side."),
     "lint": ("lint", "command", "Find the anti-patterns of code that talks to models."),
 }

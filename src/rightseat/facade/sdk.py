@@ -16,6 +16,8 @@ from rightseat.facade.session import ChatResponse, ChatSession
 from rightseat.handler import Handler, as_handler, stack
 from rightseat.sdk.client import CopilotClient
 from rightseat.sdk.handler import SessionHandler
+from rightseat.security.secret import Secret
+from rightseat.security.sources import find_secret
 
 DEFAULT_MODEL = "gpt-5"
 
@@ -29,8 +31,8 @@ class CopilotSDK:
                 print(response.text)
 
     Args:
-        api_key: a GitHub token, a Copilot token, or with `base_url` a key of that server. None: `COPILOT_API_KEY`, else an account
-            that `rightseat login` has stored.
+        api_key: a GitHub token, a Copilot token, or with `base_url` a key of that server. None: the secret `COPILOT_API_KEY`
+            (see `rightseat.security.sources.find_secret`), else an account that `rightseat login` has stored.
         base_url: a gateway, or any server with OpenAI's chat dialect.
         model: the model of sessions that name no other.
         client: a CopilotClient: answers come from the Copilot CLI, which keeps the conversations and runs tools.
@@ -50,7 +52,7 @@ class CopilotSDK:
 
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | Secret | None = None,
         *,
         base_url: str | None = None,
         model: str = DEFAULT_MODEL,
@@ -74,9 +76,7 @@ class CopilotSDK:
         self.model = model
         self._given = Resilience(**resilience)
         self.state = Live(self._given)
-        self._api_key = (
-            api_key if api_key is not None else None if base_url else os.environ.get("COPILOT_API_KEY") or None
-        )
+        self._api_key = api_key.reveal() if isinstance(api_key, Secret) else api_key
         self._where: dict[str, Any] = {
             "base_url": base_url,
             "account": account,
@@ -157,7 +157,11 @@ class CopilotSDK:
             from rightseat.facade.backends import open_backend  # needs an HTTP client, which the CLI's part does not
         except ModuleNotFoundError as e:
             raise ConfigError(f"asking over HTTP needs the package {e.name}: pip install 'rightseat[http]'") from e
-        return await open_backend(self._stack, api_key=self._api_key, **self._where)
+        key = self._api_key
+        if key is None and not self._where["base_url"]:
+            found = await asyncio.to_thread(find_secret, "COPILOT_API_KEY", folder=self._where["home"])
+            key = found.reveal() if found is not None else None
+        return await open_backend(self._stack, api_key=key, **self._where)
 
     async def close(self) -> None:
         """Close all sessions and connections. May be called twice."""

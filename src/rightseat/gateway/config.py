@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from rightseat.errors import ConfigError
 from rightseat.security.masking import mask_secret
+from rightseat.security.sources import NamedFile, resolve
 from rightseat.upstream.headers import Editor
 from rightseat.upstream.hosts import is_loopback
 from rightseat.upstream.store import default_folder
@@ -150,12 +151,30 @@ def load_settings(
         if text:
             values[name] = [part.strip() for part in text.split(",") if part.strip()] if name in _LISTS else text
     values |= {name: value for name, value in (given or {}).items() if value not in (None, ())}
+    folder = Path(values["home"]) if isinstance(values.get("home"), str) and values["home"] else None
+    _resolve_secrets(values, environment, folder)
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as e:
         if isinstance(e.__cause__, ConfigError):
             raise e.__cause__ from None
         raise ConfigError(f"settings{f' ({path})' if path else ''}: {e}") from e
+
+
+def _resolve_secrets(values: dict[str, Any], environment: Mapping[str, str], folder: Path | None) -> None:
+    """Put secrets where settings name them: "secret:NAME", or a file by RIGHTSEAT_KEYS_FILE and the like."""
+    direct = NamedFile(environment)
+    if "management_key" not in values and (found := direct.get("RIGHTSEAT_MANAGEMENT_KEY")) is not None:
+        values["management_key"] = found.reveal()
+    if "keys" not in values and (found := direct.get("RIGHTSEAT_KEYS")) is not None:
+        values["keys"] = found.reveal().split()
+    if isinstance(key := values.get("management_key"), str):
+        values["management_key"] = resolve(key, "management_key", environment=environment, folder=folder)
+    if isinstance(keys := values.get("keys"), (list, tuple)):
+        values["keys"] = [
+            resolve(key, f"keys[{i}]", environment=environment, folder=folder) if isinstance(key, str) else key
+            for i, key in enumerate(keys)
+        ]
 
 
 def _read(path: Path) -> dict[str, Any]:
