@@ -79,7 +79,7 @@ def imports(path: Path) -> set[str]:
 
 # Extras, imported where they are used.
 OPTIONAL = {
-    ("tokens.py", "splintr"), ("redaction.py", "re2"), ("sealed.py", "cryptography"), ("sources.py", "keyring"), ("sources.py", "hvac"),
+    ("tokens.py", "splintr"), ("redaction.py", "re2"), ("screening.py", "re2"), ("sealed.py", "cryptography"), ("sources.py", "keyring"), ("sources.py", "hvac"),
     ("sources.py", "azure"),
 }  # fmt: skip
 MODULES = sorted(SRC.rglob("*.py"))
