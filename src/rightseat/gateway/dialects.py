@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from rightseat.chat import ChatRequest, Completion, ModelEvent
+from rightseat.chat import ChatRequest, Completion, ModelEvent, Usage
 from rightseat.errors import RightseatError
 from rightseat.gateway.errors import anthropic_body, error_body, response_error
 from rightseat.upstream.asking import api_for
@@ -44,6 +44,10 @@ class Watch(Protocol):
     @property
     def whole(self) -> bool:
         """The answer is complete."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, where they were told so far."""
 
     def see(self, chunk: bytes) -> bytes:
         """The next bytes, as they may pass on."""

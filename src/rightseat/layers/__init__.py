@@ -13,6 +13,7 @@ from rightseat.layers.breaker import Breaker, BreakerPolicy, Circuits
 from rightseat.layers.cache import Cache, CachePolicy, MemoryStore
 from rightseat.layers.deadline import Deadline
 from rightseat.layers.degrade import Degrade
+from rightseat.layers.observe import Call, Observe, Observer
 from rightseat.layers.queue import Line, Places, Queue, QueuePolicy
 from rightseat.layers.rate import Limit, Limits, Rate
 from rightseat.layers.retry import Backoff, Budget, Retried, Retry
@@ -26,6 +27,7 @@ __all__ = [
     "Budget",
     "Cache",
     "CachePolicy",
+    "Call",
     "Circuits",
     "ContextWindow",
     "Deadline",
@@ -37,6 +39,8 @@ __all__ = [
     "Limits",
     "Line",
     "MemoryStore",
+    "Observe",
+    "Observer",
     "Places",
     "Priority",
     "Queue",

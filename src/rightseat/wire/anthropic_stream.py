@@ -25,6 +25,7 @@ from rightseat.wire.body import count, dig
 from rightseat.wire.opaque import MESSAGES, seal, taken
 from rightseat.wire.openai_stream import ChunkError
 from rightseat.wire.sse import SseDecoder, SseEvent
+from rightseat.wire.usage import UsageWatch
 
 _decode = msgspec.json.Decoder().decode
 
@@ -133,6 +134,12 @@ class MessageWatch:
 
     def __init__(self) -> None:
         self._tail = b""
+        self._usage = UsageWatch()
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, where they were told."""
+        return self._usage.usage
 
     @property
     def whole(self) -> bool:
@@ -142,6 +149,8 @@ class MessageWatch:
 
     def see(self, chunk: bytes) -> bytes:
         """The next bytes. They pass as they are."""
+        before = self._tail[-16:]
+        self._usage.see(before + chunk, len(before))
         self._tail = chunk[-self.TAIL :] if len(chunk) >= self.TAIL else (self._tail + chunk)[-self.TAIL :]
         return chunk
 

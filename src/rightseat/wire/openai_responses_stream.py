@@ -27,6 +27,7 @@ from rightseat.wire.body import count, dig, list_of
 from rightseat.wire.opaque import MARK, RESPONSES, seal
 from rightseat.wire.openai_stream import ChunkError
 from rightseat.wire.sse import MAX_LINE_BYTES, SseDecoder, SseEvent
+from rightseat.wire.usage import usage_in
 
 _decode = msgspec.json.Decoder().decode
 
@@ -268,8 +269,14 @@ class SameIds:
     def __init__(self) -> None:
         self._rest = bytearray()
         self._ids: dict[int, str] = {}
+        self._last = b""
         self.whole = False
         self.failure: ProtocolError | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, where they were told."""
+        return usage_in(self._last)
 
     def see(self, chunk: bytes) -> bytes:
         """The next bytes; what of them can be passed on."""
@@ -303,6 +310,7 @@ class SameIds:
             head = _head(data)
             if head.type in ENDINGS:
                 self.whole = True
+                self._last = data
                 last = _last(data).response
                 for i, item in enumerate(last.output if last is not None else ()):
                     event = self._renamed(event, i, item.id)

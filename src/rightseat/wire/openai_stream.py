@@ -24,6 +24,7 @@ from rightseat.chat import (
 )
 from rightseat.wire.body import count, list_of
 from rightseat.wire.sse import DONE, SseDecoder, SseEvent
+from rightseat.wire.usage import UsageWatch
 
 _DONE_LINE = re.compile(rb"[\r\n]data: ?\[DONE\]")
 _decode = msgspec.json.Decoder().decode
@@ -49,18 +50,25 @@ class StreamWatch:
     def __init__(self) -> None:
         self._tail = b"\n"
         self._finished = False
+        self._usage = UsageWatch()
 
     def see(self, chunk: bytes) -> bytes:
         """The next bytes. They pass as they are."""
         seen = self._tail + chunk
         if b'"finish_reason":"' in seen or b'"finish_reason": "' in seen:
             self._finished = True
+        self._usage.see(seen, len(self._tail))
         self._tail = seen[-self.SEAM :]
         return chunk
 
     def eof(self) -> bytes:
         """`[DONE]`, should upstream have forgotten it."""
         return b"" if self.done else DONE
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, where they were told."""
+        return self._usage.usage
 
     @property
     def done(self) -> bool:

@@ -1,0 +1,187 @@
+"""Being told of every call: what was asked of whom, how long it took, what it used, how it ended. Never what was said.
+
+`Call` is what is known of one; observers are told when it begins and when it is over, and must be quick and must not fail: one that
+raises is logged and the call goes on. The gateway notes its calls in the same form, so that metrics and traces are written once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from rightseat.chat import Answer, Finish, Usage
+from rightseat.handler import A, Q, Service
+from rightseat.log import logger
+
+
+class Call:
+    """One call, under way or over. Times are `time.monotonic()`, in seconds.
+
+    Attributes:
+        operation: "chat", "embeddings" ...
+        model: the model's id.
+        dialect: what the caller speaks; "" for none in particular.
+        stream: the answer comes in pieces.
+        request_id: the same in every log.
+        key: who asks: the id of a key; "" for nobody in particular.
+        trace: the caller's `traceparent` and `tracestate` (W3C Trace Context), as far as there are any.
+        trace_id: of the trace that the call belongs to; "" for none.
+        begun, head_at, first_at, ended_at: when it began, when the answer's head came, its first piece, and its end.
+        account: who answers.
+        usage: tokens, where somebody told.
+        finish: why the answer ended, where that is known.
+        retries: how many tries there were beyond the first.
+        status: the HTTP status that fits; None while it is under way.
+        error: what went wrong, by its type's name; "" for nothing.
+        span: of whoever traces it.
+    """
+
+    __slots__ = (
+        "account", "begun", "dialect", "ended_at", "error", "finish", "first_at", "head_at", "key", "model", "operation", "request_id",
+        "retries", "span", "status", "stream", "trace", "trace_id", "usage",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        operation: str,
+        model: str,
+        *,
+        dialect: str = "",
+        stream: bool = False,
+        request_id: str = "",
+        key: str = "",
+    ) -> None:
+        self.operation = operation
+        self.model = model
+        self.dialect = dialect
+        self.stream = stream
+        self.request_id = request_id
+        self.key = key
+        self.trace: Mapping[str, str] = {}
+        self.trace_id = ""
+        self.begun = time.monotonic()
+        self.head_at: float | None = None
+        self.first_at: float | None = None
+        self.ended_at: float | None = None
+        self.account = ""
+        self.usage: Usage | None = None
+        self.finish = ""
+        self.retries = 0
+        self.status: int | None = None
+        self.error = ""
+        self.span: Any = None
+
+    def first(self) -> None:
+        """The first piece of the answer is there."""
+        if self.first_at is None:
+            self.first_at = time.monotonic()
+
+    def seconds(self, at: float | None) -> float | None:
+        """From the beginning until then."""
+        return None if at is None else at - self.begun
+
+
+class Observer(Protocol):
+    """Somebody who is told of calls, on the event loop."""
+
+    def began(self, call: Call) -> None:
+        """A call begins."""
+
+    def ended(self, call: Call) -> None:
+        """It is over, one way or another."""
+
+
+CURRENT: contextvars.ContextVar[Call | None] = contextvars.ContextVar("rightseat_call", default=None)
+
+
+def tell(observers: Sequence[Observer], call: Call, *, over: bool) -> None:
+    """Tell all observers; what one of them raises is logged."""
+    for observer in observers:
+        try:
+            if over:
+                observer.ended(call)
+            else:
+                observer.began(call)
+        except Exception:
+            logger.exception("an observer failed: %s", type(observer).__name__)
+
+
+def retried(_: Any) -> None:
+    """For `Retry(on_retry=...)`: count it for the call that is under way."""
+    if (call := CURRENT.get()) is not None:
+        call.retries += 1
+
+
+class Observe(Struct, frozen=True, kw_only=True):
+    """The layer. The outermost, so that it sees what the caller sees.
+
+    Attributes:
+        observers: who is told.
+        operation: what to call it.
+    """
+
+    observers: Sequence[Observer]
+    operation: str = "chat"
+
+    def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
+        """See Layer."""
+        observers = tuple(self.observers)
+
+        async def handler(request: Q) -> A:
+            meta = request.meta
+            call = Call(
+                self.operation,
+                request.model,
+                stream=bool(getattr(request, "stream", False)),
+                request_id=meta.request_id,
+                key=meta.caller,
+            )
+            tell(observers, call, over=False)
+            token = CURRENT.set(call)
+            try:
+                answer = await inner(request)
+            except BaseException as e:
+                _end(observers, call, e)
+                raise
+            finally:
+                CURRENT.reset(token)
+            call.head_at = time.monotonic()
+            _watch(answer, call)
+            answer.on_close(lambda e: _end(observers, call, e))
+            return answer
+
+        return handler
+
+
+def _watch(answer: Answer[Any], call: Call) -> None:
+    async def see(pieces: Any) -> AsyncIterator[Any]:
+        async for piece in pieces:
+            if call.first_at is None:
+                call.first()
+            kind = type(piece)
+            if kind is Usage:
+                call.usage = piece
+            elif kind is Finish:
+                call.finish = piece.reason
+            yield piece
+
+    answer.through(see)
+
+
+def _end(observers: Sequence[Observer], call: Call, error: BaseException | None) -> None:
+    call.ended_at = time.monotonic()
+    if error is not None:
+        call.error = type(error).__name__
+        call.status = (
+            499
+            if isinstance(error, (asyncio.CancelledError, GeneratorExit))
+            else getattr(error, "status", None) or getattr(error, "status_hint", 500)
+        )
+    else:
+        call.status = 200
+    tell(observers, call, over=True)
