@@ -39,8 +39,9 @@ class UsageWatch:
             self._open = len(self._found[-1]) < _MOST
         if NAME in seen:
             for match in _OPENS.finditer(seen):
-                self._found.append(seen[match.end() - 1 : match.end() + _MOST])
-                self._open = True
+                if match.end() > overlap:  # else it was found before
+                    self._found.append(seen[match.end() - 1 : match.end() + _MOST])
+                    self._open = True
             del self._found[1:-1]  # the first and the last tell all
 
     @property
