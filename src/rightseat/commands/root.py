@@ -20,6 +20,8 @@ _VERBS = {
     "status": ("accounts", "status", "Show the accounts."),
     "models": ("accounts", "models", "List the models of the account."),
     "serve": ("serve", "serve", "Serve the gateway: any OpenAI client talks to Copilot."),
+    "keys": ("keys", "keys", "Make and end keys for the gateway's clients."),
+    "doctor": ("doctor", "command", "Check this installation, and say what to do."),
     "config": ("serve", "config", "Look at the settings."),
     "secrets": ("secrets", "secrets", "Keep keys in an encrypted file or the system's keyring."),
     "batch": ("batch", "command", "Answer a file of prompts into another, side by side."),

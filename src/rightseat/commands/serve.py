@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
+import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from rich.console import Console
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.gateway.logs import configure
 from rightseat.gateway.server import serve as run
+from rightseat.gateway.workers import FD_VARIABLE, Supervisor, worker_argv
 from rightseat.upstream.store import FileStore
 
 console = Console(stderr=True, highlight=False)
@@ -27,7 +30,10 @@ _CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), help
 @click.option("--host", help="Address to listen on; 127.0.0.1 unless settings say otherwise.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 4141 unless settings say otherwise.")
 @click.option("--key", "keys", multiple=True, help="A key that clients must show; may be repeated.")
-def serve(path: Path | None, host: str | None, port: int | None, keys: tuple[str, ...]) -> None:
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share the port."
+)
+def serve(path: Path | None, host: str | None, port: int | None, keys: tuple[str, ...], workers: int) -> None:
     """Serve the gateway: any OpenAI client talks to Copilot.
 
     Settings come from a TOML file, the environment (RIGHTSEAT_PORT ...) and these options; `rightseat config check` shows them.
@@ -36,7 +42,34 @@ def serve(path: Path | None, host: str | None, port: int | None, keys: tuple[str
     settings = load_settings(path, given={"host": host, "port": port, "keys": keys})
     configure(settings.log, settings.log_level)
     accounts = [account.name for account in FileStore(settings.folder).list()]
-    _runner()(run(settings, lambda url: _ready(url, settings, accounts)))
+    if FD_VARIABLE in os.environ:
+        listener = socket.socket(fileno=int(os.environ[FD_VARIABLE]))
+        _runner()(_work(settings, listener))
+    elif workers > 1:
+        given = [*(("--config", str(path)) if path else ()), *(("--host", host) if host else ())]
+        # Keys are not shown in the list of processes.
+        if keys:
+            os.environ["RIGHTSEAT_KEYS"] = ",".join(keys)
+        supervisor = Supervisor(settings, workers, worker_argv(given), lambda url: _say_ready(url, settings, accounts))
+        raise SystemExit(supervisor.run())
+    else:
+        _runner()(run(settings, lambda url: _ready(url, settings, accounts)))
+
+
+async def _work(settings: Settings, listener: socket.socket) -> None:
+    """One worker. It ends with its supervisor, however that ends."""
+    stop, supervisor = asyncio.Event(), os.getppid()
+
+    async def watch() -> None:
+        while os.getppid() == supervisor:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(1)
+        stop.set()
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        await run(settings, lambda _: _settle(), stop, listener)
+    finally:
+        watching.cancel()
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
@@ -60,10 +93,14 @@ def _settle() -> None:
 
 def _ready(url: str, settings: Settings, accounts: list[str]) -> None:
     _settle()
+    _say_ready(url, settings, accounts)
+
+
+def _say_ready(url: str, settings: Settings, accounts: list[str]) -> None:
     console.print(
         f"[bold]{url}/v1[/bold] speaks OpenAI's dialect for {', '.join(accounts) or 'nobody yet: rightseat login'}"
     )
-    key = "-H 'authorization: Bearer YOUR-KEY' " if settings.keys else ""
+    key = "-H 'authorization: Bearer YOUR-KEY' " if settings.keys or settings.require_key else ""
     console.print(f"[dim]try:  curl {key}{url}/v1/models[/dim]")
 
 

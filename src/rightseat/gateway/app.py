@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import re
 import uuid
 from collections.abc import Mapping
@@ -13,23 +13,29 @@ import msgspec
 
 from rightseat import __version__
 from rightseat.errors import CallerError, RightseatError
-from rightseat.gateway import logs, models
-from rightseat.gateway.asgi import Receive, Request, Scope, Send, read_request, respond
+from rightseat.gateway import models
+from rightseat.gateway.access import Access
+from rightseat.gateway.asgi import Receive, Request, Scope, Send, address_of, read_request, respond
 from rightseat.gateway.config import Settings
+from rightseat.gateway.content import Content
 from rightseat.gateway.dialects import CHAT, MESSAGES, RESPONSES
 from rightseat.gateway.embeddings import EmbeddingsFace
-from rightseat.gateway.errors import ClientKeyError, anthropic_body, error_body, error_headers, status_of
+from rightseat.gateway.errors import anthropic_body, error_body, error_headers, status_of
 from rightseat.gateway.face import Face
 from rightseat.gateway.guard import ForeignHostError, check_host, check_origin, cors_headers
+from rightseat.gateway.logs import AccessLog
 from rightseat.gateway.management import Management
-from rightseat.gateway.recent import Recent
+from rightseat.gateway.metrics import CONTENT_TYPE, REFRESH_SECONDS, Metrics
+from rightseat.gateway.recent import Recent, trace_of
 from rightseat.gateway.resilience import Resilience
 from rightseat.gateway.routes import MANAGEMENT, find, openapi
 from rightseat.gateway.tokens import count_tokens
 from rightseat.gateway.websocket import Conversations
 from rightseat.handler import stack
+from rightseat.layers.observe import Observer
 from rightseat.log import logger
-from rightseat.security.keys import kind_of, said_of
+from rightseat.telemetry.metrics import is_shared
+from rightseat.telemetry.tracing import Tracing, is_wanted, provider_of_environment
 from rightseat.transport.http import AiohttpSender
 from rightseat.upstream.copilot import Copilot
 from rightseat.upstream.store import FileStore
@@ -40,29 +46,54 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._keys = [key.encode() for key in settings.keys]
+        self._access = Access(settings)
+        content = Content(
+            settings.redact_requests, settings.redact_answers, settings.screen_requests, settings.sensitive
+        )
         self._sender = AiohttpSender()
         self._copilot = Copilot(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
-        self._recent = Recent(on_end=logs.access)
         self._resilience = Resilience(settings)
+        self._metrics = Metrics(self._copilot, self._resilience, self._access.refusals) if settings.metrics else None
+        self._provider = provider_of_environment() if is_wanted() else None
+        observers: list[Observer] = [AccessLog()]
+        if self._metrics is not None:
+            observers.append(self._metrics)
+        if self._provider is not None:
+            observers.insert(0, Tracing(self._provider, server=True))
+        self._recent = Recent(observers)
         ask = stack(*self._resilience.layers)(self._copilot.open)
-        self._chat = Face(CHAT, self._copilot, ask, settings, self._recent)
-        self._responses = Face(RESPONSES, self._copilot, ask, settings, self._recent)
-        self._messages = Face(MESSAGES, self._copilot, ask, settings, self._recent)
-        self._management = Management(settings, self._copilot, self._sender, self._recent, self._resilience)
-        self._conversations = Conversations(self._responses, self._recent, self._check_key)
-        self._embeddings = EmbeddingsFace(self._copilot, ask)
+        given = (self._copilot, ask, settings, self._recent, self._access, content)
+        self._chat, self._responses, self._messages = (Face(d, *given) for d in (CHAT, RESPONSES, MESSAGES))
+        self._management = Management(
+            settings, self._copilot, self._sender, self._recent, self._resilience, self._access
+        )
+        self._conversations = Conversations(self._responses, self._access)
+        self._embeddings = EmbeddingsFace(self._copilot, ask, self._recent, self._access, content)
+        self._ticking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        await self._access.__aenter__()
         await self._sender.__aenter__()
+        if self._metrics is not None and is_shared():
+            self._ticking = asyncio.ensure_future(self._tick(self._metrics))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
     ) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
         await self._management.close()
         await self._copilot.close()
         await self._sender.__aexit__(kind, e, tb)
+        await self._access.__aexit__(kind, e, tb)
+        if self._provider is not None:
+            await asyncio.to_thread(self._provider.shutdown)  # the last spans are sent
+
+    async def _tick(self, metrics: Metrics) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            metrics.tick()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -77,7 +108,7 @@ class Gateway:
             if finished:
                 return
             request = await read_request(scope, receive, self.settings.body_limit, self.settings.body_seconds)
-            await self._route(request, receive, send, request_id)
+            await self._route(scope, request, receive, send, request_id)
         except RightseatError as e:
             logger.info("%s %s %s: %s", request_id, scope["method"], scope["path"], e)
             headers = {name.decode("latin-1"): "" for name, _ in scope["headers"]}
@@ -123,19 +154,23 @@ class Gateway:
             await receive()
             await send({"type": "websocket.close"})
 
-    async def _route(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
+    async def _route(self, scope: Scope, request: Request, receive: Receive, send: Send, request_id: str) -> None:
         found = find(request.method, request.path)
+        address = address_of(scope)
         if found is None:
             if not request.path.startswith(MANAGEMENT):
-                self._check_key(request)
+                self._access.identify(request.headers, address, "models")
             raise NoSuchEndpointError(f"no such endpoint: {request.method} {request.path}")
         route, value = found
         if route.tag == "management":
-            self._check_management_key(request)
+            if not self.settings.management_key:
+                raise ManagementOffError("management is switched off; set management_key to use it")
+            self._access.check_management(request.headers, address)
             await self._management(route.name, value, request, send)
             return
         if route.needs_key:
-            self._check_key(request)
+            caller = self._access.identify(request.headers, address, _SCOPES.get(route.name, "chat"))
+            request = msgspec.structs.replace(request, caller=caller, trace=trace_of(request.headers))
         anthropic = speaks_anthropic(request.headers, request.path.removeprefix("/v1"))
         match route.name:
             case "chat":
@@ -150,10 +185,15 @@ class Gateway:
                 await self._embeddings(request, send, request_id)
             case "models":
                 list_body = models.anthropic_list if anthropic else models.list_body
-                await respond(send, 200, list_body(await self._copilot.registry()))
+                await respond(send, 200, list_body(await self._copilot.registry(), request.caller.key))
             case "model":
+                request.caller.check_model(value)
                 one_body = models.anthropic_one if anthropic else models.one_body
                 await respond(send, 200, one_body(await self._copilot.registry(), value))
+            case "metrics":
+                if self._metrics is None:
+                    raise NoSuchEndpointError("metrics are switched off; set metrics to use them")
+                await respond(send, 200, self._metrics.page(), kind=CONTENT_TYPE)
             case "ready":
                 reasons = self._copilot.unready()
                 body = {"status": "not ready" if reasons else "ready", "reasons": reasons}
@@ -165,28 +205,8 @@ class Gateway:
                     send, 200, msgspec.json.encode({"status": "ok", "name": "rightseat", "version": __version__})
                 )
 
-    def _check_management_key(self, request: Request) -> None:
-        key = self.settings.management_key
-        if not key:
-            raise ManagementOffError("management is switched off; set management_key to use it")
-        if not hmac.compare_digest(_shown(request).encode(), key.encode()):
-            raise ClientKeyError("the management key is needed: Authorization: Bearer KEY, or x-api-key")
 
-    def _check_key(self, request: Request) -> None:
-        shown = _shown(request)
-        kind = kind_of(shown)
-        if kind in ("github", "github_app", "copilot"):
-            raise ClientKeyError(f"{said_of(shown)}; the gateway takes keys of its own and never a token")
-        if not self._keys:
-            return
-        given = shown.encode()
-        if not any([hmac.compare_digest(given, key) for key in self._keys]):  # noqa: C419 - all are compared, always
-            if kind == "empty":
-                raise ClientKeyError("an API key is needed: Authorization: Bearer KEY, or x-api-key")
-            foreign = "" if kind == "other" else f": {said_of(shown)}; the gateway takes keys of its own"
-            raise ClientKeyError(f"Invalid API key{foreign}")
-
-
+_SCOPES = {"embeddings": "embeddings", "models": "models", "model": "models", "metrics": "metrics"}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 
 
@@ -196,11 +216,6 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
     return str(uuid.uuid4())
-
-
-def _shown(request: Request) -> str:
-    """The key that a client shows."""
-    return request.headers.get("x-api-key") or request.headers.get("authorization", "").partition(" ")[2]
 
 
 class ManagementOffError(CallerError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Protocol, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from rightseat.errors import CallerError, RightseatError
 
@@ -45,14 +45,40 @@ class StreamBrokenError(Exception):
     """
 
 
+def address_of(scope: Scope) -> str:
+    """Where a request comes from; "" for a Unix socket. No header is believed."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+class Seen(Protocol):
+    """Counts the pieces of an answer.
+
+    Attributes:
+        pieces: how many there were.
+    """
+
+    pieces: int
+
+    def first(self) -> None:
+        """The first one is there."""
+
+
 class Request(Struct, frozen=True):
-    """A request with its body."""
+    """A request with its body.
+
+    Attributes:
+        caller: who asks, once that is known; see `access.Caller`.
+        trace: its trace context.
+    """
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
     query: str = ""
+    caller: Any = None
+    trace: Mapping[str, str] = field(default_factory=dict)
 
 
 async def read_request(scope: Scope, receive: Receive, limit: int, seconds: float = 0) -> Request:
@@ -128,11 +154,21 @@ async def stream(
     headers: list[tuple[bytes, bytes]],
     ping: bytes,
     ping_seconds: float,
+    seen: Seen | None = None,
 ) -> None:
     """A streamed answer: pieces as they come, `ping` while they do not, and an end at once when the client leaves.
 
     `send` waits while the client reads slowly, and with it the source: nothing piles up. The watching is done once a stream,
     not once a piece.
+
+    Args:
+        send: ASGI's.
+        receive: ASGI's.
+        pieces: the body.
+        headers: of the answer.
+        ping: what is said to a client that waits.
+        ping_seconds: after so much silence; 0: never.
+        seen: counts.
 
     Raises:
         StreamBrokenError: the source failed in the middle.
@@ -145,6 +181,10 @@ async def stream(
             leaving.add_done_callback(lambda _: _end(patience))
             async for piece in pieces:
                 pinger.touch()
+                if seen is not None:
+                    if not seen.pieces:
+                        seen.first()
+                    seen.pieces += 1
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
     except RightseatError as e:  # some of them are TimeoutErrors, too

@@ -24,6 +24,7 @@ from rightseat.upstream.store import default_folder
 _PREFIX = "RIGHTSEAT_"
 _FROM_ENVIRONMENT = (
     "host", "port", "keys", "allowed_hosts", "allowed_origins", "management_key", "github_host", "home", "body_limit", "header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "connections",
+    "header_limit", "database", "require_key", "lockout_failures", "redact_requests", "redact_answers", "screen_requests", "sensitive", "metrics", "log_content",
     "custom_tools", "unsupported_tools", "answer_seconds", "attempts", "breaker", "concurrency", "queue", "queue_seconds", "log", "log_level",
 )  # fmt: skip
 
@@ -34,13 +35,23 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of the gateway.
 
     Attributes:
-        host, port: where it listens. Off loopback, `keys` must not be empty.
+        host, port: where it listens. Off loopback, there must be `keys`, or `require_key`.
         keys: what clients must show, as a bearer or as `x-api-key`; empty: nothing.
         management_key: what `/v0/management` wants to be shown; empty: it is switched off.
         github_host: where new accounts log in when they do not say: "github.com", or "TENANT.ghe.com".
         home: the folder with the accounts.
         allowed_hosts: names in the Host header that are ours, beside loopback's, while it listens on loopback; "*": any.
         allowed_origins: web pages from elsewhere that may use it, as in "https://chat.example.org"; "*": any.
+        require_key: a key must be shown, also while there is none yet; else one must be as soon as there is one.
+        database: of the gateway's own keys, as SQLAlchemy writes it; "": the file `keys.sqlite` beside the accounts.
+        lockout_failures: wrong keys from one address within a minute, after which it is not listened to for a while; 0: any number.
+        redact_requests: what to do about secrets in requests: "off", "report" (in the log and the metrics), "redact" or "block".
+        redact_answers: the same for answers. All but "off" read and write them event by event instead of passing them on.
+        screen_requests: what to do about requests that look like an injection: "off", "report" or "block".
+        sensitive: what counts: "secrets", or "all" with personal data, too.
+        metrics: `/metrics` is served.
+        log_content: what is said is logged, too, redacted.
+        header_limit: bytes of the largest head of a request.
         body_limit: bytes of the largest request.
         header_seconds: how long the head of a request may take to come; 0: for ever.
         body_seconds: and how long its body.
@@ -69,6 +80,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     home: str = ""
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    require_key: bool = False
+    database: str = ""
+    lockout_failures: int = 10
+    redact_requests: Literal["off", "report", "redact", "block"] = "report"
+    redact_answers: Literal["off", "report", "redact", "block"] = "off"
+    screen_requests: Literal["off", "report", "block"] = "report"
+    sensitive: Literal["secrets", "all"] = "secrets"
+    metrics: bool = True
+    log_content: bool = False
+    header_limit: int = 64 * 1024
     body_limit: int = 64 * 1024 * 1024
     header_seconds: float = 20.0
     body_seconds: float = 120.0
@@ -96,9 +117,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port: must be 0 to 65535, not {self.port}")
-        if not self.keys and not is_loopback(self.host):
+        if not self.keys and not self.require_key and not is_loopback(self.host):
             raise ConfigError(
-                f"host: listening on {self.host} needs keys=[...], so that not everybody can use your account"
+                f"host: listening on {self.host} needs keys=[...] or require_key=true, so that not everybody can use your account"
             )
         if any(len(key) < 16 for key in self.keys):
             raise ConfigError("keys: a key must have at least 16 characters")
@@ -106,13 +127,21 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigError("management_key: a key must have at least 16 characters")
         if self.management_key and self.management_key in self.keys:
             raise ConfigError("management_key: must be another one than the keys of clients")
-        for name in ("body_limit", "connections", "attempts"):
+        for name in ("body_limit", "header_limit", "connections", "attempts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: must be at least 1, not {getattr(self, name)}")
         for name in ("answer_seconds", "queue_seconds"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}: must be more than 0, not {getattr(self, name)}")
-        for name in ("header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "concurrency", "queue"):
+        for name in (
+            "header_seconds",
+            "body_seconds",
+            "ping_seconds",
+            "drain_seconds",
+            "concurrency",
+            "queue",
+            "lockout_failures",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: must not be negative, not {getattr(self, name)}")
 
@@ -124,7 +153,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             "keys": [mask_secret(key) for key in self.keys],
             "management_key": mask_secret(self.management_key) if self.management_key else "",
             "home": str(self.folder),
+            "database": _without_password(self.database),
         }
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    return f"{head.partition('://')[0]}://...@{tail}" if at else url
 
 
 def load_settings(

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import base64
 import struct
+import time
 from typing import Any
 
 import msgspec
 
 from rightseat.chat import Meta
-from rightseat.errors import UpstreamError
+from rightseat.errors import RightseatError, UpstreamError
+from rightseat.gateway.access import ANYBODY, Access
 from rightseat.gateway.asgi import Request, Send, respond
+from rightseat.gateway.content import Content
+from rightseat.gateway.errors import status_of
+from rightseat.gateway.recent import Recent
 from rightseat.handler import Service
+from rightseat.layers.observe import CURRENT
 from rightseat.upstream.copilot import Ask, Copilot, Counted
 from rightseat.upstream.handler import resolve
 from rightseat.wire.body import BadRequestError, object_with_model
+from rightseat.wire.usage import usage_in
 
 PATH = "/embeddings"
 
@@ -22,22 +29,48 @@ PATH = "/embeddings"
 class EmbeddingsFace:
     """The endpoint. Copilot takes a list of texts only, and gives numbers only."""
 
-    def __init__(self, copilot: Copilot, ask: Service[Ask, Counted]) -> None:
+    def __init__(
+        self, copilot: Copilot, ask: Service[Ask, Counted], recent: Recent, access: Access, content: Content
+    ) -> None:
         self._copilot = copilot
         self._ask = ask
+        self._recent = recent
+        self._access = access
+        self._content = content
 
     async def __call__(self, request: Request, send: Send, request_id: str) -> None:
         """Answer a request. What is wrong is raised."""
         body, as_base64 = read_body(request.body)
+        inspection = self._content.inspect(body)
+        body = inspection.body
         model = await resolve(self._copilot, body["model"])
         name = model.id if model else body["model"]
+        caller = request.caller or ANYBODY
+        caller.check_model(name, body["model"])
         data = msgspec.json.encode({**body, "model": name})
-        upstream = await self._ask(Ask(PATH, data, name, "user", meta=Meta(request_id=request_id)))
+        entry = self._recent.begin_other(
+            "embeddings", name, request_id, dialect="embeddings", key=caller.id, trace=request.trace
+        )
+        entry.found = inspection.found
+        token, grant = CURRENT.set(entry), None
         try:
-            answer = await upstream.read()
+            grant = await self._access.admit(caller, data, 0)
+            meta = Meta(caller=caller.id, request_id=request_id)
+            async with await self._ask(Ask(PATH, data, name, "user", meta=meta)) as upstream:
+                entry.account, entry.head_at = upstream.account, time.monotonic()
+                answer = await upstream.read()
+            entry.note(usage_in(answer))
+            answer = in_base64(answer) if as_base64 else answer
+            entry.first()
+            await respond(send, 200, answer, [(b"x-request-id", request_id.encode())])
+        except BaseException as e:
+            entry.fail(e, status_of(e) if isinstance(e, RightseatError) else None)
+            raise
         finally:
-            await upstream.aclose()
-        await respond(send, 200, in_base64(answer) if as_base64 else answer, [(b"x-request-id", request_id.encode())])
+            CURRENT.reset(token)
+            if grant is not None:
+                grant.settle(entry.usage, answered=entry.head_at is not None)
+            entry.end()
 
 
 def read_body(data: bytes) -> tuple[dict[str, Any], bool]:

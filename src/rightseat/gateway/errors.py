@@ -12,6 +12,7 @@ import msgspec
 from rightseat.errors import (
     CallerError,
     ConfigError,
+    DeclinedError,
     LoginError,
     NotLoggedInError,
     RightseatError,
@@ -105,6 +106,8 @@ def _fields(error: RightseatError) -> dict[str, object]:
         code = error.code
     elif isinstance(error, ClientKeyError):
         code = "invalid_api_key"
+    elif isinstance(error, DeclinedError) and isinstance(limit := getattr(error, "limit", None), str):
+        code = f"key_{limit}"
     elif isinstance(error, NotLoggedInError):
         code = "not_logged_in"
     head, _, rest = message.partition(": ")

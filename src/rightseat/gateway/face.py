@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 
 from rightseat.chat import Meta
 from rightseat.errors import RightseatError, UpstreamError
+from rightseat.gateway.access import ANYBODY, Access
 from rightseat.gateway.answer import pieces, whole
 from rightseat.gateway.asgi import Receive, Request, Send, respond, stream
 from rightseat.gateway.config import Settings
+from rightseat.gateway.content import Content
 from rightseat.gateway.dialects import Dialect
 from rightseat.gateway.errors import status_of
 from rightseat.gateway.plan import Plan, plan
 from rightseat.gateway.recent import Entry, Recent
 from rightseat.handler import Service
+from rightseat.layers.observe import CURRENT
 from rightseat.log import logger
 from rightseat.upstream.accounts import conversation_of
 from rightseat.upstream.copilot import Ask, Copilot, Counted
@@ -36,41 +41,69 @@ class Face:
         ask: who answers.
         settings: see Settings.
         recent: where requests are noted.
+        access: who may ask, and how much.
+        content: what may be said.
     """
 
     def __init__(
-        self, dialect: Dialect, copilot: Copilot, ask: Service[Ask, Counted], settings: Settings, recent: Recent
+        self,
+        dialect: Dialect,
+        copilot: Copilot,
+        ask: Service[Ask, Counted],
+        settings: Settings,
+        recent: Recent,
+        access: Access,
+        content: Content,
     ) -> None:
         self._dialect = dialect
         self._copilot = copilot
         self._ask = ask
         self._settings = settings
         self._recent = recent
+        self._access = access
+        self.content = content
 
     async def __call__(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
         """Answer a request. What is wrong before the answer begins is raised."""
         made = await self.plan(request)
-        entry = self._recent.begin(request_id, made)
-        try:
-            upstream = await self.open(made, request, request_id, entry)
+        async with self.asked(made, request, request_id) as (entry, upstream):
             headers = [(self._dialect.id_header, request_id.encode())]
             if made.dropped:
                 names = ", ".join(made.dropped)
                 logger.warning("%s: left out, because the model does not take it: %s", request_id, names)
                 headers.append((b"warning", f'299 rightseat "not supported and left out: {names}"'.encode()))
+            if made.wants_stream:
+                headers.append((b"cache-control", b"no-cache"))
+                said = pieces(made, upstream, entry, self.content)
+                ping, seconds = self._dialect.ping, self._settings.ping_seconds
+                await stream(send, receive, said, headers, ping, seconds, entry)
+            else:
+                body = await whole(made, upstream, entry, self.content)
+                entry.first()
+                await respond(send, 200, body, headers)
+
+    @asynccontextmanager
+    async def asked(self, made: Plan, request: Request, request_id: str) -> AsyncIterator[tuple[Entry, Counted]]:
+        """Ask, and whatever happens inside, note how it went, give everything back and book what was used."""
+        caller = request.caller or ANYBODY
+        caller.check_model(made.model, made.name)
+        entry = self._recent.begin(request_id, made, key=caller.id, trace=request.trace)
+        token = CURRENT.set(entry)
+        grant = None
+        try:
+            grant = await self._access.admit(caller, made.data, made.output_limit, vision=made.vision)
+            upstream = await self.open(made, request, request_id, entry)
             try:
-                if made.wants_stream:
-                    headers.append((b"cache-control", b"no-cache"))
-                    said = pieces(made, upstream)
-                    await stream(send, receive, said, headers, self._dialect.ping, self._settings.ping_seconds)
-                else:
-                    await respond(send, 200, await whole(made, upstream), headers)
+                yield entry, upstream
             finally:
                 await upstream.aclose()
         except BaseException as e:
             entry.fail(e, status_of(e) if isinstance(e, RightseatError) else None)
             raise
         finally:
+            CURRENT.reset(token)
+            if grant is not None:
+                grant.settle(entry.usage, answered=entry.head_at is not None, pieces=entry.pieces)
             entry.end()
 
     async def plan(self, request: Request) -> Plan:
@@ -78,19 +111,26 @@ class Face:
 
         Raises:
             BadRequestError: naming the field that is wrong.
+            ContentBlockedError: it holds what does not leave here.
             UpstreamError: there is no such model.
         """
         body = object_with_model(request.body)
+        inspection = self.content.inspect(body)
+        raw = request.body
+        if inspection.changed:
+            body, raw = inspection.body, msgspec.json.encode(inspection.body)
         model = await resolve(self._copilot, body["model"])
         plain = self._settings.custom_tools == "function"
         return plan(
             self._dialect,
-            request.body,
+            raw,
             body,
             model,
             initiator=request.headers.get("x-initiator"),
             plain=plain,
             drop_tools=self._settings.unsupported_tools == "drop",
+            decoded=self.content.changes_answers,
+            inspection=inspection,
         )
 
     async def open(self, made: Plan, request: Request, request_id: str, entry: Entry) -> Counted:
@@ -123,7 +163,8 @@ class Face:
             betas = [b.strip() for b in request.headers.get("anthropic-beta", "").split(",")]
             if kept := [b for b in betas if b.startswith(_BETAS)]:
                 extra["anthropic-beta"] = ",".join(kept)
-        meta = Meta(request_id=request_id, conversation=conversation_of(request.headers, made.body))
+        caller = request.caller or ANYBODY
+        meta = Meta(caller=caller.id, request_id=request_id, conversation=conversation_of(request.headers, made.body))
         return await self._ask(
             Ask(
                 api.path,

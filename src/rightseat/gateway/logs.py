@@ -10,9 +10,10 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
 from typing import IO, Any, Literal, TypeAlias
 
+from rightseat.gateway.recent import Entry
+from rightseat.layers.observe import Call
 from rightseat.security.masking import mask
 
 Form: TypeAlias = Literal["off", "console", "json"]
@@ -39,10 +40,16 @@ def configure(form: Form, level: str = "info", stream: IO[str] | None = None) ->
     logging.getLogger("rightseat").setLevel("WARNING" if form == "off" else level.upper())
 
 
-def access(facts: Callable[[], dict[str, Any]]) -> None:
-    """A request is over. Costs next to nothing where nobody listens."""
-    if access_logger.isEnabledFor(logging.INFO):
-        access_logger.info("request", extra={_FIELDS: facts()})
+class AccessLog:
+    """An observer that writes a line a request. Costs next to nothing where nobody listens."""
+
+    def began(self, call: Call) -> None:
+        """See Observer."""
+
+    def ended(self, call: Call) -> None:
+        """See Observer."""
+        if access_logger.isEnabledFor(logging.INFO) and isinstance(call, Entry):
+            access_logger.info("request", extra={_FIELDS: call.shown()})
 
 
 class JsonFormatter(logging.Formatter):
@@ -76,14 +83,24 @@ def _line(facts: dict[str, Any]) -> str:
     parts = [
         str(facts["status"]),
         f"{facts['seconds'] * 1000:.0f} ms",
-        *([f"(head {facts['head_seconds'] * 1000:.0f})"] if facts["head_seconds"] is not None else []),
+        *([f"(first {facts['first_seconds'] * 1000:.0f})"] if facts["first_seconds"] is not None else []),
         f"{facts['dialect']} {facts['model']}",
         f"({over}{', stream' if facts['stream'] else ''}, {facts['initiator']})",
         str(facts["account"] or "-"),
+        *([f"key {facts['key']}"] if facts["key"] else []),
+        *([_tokens(facts)] if facts["input_tokens"] is not None else []),
+        *([f"{facts['retries']} retries"] if facts["retries"] else []),
+        *([f"found {', '.join(facts['found'])}"] if facts["found"] else []),
+        *([f"suspect {', '.join(facts['suspect'])}"] if facts["suspect"] else []),
         str(facts["request_id"]),
         *([str(facts["error"])] if facts["error"] else []),
     ]
     return " ".join(parts)
+
+
+def _tokens(facts: dict[str, Any]) -> str:
+    cached = f" ({facts['cached_tokens']} cached)" if facts["cached_tokens"] else ""
+    return f"{facts['input_tokens']}{cached} + {facts['output_tokens']} tokens"
 
 
 def _when(record: logging.LogRecord, between: str) -> str:

@@ -12,8 +12,10 @@ import msgspec
 
 from rightseat import __version__
 from rightseat.errors import CallerError, ConfigError, RightseatError
+from rightseat.gateway.access import Access
 from rightseat.gateway.asgi import Request, Send, respond
 from rightseat.gateway.config import Settings
+from rightseat.gateway.keys.shown import grace_of, key_fields, key_shown, keys_shown
 from rightseat.gateway.recent import KEEP, Recent
 from rightseat.gateway.resilience import Resilience
 from rightseat.security.masking import mask, mask_secret
@@ -63,16 +65,24 @@ class Management:
         sender: sends requests.
         recent: the last requests.
         resilience: the layers around each call.
+        access: the gateway's own keys.
     """
 
     def __init__(
-        self, settings: Settings, copilot: Copilot, sender: HttpSender, recent: Recent, resilience: Resilience
+        self,
+        settings: Settings,
+        copilot: Copilot,
+        sender: HttpSender,
+        recent: Recent,
+        resilience: Resilience,
+        access: Access,
     ) -> None:
         self._settings = settings
         self._copilot = copilot
         self._sender = sender
         self._recent = recent
         self._resilience = resilience
+        self._access = access
         self._store = FileStore(settings.folder)
         self._logins: dict[str, _Login] = {}
         self._started = time.time()
@@ -123,6 +133,23 @@ class Management:
             case "account_quota":
                 quota = await fetch_quota(self._sender, self._settings.editor, self._named(value))
                 return 200, msgspec.to_builtins(quota)
+            case "keys":
+                return 200, {"keys": await self._access.change(keys_shown)}
+            case "key_create":
+                fields = key_fields(json_object(request.body))
+                key, text = await self._access.change(lambda store: store.create(**fields))
+                return 201, {**key_shown(key), "key": text}
+            case "key_revoke":
+                revoked = await self._access.change(lambda store: store.revoke(value))
+                if revoked is None:
+                    raise NoSuchThingError(f"there is no key {value[:40]!r}")
+                return 200, key_shown(revoked)
+            case "key_rotate":
+                grace = grace_of(json_object(request.body or b"{}"))
+                rotated = await self._access.change(lambda store: store.rotate(value, grace))
+                if rotated is None:
+                    raise NoSuchThingError(f"there is no active key {value[:40]!r}")
+                return 200, {**key_shown(rotated[0]), "key": rotated[1]}
             case "login":
                 return 200, self._login(value).shown()
             case "login_cancel":

@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from rightseat.errors import UpstreamError
+from rightseat.gateway.keys.key import Key
 from rightseat.upstream.models import Model, Registry
 
 
-def list_body(registry: Registry) -> bytes:
-    """The list."""
-    return msgspec.json.encode({"object": "list", "data": [_entry(model) for model in registry.models.values()]})
+def list_body(registry: Registry, key: Key | None = None) -> bytes:
+    """The list: of all models, or of those that a key may use."""
+    return msgspec.json.encode({"object": "list", "data": [_entry(model) for model in _allowed(registry, key)]})
 
 
 def one_body(registry: Registry, name: str) -> bytes:
@@ -24,9 +25,9 @@ def one_body(registry: Registry, name: str) -> bytes:
     return msgspec.json.encode(_entry(_one(registry, name)))
 
 
-def anthropic_list(registry: Registry) -> bytes:
+def anthropic_list(registry: Registry, key: Key | None = None) -> bytes:
     """The list, in Anthropic's form."""
-    data = [_anthropic_entry(model) for model in registry.models.values()]
+    data = [_anthropic_entry(model) for model in _allowed(registry, key)]
     ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
     return msgspec.json.encode({"data": data, "has_more": False, **ends})
 
@@ -34,6 +35,10 @@ def anthropic_list(registry: Registry) -> bytes:
 def anthropic_one(registry: Registry, name: str) -> bytes:
     """One model, in Anthropic's form. Raises as `one_body` does."""
     return msgspec.json.encode(_anthropic_entry(_one(registry, name)))
+
+
+def _allowed(registry: Registry, key: Key | None) -> list[Model]:
+    return [model for model in registry.models.values() if key is None or key.allows(model.id)]
 
 
 def _one(registry: Registry, name: str) -> Model:

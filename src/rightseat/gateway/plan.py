@@ -5,12 +5,14 @@ Which dialect, whether it is streamed, what the body is, who began the turn, whe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from rightseat.chat.plain import PlainTools
+from rightseat.gateway.content import Inspection
 from rightseat.gateway.dialects import CHAT, RESPONSES, Body, Dialect, route
 from rightseat.upstream.asking import COMPLETION_LIMIT, fitted
 from rightseat.upstream.headers import has_image, initiator_of
@@ -46,6 +48,9 @@ class Plan(Struct, frozen=True):
         vision: there is an image.
         dropped: names of parameters that were left out.
         tools: where it is translated: the request, with plain tools.
+        found: kinds of sensitive data in the request, and how often.
+        suspect: signs of an injection in it.
+        output_limit: tokens of the answer at most, where that is known.
     """
 
     client: Dialect
@@ -59,6 +64,9 @@ class Plan(Struct, frozen=True):
     vision: bool
     dropped: tuple[str, ...] = ()
     tools: PlainTools | None = None
+    found: Mapping[str, int] = field(default_factory=dict)
+    suspect: tuple[str, ...] = ()
+    output_limit: int | None = None
 
     @property
     def name(self) -> str:
@@ -81,6 +89,8 @@ def plan(
     initiator: str | None = None,
     plain: bool = False,
     drop_tools: bool = False,
+    decoded: bool = False,
+    inspection: Inspection | None = None,
 ) -> Plan:
     """The plan for a request.
 
@@ -91,6 +101,8 @@ def plan(
         model: the model that is meant; None: unknown, because nobody has logged in yet.
         initiator: what the client says of itself.
         plain: tools that take text are made plain for models that speak `responses` too.
+        decoded: the answer is read event by event, also where it could pass.
+        inspection: what the request holds.
         drop_tools: tools that cannot be expressed are left out instead of refused.
 
     Raises:
@@ -104,7 +116,7 @@ def plan(
     who = initiator_of(said if isinstance(said, list) else (), initiator)
     tools: PlainTools | None = None
     plainly = plain and client is upstream is RESPONSES and b'"custom"' in raw
-    if client is upstream and not plainly:
+    if client is upstream and not plainly and not decoded:
         data, dropped = _passing(client, raw, body, model, streams=streams)
     else:
         expressed, lost = _expressible(client.mend(body)) if drop_tools else (client.mend(body), ())
@@ -131,7 +143,18 @@ def plan(
         vision=has_image(said),
         dropped=dropped,
         tools=tools,
+        found=inspection.found if inspection is not None else {},
+        suspect=inspection.suspect if inspection is not None else (),
+        output_limit=_output_limit(body, client.limit, model),
     )
+
+
+def _output_limit(body: Body, name: str, model: Model | None) -> int | None:
+    """How many tokens the answer may have, by the client or by the model."""
+    given = body.get(name) or body.get("max_completion_tokens")
+    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
+        return given
+    return model.max_output_tokens if model is not None else None
 
 
 def _expressible(body: Body) -> tuple[Body, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from rightseat.gateway.config import Settings
 from rightseat.handler import Layer
 from rightseat.layers import Backoff, Breaker, Circuits, Deadline, Places, Queue, QueuePolicy, Retry
 from rightseat.layers.faults import is_passing
+from rightseat.layers.observe import retried
 
 _PATIENCE_SECONDS = 2.0  # a client learns of longer waits and decides by itself
 _CLIENTS_OWN = frozenset({408, 425, 429})
@@ -39,7 +40,7 @@ class Resilience:
             layers.append(Queue(places=self._places))
         if settings.attempts > 1:
             backoff = Backoff(attempts=settings.attempts, base=0.2, cap=1.0, patience=_PATIENCE_SECONDS)
-            layers.append(Retry(backoff=backoff, on=is_worth_a_try))
+            layers.append(Retry(backoff=backoff, on=is_worth_a_try, on_retry=retried))
         if self._circuits is not None:
             layers.append(Breaker(circuits=self._circuits))
         self.layers: tuple[Layer, ...] = tuple(layers)

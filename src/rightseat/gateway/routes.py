@@ -47,12 +47,17 @@ _CHAT = {
     "tools": ("array", False),
 }
 _RESPONSES = {"model": ("string", True), "input": ("", True), "stream": ("boolean", False), "tools": ("array", False)}
+_KEY = {
+    "name": ("string", True), "scopes": ("array", False), "models": ("array", False), "requests_per_minute": ("number", False),
+    "tokens_per_minute": ("number", False), "daily_tokens": ("integer", False), "monthly_tokens": ("integer", False), "expires_in": ("number", False),
+}  # fmt: skip
 _LOGIN = {"host": ("string", False), "base_url": ("string", False)}
 
 ROUTES = (
     Route("GET", "/health", "health", "Whether the gateway is up", "open"),
     Route("GET", "/healthz", "alive", "Whether the gateway is up, for orchestrators", "open"),
     Route("GET", "/readyz", "ready", "Whether it can serve requests: 503 with the reasons if not", "open"),
+    Route("GET", "/metrics", "metrics", "Prometheus metrics; where keys are needed, a key with the scope metrics or the management key", "metrics"),
     Route("GET", "/openapi.json", "openapi", "This document", "open"),
     Route("POST", "/v1/chat/completions", "chat", "OpenAI chat completions", "openai", _CHAT, streams=True),
     Route("POST", "/v1/responses", "responses", "OpenAI responses; with an Upgrade, over a WebSocket", "openai", _RESPONSES, streams=True),
@@ -69,6 +74,10 @@ ROUTES = (
     Route("DELETE", f"{MANAGEMENT}/accounts/{{account}}", "account_remove", "Forget an account", "management"),
     Route("POST", f"{MANAGEMENT}/accounts/{{account}}/refresh", "account_refresh", "Fetch a new token now", "management"),
     Route("GET", f"{MANAGEMENT}/accounts/{{account}}/quota", "account_quota", "What the account may still use", "management"),
+    Route("GET", f"{MANAGEMENT}/keys", "keys", "The gateway's own keys, their limits and what they used", "management"),
+    Route("POST", f"{MANAGEMENT}/keys", "key_create", "Make a key; its text is in this answer and nowhere else", "management", _KEY, status=201),
+    Route("DELETE", f"{MANAGEMENT}/keys/{{key}}", "key_revoke", "End a key, for good", "management"),
+    Route("POST", f"{MANAGEMENT}/keys/{{key}}/rotate", "key_rotate", "A new secret for a key", "management", {"grace_seconds": ("number", False)}),
     Route("GET", f"{MANAGEMENT}/logins/{{login}}", "login", "How a device login stands", "management"),
     Route("DELETE", f"{MANAGEMENT}/logins/{{login}}", "login_cancel", "Give a device login up", "management"),
     Route("GET", f"{MANAGEMENT}/config", "config", "The settings in force, masked", "management"),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,11 +26,24 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _HeaderDeadline(HttpToolsProtocol):
-    """Closes a connection on which the head of a request does not come in time, also before the first byte."""
+MAX_FIELDS = 256  # of one head
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _HeadLimits(HttpToolsProtocol):
+    """Closes a connection on which the head of a request does not come in time, also before the first byte, or is too large."""
 
     header_seconds = 0.0
+    header_limit = 64 * 1024
     _deadline: asyncio.TimerHandle | None = None
+    _coming = False  # a head is
+    _head_bytes = 0  # of it, as they came
+    _size = 0  # of its fields
+    _count = 0
+    _large = False
 
     def connection_made(self, transport: Any) -> None:
         """A client has connected."""
@@ -41,15 +55,63 @@ class _HeaderDeadline(HttpToolsProtocol):
         self._end()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Some bytes."""
+        super().data_received(data)
+        if self._coming:
+            self._head_bytes += len(
+                data
+            )  # the parser keeps what it has not understood yet, and has no limit of its own
+            if self._head_bytes > self.header_limit and not self.transport.is_closing():
+                self._large = True
+                self.send_400_response("")
+        elif self._deadline is None and self._is_idle():
+            self._start()  # line ends before a request count for nothing
+
+    def _is_idle(self) -> bool:
+        """No request is under way, and the connection has not become a WebSocket."""
+        ours = self.transport.get_protocol() is self
+        return ours and (self.cycle is None or bool(self.cycle.response_complete))
+
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._coming, self._head_bytes, self._size, self._count = True, 0, 0, 0
         self._start()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of its target."""
+        self._weigh(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of its head."""
+        self._count += 1
+        self._weigh(len(name) + len(value))
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Its head is there."""
+        self._coming = False
         self._end()
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """A request that is none, or too large a one."""
+        self._end()
+        if not self._large:
+            super().send_400_response(msg)
+            return
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
+
+    def _weigh(self, size: int) -> None:
+        self._size += size
+        if self._size > self.header_limit or self._count > MAX_FIELDS:
+            self._large = True
+            raise _TooLargeError  # the parser tells it as an error of its own
 
     def _start(self) -> None:
         if self._deadline is None and self.header_seconds:
@@ -75,7 +137,10 @@ class _NoBrokenStreams(logging.Filter):
 
 
 async def serve(
-    settings: Settings, on_ready: Callable[[str], None] | None = None, stop: asyncio.Event | None = None
+    settings: Settings,
+    on_ready: Callable[[str], None] | None = None,
+    stop: asyncio.Event | None = None,
+    listener: socket.socket | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, or until `stop` is set; then let open streams finish for `drain_seconds`.
 
@@ -83,22 +148,24 @@ async def serve(
         settings: all settings.
         on_ready: called with the address once it listens.
         stop: ends it too.
+        listener: a socket that listens already, shared with others; None: one of its own by the settings.
 
     Raises:
         ConnectError: the port is taken, or may not be used.
     """
-    listener = listen(settings.host, settings.port)
+    listener = listener or listen(settings.host, settings.port)
     logging.getLogger("uvicorn.error").addFilter(_NoBrokenStreams())
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
+    limits = {"header_seconds": settings.header_seconds, "header_limit": settings.header_limit}
     async with Gateway(settings) as app:
         server = _Server(
             uvicorn.Config(
                 app,
-                http=type("Protocol", (_HeaderDeadline,), {"header_seconds": settings.header_seconds}),
+                http=type("Protocol", (_HeadLimits,), limits),
                 log_level="warning",
                 log_config=None,  # who runs this says where logs go; see logs.py
                 access_log=False,

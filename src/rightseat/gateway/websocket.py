@@ -16,11 +16,12 @@ from typing import Any
 import msgspec
 
 from rightseat.errors import RightseatError, UpstreamError
+from rightseat.gateway.access import Access, Caller
 from rightseat.gateway.answer import pieces
-from rightseat.gateway.asgi import Receive, Request, Scope, Send, StreamBrokenError
-from rightseat.gateway.errors import ClientKeyError, error_body, error_headers, response_error, status_of
+from rightseat.gateway.asgi import Receive, Request, Scope, Send, StreamBrokenError, address_of
+from rightseat.gateway.errors import error_body, error_headers, response_error, status_of
 from rightseat.gateway.face import Face
-from rightseat.gateway.recent import Recent
+from rightseat.gateway.recent import trace_of
 from rightseat.log import logger
 from rightseat.wire.body import BadRequestError, json_object
 from rightseat.wire.openai_responses import ResponseEncoder
@@ -37,27 +38,25 @@ class Conversations:
 
     Args:
         face: the same over HTTP.
-        recent: where requests are noted.
-        check_key: raises ClientKeyError for a request whose key is wrong.
+        access: who may ask.
     """
 
-    def __init__(self, face: Face, recent: Recent, check_key: Callable[[Request], None]) -> None:
+    def __init__(self, face: Face, access: Access) -> None:
         self._face = face
-        self._recent = recent
-        self._check_key = check_key
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection until the client leaves."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         await receive()  # websocket.connect
         try:
-            self._check_key(Request("GET", scope["path"], headers, b""))
-        except ClientKeyError as e:
+            caller = self._access.identify(headers, address_of(scope), "chat")
+        except RightseatError as e:
             await _refuse(scope, send, e)
             return
         await send({"type": "websocket.accept"})
         frames: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
-        conversation = _Conversation(self._face, self._recent, headers, send)
+        conversation = _Conversation(self._face, lambda: self._access.still(caller), headers, send)
         serving = asyncio.ensure_future(conversation.serve(frames))
         try:
             while (message := await receive())["type"] == "websocket.receive":
@@ -72,7 +71,7 @@ class Conversations:
             await asyncio.gather(serving, return_exceptions=True)
 
 
-async def _refuse(scope: Scope, send: Send, error: ClientKeyError) -> None:
+async def _refuse(scope: Scope, send: Send, error: RightseatError) -> None:
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})
         return
@@ -85,9 +84,10 @@ async def _refuse(scope: Scope, send: Send, error: ClientKeyError) -> None:
 class _Conversation:
     """One connection: what was said last, and the answer that is under way."""
 
-    def __init__(self, face: Face, recent: Recent, headers: dict[str, str], send: Send) -> None:
+    def __init__(self, face: Face, caller: Callable[[], Caller], headers: dict[str, str], send: Send) -> None:
         self._face = face
-        self._recent = recent
+        self._caller = caller
+        self._trace = trace_of(headers)
         self._headers = headers
         self._send = send
         self._last_id = ""
@@ -124,24 +124,19 @@ class _Conversation:
         headers = dict(self._headers)
         if isinstance(given.get("initiator"), str):
             headers.setdefault("x-initiator", given["initiator"])
-        request = Request("POST", "/v1/responses", headers, msgspec.json.encode(body))
+        request = Request(
+            "POST", "/v1/responses", headers, msgspec.json.encode(body), caller=self._caller(), trace=self._trace
+        )
         made = await self._face.plan(request)
-        entry = self._recent.begin(request_id, made)
-        try:
-            upstream = await self._face.open(made, request, request_id, entry)
-            try:
-                decoder = SseDecoder()
-                async for piece in pieces(made, upstream):
-                    for event in decoder.feed(piece):
-                        if event.data.strip() != b"[DONE]":
-                            await self._pass(event.data, items)
-            finally:
-                await upstream.aclose()
-        except BaseException as e:
-            entry.fail(e, status_of(e) if isinstance(e, RightseatError) else None)
-            raise
-        finally:
-            entry.end()
+        async with self._face.asked(made, request, request_id) as (entry, upstream):
+            decoder = SseDecoder()
+            async for piece in pieces(made, upstream, entry, self._face.content):
+                if not entry.pieces:
+                    entry.first()
+                entry.pieces += 1
+                for event in decoder.feed(piece):
+                    if event.data.strip() != b"[DONE]":
+                        await self._pass(event.data, items)
 
     def _all_items(self, given: dict[str, Any]) -> list[Any]:
         new = given.get("input")

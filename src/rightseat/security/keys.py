@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 KeyKind: TypeAlias = Literal[
-    "empty", "github", "github_app", "copilot", "anthropic", "openai", "openrouter", "google", "aws", "other"
+    "empty", "gateway", "github", "github_app", "copilot", "anthropic", "openai", "openrouter", "google", "aws", "other"
 ]
 
 # Tokens that the token exchange takes; Copilot's own; and what belongs to somebody else's API. The first prefix that fits counts.
@@ -17,6 +17,7 @@ _PREFIXES: tuple[tuple[str, KeyKind], ...] = (
     ("ghs_", "github_app"),
     ("ghr_", "github_app"),
     ("tid=", "copilot"),
+    ("rsk_", "gateway"),
     ("sk-ant-", "anthropic"),
     ("sk-or-", "openrouter"),
     ("sk-", "openai"),
@@ -26,6 +27,7 @@ _PREFIXES: tuple[tuple[str, KeyKind], ...] = (
 )
 _SAID: dict[KeyKind, str] = {
     "empty": "it is empty",
+    "gateway": "this is a key of a gateway of this project (rsk_...)",
     "github": "this is a GitHub token",
     "github_app": "this is a token of a GitHub App (ghs_..., ghr_...), which has no Copilot",
     "copilot": "this is a Copilot token (tid=...)",

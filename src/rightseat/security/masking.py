@@ -41,10 +41,19 @@ def mask(text: str, *, known: tuple[str, ...] = ()) -> str:
             text = text.replace(secret, mask_secret(secret))
     text = _SECRET_MEMBERS.sub(lambda found: found[1] + mask_secret(found[2]), text)
     if any(mark in text for mark in _MARKS):  # a search for words is a tenth of the price of the pattern
-        text = _SECRETS.sub(lambda found: mask_secret(found.group()), text)
+        for found in reversed(list(_SECRETS.finditer(_plain(text)))):
+            text = text[: found.start()] + mask_secret(text[found.start() : found.end()]) + text[found.end() :]
     for one in reversed(_finder().find(text)):
         text = text[: one.start] + mask_secret(text[one.start : one.end]) + text[one.end :]
     return text
+
+
+def _plain(text: str) -> str:
+    if "\\" not in text:
+        return text
+    from rightseat.security.redaction import unescaped
+
+    return unescaped(text)
 
 
 @functools.cache

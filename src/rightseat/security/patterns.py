@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-VERSION = 1
+VERSION = 2
 
 SECRET, PERSONAL = "secret", "personal"
 
@@ -130,6 +130,7 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("private_key", SECRET, r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s:,\\-]{16,}?-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"),
     Pattern("github_token", SECRET, r"\b(?:gh[pousr]_[A-Za-z0-9]{16,255}|github_pat_[A-Za-z0-9_]{20,255})"),
     Pattern("copilot_token", SECRET, r"\btid=[A-Za-z0-9-]{6,};[^\s\"'\\<>]{16,}"),
+    Pattern("rightseat_key", SECRET, r"\brsk_[a-z2-7]{10}_[a-z2-7]{38}"),
     Pattern("anthropic_key", SECRET, r"\bsk-ant-[A-Za-z0-9_-]{16,}"),
     Pattern("openai_key", SECRET, r"\bsk-(?:proj-|svcacct-|admin-|or-v1-)?[A-Za-z0-9_-]{20,}", lambda t: any(c.isdigit() for c in t)),
     Pattern("aws_access_key", SECRET, r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),

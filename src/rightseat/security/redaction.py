@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -56,6 +57,8 @@ class Finder:
 
     def matches(self, text: str) -> list[tuple[int, int, Found]]:
         """What is found, and where that begins and ends by which it was recognised, such as a name before it."""
+        if "\\" in text:
+            text = unescaped(text)
         return [
             (match.start(), match.end(), Found(*span, self.patterns[i].kind))
             for i in sorted(self._gate(text))
@@ -67,6 +70,14 @@ class Finder:
         """The text with `[REDACTED_KIND]` in the place of what is found."""
         found = self.find(text)
         return _replaced(text, found) if found else text
+
+
+_ESCAPES = re.compile(r"\\+(?:u[0-9a-fA-F]{4}|[nrtbf\"'/])")
+
+
+def unescaped(text: str) -> str:
+    r"""Escapes as in JSON within JSON become as many blanks: in `\\nghp_...` the token begins behind the n. Nothing moves."""
+    return _ESCAPES.sub(lambda found: " " * len(found[0]), text)
 
 
 def _spans(pattern: Pattern, match: re.Match[str]) -> list[tuple[int, int]]:
@@ -166,9 +177,13 @@ class StreamRedactor:
 
     Args:
         finder: what is found.
+
+    Attributes:
+        found: kind -> how often, so far.
     """
 
     def __init__(self, finder: Finder | None = None) -> None:
+        self.found: Counter[str] = Counter()
         self._finder = finder or _finder()
         self._held = ""
         self._before = ""  # the last character that was given: patterns look at what is before them
@@ -201,6 +216,8 @@ class StreamRedactor:
             Found(f.start - shift, f.end - shift, f.kind) for f in found if shift <= f.start and f.end - shift <= cut
         ]
         self._before, self._held = given[-1], self._held[cut:]
+        if inside:
+            self.found.update(one.kind for one in inside)
         return _replaced(given, inside)
 
 

@@ -30,6 +30,8 @@ class Candidate(Struct):
         load: requests under way.
         resting: model id, or "" for the whole account -> until when, in seconds of the caller's clock.
         reason: why it rests, for people.
+        quota: kind -> what is left of it, from 0 to 1, as an answer told.
+        quota_at: when it was looked at, in seconds of the caller's clock.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Candidate(Struct):
     load: int = 0
     resting: dict[str, float] = field(default_factory=dict)
     reason: str = ""
+    quota: dict[str, float] = field(default_factory=dict)
+    quota_at: float = float("-inf")
 
     def rests_until(self, model: str, now: float) -> float | None:
         """When the account can serve the model again; None: now."""

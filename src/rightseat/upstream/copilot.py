@@ -26,8 +26,10 @@ from rightseat.upstream.hosts import Hosts, clean_url
 from rightseat.upstream.models import Model, Registry, registry_of
 from rightseat.upstream.store import Account, Store
 from rightseat.upstream.tokens import TokenSource
+from rightseat.upstream.usage import quota_left
 
 MODELS_SECONDS = 600.0  # how long a model list is believed
+QUOTA_SECONDS = 1.0  # how often the headers of an answer are looked at for the quota
 ACCOUNTS_SECONDS = 1.0  # and the list of accounts
 
 
@@ -265,6 +267,9 @@ class Counted(Answer[bytes]):
         self._inner = inner
         self._candidate: Candidate | None = candidate
         self.account = candidate.name
+        if (now := time.monotonic()) - candidate.quota_at >= QUOTA_SECONDS:
+            candidate.quota_at = now
+            candidate.quota.update(quota_left(inner.headers))
         self.status, self.headers = inner.status, inner.headers
 
     def chunks(self) -> AsyncIterator[bytes]:

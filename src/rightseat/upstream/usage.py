@@ -5,7 +5,9 @@ Older plans count premium requests, newer ones bill by token; every field may be
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Struct, field
@@ -86,6 +88,24 @@ def quota_of(body: Any) -> Quota:
             if isinstance(value, dict)
         },
     )
+
+
+_QUOTA = "x-quota-snapshot-"
+
+
+def quota_left(headers: Mapping[str, str]) -> dict[str, float]:
+    """Kind -> what is left of it, from 0 to 1, by the headers of an answer (`x-quota-snapshot-KIND: ent=300&rem=87.5&rst=...`)."""
+    left = {}
+    for name, value in headers.items():
+        low = name.lower()
+        if low.startswith(_QUOTA):
+            given = parse_qs(value)
+            try:
+                if float(given["ent"][0]) >= 0:
+                    left[low.removeprefix(_QUOTA)] = min(1.0, max(0.0, float(given["rem"][0]) / 100))
+            except (KeyError, ValueError):
+                continue
+    return left
 
 
 def _snapshot(value: dict[str, Any]) -> Snapshot:

@@ -1,0 +1,162 @@
+"""`rightseat keys`: keys for the gateway's clients. A running gateway sees a change within half a second."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from rightseat.errors import ConfigError
+from rightseat.gateway.access import open_store, pepper_of
+from rightseat.gateway.config import load_settings
+from rightseat.gateway.keys.key import SCOPES
+from rightseat.gateway.keys.shown import key_fields, key_shown, keys_shown
+from rightseat.gateway.keys.store import KeyStore
+
+console = Console(stderr=True, highlight=False)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file with settings.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+class _Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"([0-9]{1,6})([smhdw])", str(value))
+        if match is None:
+            self.fail(f"{value!r} is none; write 90s, 30m, 12h, 30d or 4w", param, ctx)
+        return int(match[1]) * float(_UNITS[match[2]])
+
+
+@click.group()
+def keys() -> None:
+    """Keys for the gateway's clients.
+
+    As soon as there is one, every client must show one.
+    """
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="What for; chat, embeddings and models otherwise.",
+)
+@click.option("--model", "models", multiple=True, help="A model, or a pattern as 'gpt-*'; every model otherwise.")
+@click.option("--rpm", type=click.FloatRange(0, min_open=True), help="Requests a minute.")
+@click.option("--tpm", type=click.FloatRange(0, min_open=True), help="Tokens a minute.")
+@click.option("--daily", type=click.IntRange(1), help="Tokens a day (UTC).")
+@click.option("--monthly", type=click.IntRange(1), help="Tokens a month (UTC).")
+@click.option("--expires", type=_Duration(), help="It ends after so long: 12h, 30d ...")
+@_JSON
+@_CONFIG
+def create(name: str, path: Path | None, *, as_json: bool, **given: Any) -> None:
+    """Make a key for NAME. It is shown this once."""
+    body = {
+        "name": name, "scopes": list(given["scopes"]) or None, "models": list(given["models"]) or None, "requests_per_minute": given["rpm"],
+        "tokens_per_minute": given["tpm"], "daily_tokens": given["daily"], "monthly_tokens": given["monthly"], "expires_in": given["expires"],
+    }  # fmt: skip
+    fields = key_fields({field: value for field, value in body.items() if value is not None})
+    with _store(path, make=True) as store:
+        key, text = store.create(**fields)
+    _say(key_shown(key), text, as_json=as_json)
+
+
+@keys.command("list")
+@_JSON
+@_CONFIG
+def list_(path: Path | None, *, as_json: bool) -> None:
+    """List the keys, their limits, and what they used. Never the keys themselves."""
+    with _store(path) as store:
+        found = keys_shown(store) if store is not None else []
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    if not found:
+        console.print("no keys yet: rightseat keys create NAME")
+        return
+    table = Table("id", "name", "state", "scopes", "models", "limits", "today", "this month", "expires", box=None)
+    for one in found:
+        used = one["used"]
+        table.add_row(
+            one["id"], one["name"], one["state"], " ".join(one["scopes"]), " ".join(one["models"]) or "all", _limits(one),
+            _tokens(used.get("day")), _tokens(used.get("month")), _date(one["expires_at"]),
+        )  # fmt: skip
+    Console(highlight=False).print(table)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@_CONFIG
+def revoke(key_id: str, path: Path | None) -> None:
+    """End the key ID, for good. Gateways refuse it within a second."""
+    with _store(path) as store:
+        if store is None or store.revoke(key_id) is None:
+            raise ConfigError(f"there is no key {key_id!r}")
+    console.print(f"revoked {key_id}")
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.option("--grace", type=_Duration(), default="0s", help="The old one still counts for so long: 1h ...")
+@_JSON
+@_CONFIG
+def rotate(key_id: str, grace: float, path: Path | None, *, as_json: bool) -> None:
+    """Make a new secret for the key ID, with its limits and its use as they are. It is shown this once."""
+    with _store(path) as store:
+        done = store.rotate(key_id, grace) if store is not None else None
+    if done is None:
+        raise ConfigError(f"there is no active key {key_id!r}")
+    _say(key_shown(done[0]), done[1], as_json=as_json)
+
+
+@contextmanager
+def _store(path: Path | None, *, make: bool = False) -> Iterator[Any]:
+    """The database; None if there is none and none is made."""
+    settings = load_settings(path)
+    if not make and not settings.database and not (settings.folder / "keys.sqlite").exists():
+        yield None
+        return
+    store: KeyStore = open_store(settings, pepper_of(settings, make=make))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _say(shown: dict[str, Any], text: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({**shown, "key": text}, indent=2))
+        return
+    click.echo(text)
+    console.print(f"[dim]{shown['id']} for {shown['name']}; keep it, it is not shown again[/dim]")
+
+
+def _limits(one: dict[str, Any]) -> str:
+    names = {
+        "requests_per_minute": "req/min",
+        "tokens_per_minute": "tok/min",
+        "daily_tokens": "tok/day",
+        "monthly_tokens": "tok/month",
+    }
+    return ", ".join(f"{one[field]:g} {name}" for field, name in names.items() if one[field] is not None) or "none"
+
+
+def _tokens(spent: dict[str, int] | None) -> str:
+    return f"{spent['input_tokens'] + spent['output_tokens']:,}" if spent else "0"
+
+
+def _date(at: float | None) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M") if at is not None else "never"

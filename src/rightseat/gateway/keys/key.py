@@ -1,0 +1,124 @@
+"""A key: its text, what of it is kept, and what it may do. Pure; refuses to know where keys are stored.
+
+The text is `rsk_ID_SECRET`. The id is public: it finds the key and names it in logs. Of the secret (190 random bits) only a keyed hash is
+kept: with that much chance in it there is nothing to guess, so the hash may be a fast one (BLAKE2b, RFC 7693, keyed by a pepper that is not in
+the database).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from rightseat.errors import ConfigError
+
+PREFIX = "rsk_"
+SCOPES = ("chat", "embeddings", "models", "metrics")
+USUAL_SCOPES = ("chat", "embeddings", "models")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_ID_CHARS, _SECRET_CHARS = 10, 38  # 5 bits each
+_TEXT = re.compile(rf"{PREFIX}([a-z2-7]{{{_ID_CHARS}}})_([a-z2-7]{{{_SECRET_CHARS}}})")
+_PATTERN = re.compile(r"[A-Za-z0-9.*?\[\]!_:/@-]{1,100}")
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """What is kept of a key.
+
+    Attributes:
+        id: its public half.
+        name: for people.
+        digest: of the secret, in hex.
+        created_at, expires_at, revoked_at: seconds of the wall clock; None: never.
+        scopes: what it may be used for.
+        models: patterns as in "gpt-*"; empty: every model.
+        requests_per_minute, tokens_per_minute: limits; None: none.
+        daily_tokens, monthly_tokens: budgets, in days and months of UTC; None: none.
+        previous_digest, previous_until: the secret before a rotation, and how long it still counts.
+    """
+
+    id: str
+    name: str
+    digest: str
+    created_at: float
+    expires_at: float | None = None
+    revoked_at: float | None = None
+    scopes: tuple[str, ...] = USUAL_SCOPES
+    models: tuple[str, ...] = ()
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    daily_tokens: int | None = None
+    monthly_tokens: int | None = None
+    previous_digest: str = ""
+    previous_until: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or len(self.name) > 100 or not self.name.isprintable():
+            raise ConfigError("name: a key needs a name of 1 to 100 characters")
+        if not self.scopes or (unknown := sorted(set(self.scopes) - set(SCOPES))):
+            raise ConfigError(f"scopes: {', '.join(unknown) if self.scopes else 'none'}; there is {', '.join(SCOPES)}")
+        for pattern in self.models:
+            if not _PATTERN.fullmatch(pattern):
+                raise ConfigError(f"models: {pattern[:40]!r} is no name of a model, nor a pattern such as gpt-*")
+        for field in ("requests_per_minute", "tokens_per_minute", "daily_tokens", "monthly_tokens"):
+            value = getattr(self, field)
+            if value is not None and not 0 < value < 1e15:
+                raise ConfigError(f"{field}: must be more than 0, not {value}")
+
+    @property
+    def is_limited(self) -> bool:
+        """There is something to count before a request may go on."""
+        return any(
+            value is not None
+            for value in (self.requests_per_minute, self.tokens_per_minute, self.daily_tokens, self.monthly_tokens)
+        )
+
+    def state(self, now: float) -> str:
+        """Whether it counts: "active", "expired" or "revoked"."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and now >= self.expires_at else "active"
+
+    def fits(self, secret: str, pepper: bytes, now: float) -> bool:
+        """Whether this is its secret. Takes as long for a wrong one."""
+        given = digest_of(secret, pepper)
+        same = hmac.compare_digest(given, self.digest)
+        before = hmac.compare_digest(given, self.previous_digest or "0" * len(given))
+        return same or (before and self.previous_until is not None and now < self.previous_until)
+
+    def allows(self, *names: str) -> bool:
+        """Whether it may use a model, by any of its names."""
+        return not self.models or any(_matches(self.models, name) for name in names)
+
+
+def new_text(key_id: str | None = None) -> tuple[str, str, str]:
+    """A new key's text, its id and its secret."""
+    key_id = key_id or _random(_ID_CHARS)
+    secret = _random(_SECRET_CHARS)
+    return f"{PREFIX}{key_id}_{secret}", key_id, secret
+
+
+def split(text: str) -> tuple[str, str] | None:
+    """Id and secret of a key's text; None: it is none of ours."""
+    match = _TEXT.fullmatch(text)
+    return (match[1], match[2]) if match else None
+
+
+def digest_of(secret: str, pepper: bytes) -> str:
+    """What is kept of a secret."""
+    return hashlib.blake2b(secret.encode(), key=pepper[:64], digest_size=32, person=b"rightseat key").hexdigest()
+
+
+def _random(count: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(count))
+
+
+@functools.lru_cache(maxsize=4096)
+def _matches(patterns: Iterable[str], name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

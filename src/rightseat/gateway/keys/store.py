@@ -1,0 +1,372 @@
+"""Where keys rest, and what they used: a database that all workers share, SQLite unless told otherwise.
+
+Every method blocks for a moment; the event loop calls them in a thread. What is decided about a key happens in one transaction, so
+that two workers never spend the same tokens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    delete,
+    event,
+    func,
+    inspect,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from rightseat.chat import Usage
+from rightseat.errors import ConfigError
+from rightseat.gateway.keys.key import Key, digest_of, new_text
+from rightseat.gateway.keys.limits import Used, Verdict, day_of, decide, settled
+from rightseat.layers.rate import Bucket
+
+HEAD = "0001"  # of the migrations
+ALIVE_SECONDS = 30.0  # a worker that was not seen for so long is dead, and what it has reserved is free
+
+metadata = MetaData()
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+    Column("scopes", String, nullable=False),
+    Column("models", String, nullable=False),
+    Column("requests_per_minute", Float),
+    Column("tokens_per_minute", Float),
+    Column("daily_tokens", BigInteger),
+    Column("monthly_tokens", BigInteger),
+    Column("previous_digest", String(64), nullable=False, server_default=""),
+    Column("previous_until", Float),
+)
+usage = Table(
+    "usage",
+    metadata,
+    Column("key_id", String(32), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("requests", BigInteger, nullable=False, server_default="0"),
+    Column("input_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("output_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("cached_tokens", BigInteger, nullable=False, server_default="0"),
+)
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("key_id", String(32), primary_key=True),
+    Column("name", String(10), primary_key=True),
+    Column("level", Float, nullable=False),
+    Column("at", Float, nullable=False),
+)
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("key_id", String(32), nullable=False, index=True),
+    Column("worker", String(36), nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+)
+workers = Table("workers", metadata, Column("id", String(36), primary_key=True), Column("seen", Float, nullable=False))
+changes = Table(
+    "changes", metadata, Column("id", Integer, primary_key=True), Column("number", BigInteger, nullable=False)
+)
+
+
+class Spent(Struct, frozen=True):
+    """What a key used in a day or a month."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(
+            self.requests + other.requests,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
+
+
+def spent_by(used: Usage | None, guess: int = 0) -> Spent:
+    """One request's use; `guess` tokens of input where nobody told."""
+    if used is None:
+        return Spent(1, guess)
+    return Spent(1, used.input_tokens, used.output_tokens, used.cached_tokens)
+
+
+class KeyStore:
+    """The database.
+
+    Args:
+        url: as SQLAlchemy writes it, or the path of an SQLite file.
+        pepper: keys the hashes.
+        now: the wall clock, in seconds.
+
+    Raises:
+        ConfigError: the database cannot be opened.
+    """
+
+    def __init__(self, url: str | Path, pepper: bytes, now: Callable[[], float] = time.time) -> None:
+        self._where = str(url)
+        self._pepper = pepper
+        self._now = now
+        self._lock = threading.Lock()
+        self.worker = str(uuid.uuid4())
+        self._engine = _engine(url)
+        try:
+            self._migrate()
+        except SQLAlchemyError as e:
+            self._engine.dispose()
+            raise ConfigError(f"the database of keys ({_shown(url)}) cannot be used: {_first_line(e)}") from None
+
+    def close(self) -> None:
+        """Let go of what this worker has reserved, and of the database."""
+        with contextlib.suppress(ConfigError), self._begin() as db:
+            db.execute(delete(reservations).where(reservations.c.worker == self.worker))
+            db.execute(delete(workers).where(workers.c.id == self.worker))
+        self._engine.dispose()
+
+    # keys
+
+    def create(self, name: str, **fields: Any) -> tuple[Key, str]:
+        """A new key, and its text, which is shown this once. Raises ConfigError: a field makes no sense; the message names it."""
+        whole, key_id, secret = new_text()
+        try:
+            key = Key(id=key_id, name=name, digest=digest_of(secret, self._pepper), created_at=self._now(), **fields)
+        except TypeError as e:
+            raise ConfigError(str(e)) from e
+        with self._begin() as db:
+            db.execute(keys.insert().values(**_row(key)))
+            self._changed(db)
+        return key, whole
+
+    def list(self) -> list[Key]:
+        """All keys, the oldest first; revoked ones too."""
+        with self._begin() as db:
+            return [_key(row) for row in db.execute(select(keys).order_by(keys.c.created_at, keys.c.id)).mappings()]
+
+    def revoke(self, key_id: str) -> Key | None:
+        """End a key, for good. None: there is none of that id."""
+        with self._begin() as db:
+            db.execute(
+                update(keys).where(keys.c.id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=self._now())
+            )
+            self._changed(db)
+            row = db.execute(select(keys).where(keys.c.id == key_id)).mappings().first()
+            return _key(row) if row is not None else None
+
+    def rotate(self, key_id: str, grace_seconds: float = 0.0) -> tuple[Key, str] | None:
+        """A new secret for a key, and its text; the old one counts for `grace_seconds` more. None: there is no such active key."""
+        now = self._now()
+        with self._begin() as db:
+            row = db.execute(select(keys).where(keys.c.id == key_id)).mappings().first()
+            if row is None or (old := _key(row)).state(now) == "revoked":
+                return None
+            whole, _, secret = new_text(key_id)
+            until = now + grace_seconds if grace_seconds > 0 else None
+            key = msgspec.structs.replace(
+                old,
+                digest=digest_of(secret, self._pepper),
+                previous_digest=old.digest if until else "",
+                previous_until=until,
+            )
+            db.execute(update(keys).where(keys.c.id == key_id).values(**_row(key)))
+            self._changed(db)
+            return key, whole
+
+    def version(self) -> int:
+        """Grows with every change of a key, by whatever process."""
+        with self._begin() as db:
+            return int(db.execute(select(changes.c.number).where(changes.c.id == 1)).scalar() or 0)
+
+    # use
+
+    def beat(self) -> None:
+        """This worker is alive; what dead ones have reserved is free."""
+        now = self._now()
+        with self._begin() as db:
+            if not db.execute(update(workers).where(workers.c.id == self.worker).values(seen=now)).rowcount:
+                db.execute(workers.insert().values(id=self.worker, seen=now))
+            dead = select(workers.c.id).where(workers.c.seen < now - ALIVE_SECONDS)
+            db.execute(delete(reservations).where(reservations.c.worker.in_(dead)))
+            db.execute(delete(workers).where(workers.c.seen < now - ALIVE_SECONDS))
+
+    def admit(self, key: Key, most: int) -> tuple[Verdict, str]:
+        """Decide about a request that uses `most` tokens at most; with a reservation's id if it may go on."""
+        now = self._now()
+        with self._begin() as db:
+            verdict = decide(key, self._used(db, key.id, now), most, now)
+            if verdict.refused:
+                return verdict, ""
+            for name, bucket in (("requests", verdict.requests), ("tokens", verdict.tokens)):
+                if bucket is not None:
+                    _put_bucket(db, key.id, name, bucket)
+            reservation = str(uuid.uuid4())
+            db.execute(reservations.insert().values(id=reservation, key_id=key.id, worker=self.worker, tokens=most))
+            return verdict, reservation
+
+    def settle(self, key: Key, reservation: str, most: int, spent: Spent) -> None:
+        """A request that was admitted is over."""
+        now = self._now()
+        with self._begin() as db:
+            db.execute(delete(reservations).where(reservations.c.id == reservation))
+            _add(db, key.id, day_of(now), spent)
+            bucket = _buckets(db, key.id).get("tokens")
+            after = settled(key, bucket, most, spent.input_tokens + spent.output_tokens, now)
+            if after is not None:
+                _put_bucket(db, key.id, "tokens", after)
+
+    def add(self, spent: dict[str, Spent]) -> None:
+        """What keys without limits have used since the last time."""
+        day = day_of(self._now())
+        with self._begin() as db:
+            for key_id, one in spent.items():
+                _add(db, key_id, day, one)
+
+    def spent(self) -> dict[str, dict[str, Spent]]:
+        """Key id -> "day" and "month" -> what was used."""
+        today = day_of(self._now())
+        found: dict[str, dict[str, Spent]] = {}
+        with self._begin() as db:
+            for row in db.execute(select(usage).where(usage.c.day.like(f"{today[:7]}-%"))).mappings():
+                one = Spent(row["requests"], row["input_tokens"], row["output_tokens"], row["cached_tokens"])
+                of = found.setdefault(row["key_id"], {"day": Spent(), "month": Spent()})
+                of["month"] += one
+                if row["day"] == today:
+                    of["day"] += one
+        return found
+
+    def _used(self, db: Connection, key_id: str, now: float) -> Used:
+        today = day_of(now)
+        total = func.coalesce(func.sum(usage.c.input_tokens + usage.c.output_tokens), 0)
+        of_key = usage.c.key_id == key_id
+        day = db.execute(select(total).where(of_key, usage.c.day == today)).scalar_one()
+        month = db.execute(select(total).where(of_key, usage.c.day.like(f"{today[:7]}-%"))).scalar_one()
+        alive = select(workers.c.id).where(workers.c.seen >= now - ALIVE_SECONDS)
+        reserved = db.execute(
+            select(func.coalesce(func.sum(reservations.c.tokens), 0)).where(
+                reservations.c.key_id == key_id,
+                reservations.c.worker.in_(alive) | (reservations.c.worker == self.worker),
+            )
+        ).scalar_one()
+        known = _buckets(db, key_id)
+        return Used(int(day), int(month), int(reserved), known.get("requests"), known.get("tokens"))
+
+    def _changed(self, db: Connection) -> None:
+        db.execute(update(changes).where(changes.c.id == 1).values(number=changes.c.number + 1))
+
+    @contextlib.contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        """One transaction. SQLite has one connection, so one at a time."""
+        try:
+            with self._lock, self._engine.begin() as db:
+                yield db
+        except SQLAlchemyError as e:
+            raise ConfigError(f"the database of keys ({_shown(self._where)}) failed: {_first_line(e)}") from None
+
+    def _migrate(self) -> None:
+        """Bring the tables to `HEAD`. Alembic is loaded only if there is something to do."""
+        with self._engine.connect() as db:
+            if inspect(db).has_table("alembic_version"):
+                at = db.execute(text("select version_num from alembic_version")).scalar()
+                if at == HEAD:
+                    return
+        from rightseat.gateway.keys.migrations import upgrade
+
+        with self._engine.begin() as db:
+            upgrade(db)
+
+
+def _engine(url: str | Path) -> Engine:
+    if "://" in str(url):
+        try:
+            return create_engine(str(url), pool_pre_ping=True)
+        except (SQLAlchemyError, ModuleNotFoundError) as e:
+            raise ConfigError(f"database: {_shown(url)} cannot be used: {_first_line(e)}") from None
+    path = Path(url)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+    except OSError as e:
+        raise ConfigError(f"the database of keys cannot be made in {path.parent}: {e.strerror}") from e
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 10}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # we begin ourselves, see below
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("pragma synchronous=normal")
+
+    @event.listens_for(engine, "begin")
+    def _begin_now(db: Connection) -> None:
+        db.exec_driver_sql("begin immediate")  # else two workers read the same and then both write
+
+    return engine
+
+
+def _shown(url: str | Path) -> str:
+    """The database without its password."""
+    head, at, tail = str(url).rpartition("@")
+    return f"{head.partition('://')[0]}://...@{tail}" if at else str(url)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0].split("[SQL", maxsplit=1)[0][:200] if str(error) else type(error).__name__
+
+
+def _row(key: Key) -> dict[str, Any]:
+    return {**msgspec.to_builtins(key), "scopes": ",".join(key.scopes), "models": ",".join(key.models)}
+
+
+def _key(row: Any) -> Key:
+    lists = {name: tuple(part for part in row[name].split(",") if part) for name in ("scopes", "models")}
+    return Key(**{**row, **lists})
+
+
+def _buckets(db: Connection, key_id: str) -> dict[str, Bucket]:
+    found = db.execute(select(buckets).where(buckets.c.key_id == key_id)).mappings()
+    return {row["name"]: Bucket(row["level"], row["at"]) for row in found}
+
+
+def _put_bucket(db: Connection, key_id: str, name: str, bucket: Bucket) -> None:
+    of = (buckets.c.key_id == key_id) & (buckets.c.name == name)
+    if not db.execute(update(buckets).where(of).values(level=bucket.level, at=bucket.at)).rowcount:
+        db.execute(buckets.insert().values(key_id=key_id, name=name, level=bucket.level, at=bucket.at))
+
+
+def _add(db: Connection, key_id: str, day: str, spent: Spent) -> None:
+    values = msgspec.to_builtins(spent)
+    of = (usage.c.key_id == key_id) & (usage.c.day == day)
+    more = {name: usage.c[name] + value for name, value in values.items()}
+    if not db.execute(update(usage).where(of).values(**more)).rowcount:
+        db.execute(usage.insert().values(key_id=key_id, day=day, **values))

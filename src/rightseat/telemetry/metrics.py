@@ -1,0 +1,118 @@
+"""Metrics of calls for Prometheus, by its naming conventions: seconds and tokens as base units, totals as counters.
+
+Several processes may count together: with PROMETHEUS_MULTIPROC_DIR set before the first import (`rightseat serve --workers` does it),
+prometheus-client keeps the numbers in files there, and `exposition` adds them up. This module refuses to know HTTP.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from rightseat import __version__
+from rightseat.layers.observe import Call
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+MODELS = 200  # names of models that get a series of their own; more are "other"
+
+
+class CallMetrics:
+    """An observer that counts.
+
+        metrics = CallMetrics()
+        sdk = CopilotSDK(observers=[metrics])
+        start_http_server(9100, registry=metrics.registry)      # of prometheus_client
+
+    Args:
+        registry: where the metrics go; one of its own otherwise.
+        prefix: of all names.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None, prefix: str = "rightseat") -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
+        who = ("operation", "dialect", "model")
+        made: dict[str, Any] = {"registry": self.registry, "namespace": prefix}
+        self._requests = Counter("requests_total", "Requests that are over, by HTTP status.", (*who, "status"), **made)
+        self._open = Gauge("open_requests", "Requests under way.", ("operation",), multiprocess_mode="livesum", **made)
+        self._seconds = Histogram("request_seconds", "How long requests took in all.", who, buckets=SECONDS, **made)
+        self._first = Histogram(
+            "first_chunk_seconds", "How long until the first piece of the answer.", who, buckets=SECONDS, **made
+        )
+        self._tokens = Counter(
+            "tokens_total",
+            "Tokens, by kind: input, output; cached and reasoning are parts of these.",
+            ("model", "kind"),
+            **made,
+        )
+        self._retries = Counter("retries_total", "Tries beyond the first.", ("model",), **made)
+        Gauge("build_info", "Always 1; the version is a label.", ("version",), multiprocess_mode="max", **made).labels(
+            __version__
+        ).set(1)
+        self._models: dict[str, str] = {}
+        self._series: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+        self._counted: dict[tuple[str, str, str, int], Any] = {}
+        self._tokens_of: dict[str, tuple[Any, Any, Any, Any]] = {}
+
+    def began(self, call: Call) -> None:
+        """See Observer."""
+        self._open.labels(call.operation).inc()
+
+    def ended(self, call: Call) -> None:
+        """See Observer."""
+        self._open.labels(call.operation).dec()
+        model = self._name(call.model)
+        key = (call.operation, call.dialect, model)
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = (self._seconds.labels(*key), self._first.labels(*key))
+        if (seconds := call.seconds(call.ended_at)) is not None:
+            series[0].observe(seconds)
+        if (first := call.seconds(call.first_at)) is not None:
+            series[1].observe(first)
+        status = call.status or 500
+        counter = self._counted.get((*key, status))
+        if counter is None:
+            counter = self._counted[*key, status] = self._requests.labels(*key, str(status))
+        counter.inc()
+        if call.retries:
+            self._retries.labels(model).inc(call.retries)
+        if (usage := call.usage) is not None:
+            kinds = self._tokens_of.get(model)
+            if kinds is None:
+                names = ("input", "output", "cached", "reasoning")
+                kinds = self._tokens_of[model] = tuple(self._tokens.labels(model, name) for name in names)  # type: ignore[assignment]
+            assert kinds is not None
+            kinds[0].inc(usage.input_tokens)
+            kinds[1].inc(usage.output_tokens)
+            if usage.cached_tokens:
+                kinds[2].inc(usage.cached_tokens)
+            if usage.reasoning_tokens:
+                kinds[3].inc(usage.reasoning_tokens)
+
+    def _name(self, model: str) -> str:
+        """The label of a model. A client that invents names must not fill the memory."""
+        name = self._models.get(model)
+        if name is None:
+            name = model[:80] if len(self._models) < MODELS else "other"
+            if len(self._models) < MODELS:
+                self._models[model] = name
+        return name
+
+
+def is_shared() -> bool:
+    """Several processes count together."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """All metrics in Prometheus' text format, added up over all processes where several count together."""
+    if is_shared():
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
