@@ -53,6 +53,13 @@ def planted(seed: int = 1) -> list[tuple[str, str]]:
             *(("github_token", f"{prefix}_{some(WORD, 36)}") for prefix in ("ghp", "gho", "ghu", "ghs", "ghr")),
             ("github_token", f"github_pat_{some(WORD, 82)}"),
             ("copilot_token", f"tid={some(HEX, 32)};exp=1700000000;sku=x;st=dotcom:{some(HEX, 64)}"),
+            (
+                "rightseat_key",
+                "rsk_"
+                + "".join(chance.choices("abcdefghijklmnopqrstuvwxyz234567", k=10))
+                + "_"
+                + "".join(chance.choices("abcdefghijklmnopqrstuvwxyz234567", k=38)),
+            ),
             ("anthropic_key", f"sk-ant-api03-{some(WORD, 90)}"),
             ("openai_key", f"sk-proj-{some(WORD, 48)}"),
             ("openai_key", f"sk-{some(WORD, 48)}"),

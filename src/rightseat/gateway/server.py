@@ -153,9 +153,14 @@ async def serve(
     Raises:
         ConnectError: the port is taken, or may not be used.
     """
-    listener = listener or listen(settings.host, settings.port)
+    with contextlib.closing(listener or listen(settings.host, settings.port)) as listening:
+        await _serve(settings, on_ready, stop or asyncio.Event(), listening)
+
+
+async def _serve(
+    settings: Settings, on_ready: Callable[[str], None] | None, stop: asyncio.Event, listener: socket.socket
+) -> None:
     logging.getLogger("uvicorn.error").addFilter(_NoBrokenStreams())
-    stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread
         for number in (signal.SIGINT, signal.SIGTERM):
