@@ -183,11 +183,11 @@ class Access:
             if scope == "metrics" and self._settings.management_key:
                 self.check_management(headers, address)
             return ANYBODY
-        now = time.monotonic()
-        if wait := self._lockout.wait(address, key.id if key is not None else "", now):
+        caller = self._own(parts, key) if parts is not None and self._store is not None else self._given_key(text)
+        # Right or wrong, the answer is the same while an address is locked out: else it would tell.
+        if wait := self._lockout.wait(address, caller.id if caller is not None else "", time.monotonic()):
             self._count("locked_out")
             raise LockedOutError(wait)
-        caller = self._own(parts, key) if parts is not None and self._store is not None else self._given_key(text)
         if caller is None and scope == "metrics" and self._is_management(text):
             return Caller(MANAGEMENT)
         if caller is None:
