@@ -81,7 +81,7 @@ def imports(path: Path) -> set[str]:
 # Extras, imported where they are used.
 OPTIONAL = {
     ("tokens.py", "splintr"), ("redaction.py", "re2"), ("screening.py", "re2"), ("sealed.py", "cryptography"), ("sources.py", "keyring"), ("sources.py", "hvac"),
-    ("sources.py", "azure"),
+    ("sources.py", "azure"), ("context.py", "opentelemetry"),
 }  # fmt: skip
 MODULES = sorted(SRC.rglob("*.py"))
 

@@ -29,6 +29,7 @@ from rightseat.layers import (
     extract,
 )
 from rightseat.layers.checks import number
+from rightseat.layers.observe import retried
 from rightseat.layers.window import Summariser
 
 _FOREVER = 10 * 365 * 86_400.0  # seconds
@@ -99,7 +100,7 @@ class Live:
         if self.places is not None:
             layers.append(Queue(places=self.places))
         if given.retry:
-            layers.append(Retry(backoff=_policy("retry", given.retry, Backoff)))
+            layers.append(Retry(backoff=_policy("retry", given.retry, Backoff), on_retry=retried))
         if self.circuits is not None:
             layers.append(Breaker(circuits=self.circuits))
         if self.limits is not None:

@@ -13,7 +13,8 @@ from typing import Any, Self
 from rightseat.errors import ConfigError, InvalidOptionError, NotStartedError, UnknownOptionError
 from rightseat.facade.defaults import Live, Resilience
 from rightseat.facade.session import ChatResponse, ChatSession
-from rightseat.handler import Handler, as_handler, stack
+from rightseat.handler import Handler, Layer, as_handler, stack
+from rightseat.layers.observe import Observe, Observer
 from rightseat.sdk.client import CopilotClient
 from rightseat.sdk.handler import SessionHandler
 from rightseat.security.secret import Secret
@@ -41,6 +42,7 @@ class CopilotSDK:
         host: "github.com", or the tenant "NAME.ghe.com". None: `RIGHTSEAT_GITHUB_HOST`, else github.com.
         home: where accounts are stored.
         compression: large requests are sent compressed, where the server takes it.
+        observers: told of every call: `rightseat.telemetry` has metrics and traces.
         **resilience: the layers; see `Resilience`: timeout, silence, retry, breaker, concurrency, requests_per_minute,
             tokens_per_minute, cache, fallbacks, window, summarise, extra.
 
@@ -62,6 +64,7 @@ class CopilotSDK:
         host: str | None = None,
         home: Path | str | None = None,
         compression: bool = False,
+        observers: Sequence[Observer] = (),
         **resilience: Any,
     ) -> None:
         if sum(given is not None for given in (client, handler, base_url)) > 1:
@@ -84,6 +87,7 @@ class CopilotSDK:
             "home": Path(home) if home is not None else None,
             "compression": compression,
         }
+        self._observers: tuple[Layer, ...] = (Observe(observers=observers),) if observers else ()
         self._client = client
         self._own = as_handler(handler) if handler is not None else None
         self._stack = AsyncExitStack()
@@ -149,7 +153,7 @@ class CopilotSDK:
         async with self._opening:
             if self._handler is None:
                 inner = self._own or await self._backend()
-                self._handler = stack(*self.state.layers)(inner)
+                self._handler = stack(*self._observers, *self.state.layers)(inner)
         return self._handler
 
     async def _backend(self) -> Handler:
@@ -188,7 +192,7 @@ class CopilotSDK:
         layers = Live(
             Resilience(timeout=self._given.timeout, silence=self._given.silence, retry=None, cache=None, window=None)
         ).layers
-        handler: Handler = stack(*layers)(SessionHandler(session))
+        handler: Handler = stack(*self._observers, *layers)(SessionHandler(session))
         return handler, session.disconnect
 
     @property

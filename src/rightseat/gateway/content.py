@@ -225,4 +225,4 @@ def _news(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if role == "assistant" or kind in ("function_call", "custom_tool_call", "reasoning"):
             return
         if role not in ("system", "developer"):
-            yield from ((f"{name}[{i}]{path}", text) for path, text in _with_paths(item, "") if len(text) >= 12)
+            yield from ((f"{name}[{i}].{path}", text) for path, text in _with_paths(item, "") if len(text) >= 12)

@@ -19,6 +19,7 @@ from rightseat.gateway.dialects import Dialect
 from rightseat.gateway.errors import status_of
 from rightseat.gateway.plan import Plan, plan
 from rightseat.gateway.recent import Entry, Recent
+from rightseat.gateway.spoken import Spoken
 from rightseat.handler import Service
 from rightseat.layers.observe import CURRENT
 from rightseat.log import logger
@@ -66,6 +67,7 @@ class Face:
     async def __call__(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
         """Answer a request. What is wrong before the answer begins is raised."""
         made = await self.plan(request)
+        spoken = Spoken(made, request_id) if self._settings.log_content else None
         async with self.asked(made, request, request_id) as (entry, upstream):
             headers = [(self._dialect.id_header, request_id.encode())]
             if made.dropped:
@@ -75,11 +77,16 @@ class Face:
             if made.wants_stream:
                 headers.append((b"cache-control", b"no-cache"))
                 said = pieces(made, upstream, entry, self.content)
+                if spoken is not None:
+                    said = _heard(said, spoken)
                 ping, seconds = self._dialect.ping, self._settings.ping_seconds
                 await stream(send, receive, said, headers, ping, seconds, entry)
             else:
                 body = await whole(made, upstream, entry, self.content)
                 entry.first()
+                if spoken is not None:
+                    spoken.hear(body)
+                    spoken.end()
                 await respond(send, 200, body, headers)
 
     @asynccontextmanager
@@ -178,6 +185,15 @@ class Face:
                 meta=meta,
             )
         )
+
+
+async def _heard(pieces: AsyncIterator[bytes], spoken: Spoken) -> AsyncIterator[bytes]:
+    try:
+        async for piece in pieces:
+            spoken.hear(piece)
+            yield piece
+    finally:
+        spoken.end()
 
 
 def _about_reasoning(error: UpstreamError) -> bool:

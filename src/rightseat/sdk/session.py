@@ -25,6 +25,7 @@ from rightseat.log import logger
 from rightseat.sdk import hooks as asks
 from rightseat.sdk import tools as tool_runner
 from rightseat.sdk.calling import call
+from rightseat.sdk.context import current_context
 from rightseat.sdk.options import SessionOptions, camelize, wire_options
 from rightseat.sdk.permissions import DefaultPolicy, decide
 from rightseat.sdk.rpc import Rpc, decode_result
@@ -140,7 +141,8 @@ class CopilotSession:
         Args:
             prompt: the text, or a dict with `prompt` and options.
             **options: attachments, mode ("enqueue" or "immediate"), agent_mode, source, request_headers, display_prompt,
-                prepend, billable, required_tool, response_format.
+                prepend, billable, required_tool, response_format, traceparent, tracestate. Without a traceparent the current span
+                of OpenTelemetry is passed on, if there is one.
 
         Returns:
             The message's id.
@@ -392,6 +394,8 @@ class CopilotSession:
             raise InvalidOptionError(f"send needs a prompt, which is text; not {given.get('prompt')!r}")
         params = {name: value for name, value in given.items() if value is not None}
         headers = params.pop("request_headers", None)
+        if "traceparent" not in params:
+            params |= current_context()
         return {
             "sessionId": self.session_id,
             **camelize(params),

@@ -129,16 +129,3 @@ def _otlp() -> Any:
     except ModuleNotFoundError as e:
         raise ConfigError("tracing needs OpenTelemetry's OTLP exporter: pip install 'rightseat[otel]'") from e
     return OTLPSpanExporter()
-
-
-def current_context() -> dict[str, str]:
-    """`traceparent` and `tracestate` of the span that this code runs in, if there is one. Costs next to nothing without OpenTelemetry."""
-    import sys
-
-    if "opentelemetry.trace" not in sys.modules:
-        return {}
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-    carrier: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(carrier)
-    return carrier

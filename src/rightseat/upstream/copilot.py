@@ -85,7 +85,7 @@ class Copilot:
 
     def accounts(self) -> list[tuple[Account, Candidate]]:
         """The accounts and what is known of their health, for people."""
-        return [(account, self._candidate(name)) for name, account in self._known().items()]
+        return [(self._tokens.latest(account), self._candidate(name)) for name, account in self._known().items()]
 
     def unready(self) -> list[str]:
         """Why no request can be served now; nothing: one can."""

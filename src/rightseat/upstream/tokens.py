@@ -117,6 +117,12 @@ class TokenSource:
         self._renewals: dict[str, asyncio.Task[Account]] = {}
         self._not_before: dict[str, float] = {}  # account -> when a renewal ahead of time may be tried again
 
+    def latest(self, account: Account) -> Account:
+        """The account as it was last seen, which may be with a newer token."""
+        known = self._accounts.get(account.name)
+        same = known is not None and known.github_access_token == account.github_access_token
+        return known if known is not None and same and known.last_refresh >= account.last_refresh else account
+
     async def get(self, account: Account) -> Account:
         """The account with a token that can be used now.
 

@@ -1,0 +1,215 @@
+"""Several workers on one port: numbers add up, a key ends everywhere, budgets hold, and a dead worker is replaced."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from rightseat.upstream.store import Account, FileStore
+
+ADMIN = {"authorization": "Bearer management-key-0123456789"}
+ASK = {
+    "model": "gpt-4.1",
+    "messages": [{"role": "user", "content": "Reply with exactly: one two three four five six seven eight nine ten"}],
+}
+
+
+@pytest.fixture
+def supervised(simulate, tmp_path):
+    """`rightseat serve --workers 2`, as people run it."""
+
+    @asynccontextmanager
+    async def start(workers=2, **simulator):
+        cloud = await simulate(**simulator)
+        FileStore(tmp_path).save(Account("ann", "gho_simulated", host=cloud.url))
+        env = {
+            **os.environ,
+            "RIGHTSEAT_HOME": str(tmp_path),
+            "RIGHTSEAT_PORT": "0",
+            "RIGHTSEAT_MANAGEMENT_KEY": "management-key-0123456789",
+            "RIGHTSEAT_DRAIN_SECONDS": "2",
+            "RIGHTSEAT_KEYRING": "off",
+            "RIGHTSEAT_LOG": "off",
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "rightseat", "serve", "--workers", str(workers), env=env, stderr=PIPE, stdout=PIPE
+        )
+        try:
+            lines = []
+            while True:
+                line = (await asyncio.wait_for(process.stderr.readline(), 20)).decode()
+                assert line, "".join(lines)
+                lines.append(line)
+                if found := re.search(r"(http://\S+)/v1 ", line):
+                    break
+            url = found[1]
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0)) as http:
+                yield process, url, http
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+                await asyncio.wait_for(process.wait(), 15)
+
+    return start
+
+
+async def ask(http, url, key="", body=ASK):
+    async with http.post(
+        f"{url}/v1/chat/completions", json=body, headers={"x-api-key": key} if key else {}
+    ) as response:
+        return response.status, json.loads(await response.read())
+
+
+async def make_key(http, url, **fields):
+    async with http.post(f"{url}/v0/management/keys", json={"name": "ann", **fields}, headers=ADMIN) as response:
+        return await response.json()
+
+
+async def total(http, url, name):
+    async with http.get(f"{url}/metrics", headers=ADMIN) as response:
+        text = await response.text()
+    return sum(s.value for family in text_string_to_metric_families(text) for s in family.samples if s.name == name)
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(one) for one in file.read().split()]
+
+
+async def until(condition, seconds=10):
+    """Poll; for what other processes do."""
+    end = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+
+
+async def test_metrics_of_all_workers_add_up_whoever_is_asked(supervised):
+    async with supervised() as (process, url, http):
+        answers = await asyncio.gather(*(ask(http, url) for _ in range(200)))
+        assert {status for status, _ in answers} == {200}
+        used = sum(a["usage"]["completion_tokens"] for _, a in answers)
+        for _ in range(6):  # different workers answer
+            assert await total(http, url, "rightseat_requests_total") == 200
+            assert await total(http, url, "rightseat_request_seconds_count") == 200
+            assert await total(http, url, "rightseat_open_requests") == 0
+        async with http.get(f"{url}/metrics", headers=ADMIN) as response:
+            text = await response.text()
+        output = [
+            s.value
+            for f in text_string_to_metric_families(text)
+            for s in f.samples
+            if s.name == "rightseat_tokens_total" and s.labels["kind"] == "output"
+        ]
+        assert sum(output) == used
+        # A worker that died is replaced, and what it has counted still counts.
+        before = children(process.pid)
+        assert len(before) == 2
+        os.kill(before[0], signal.SIGKILL)
+
+        async def replaced():
+            now = children(process.pid)
+            return len(now) == 2 and before[0] not in now
+
+        await until(replaced)
+        for _ in range(20):
+            assert (await ask(http, url))[0] == 200
+        assert await total(http, url, "rightseat_requests_total") == 220
+
+
+async def test_a_revoked_key_is_refused_by_all_of_them_within_a_second(supervised):
+    async with supervised() as (_, url, http):
+        made = await make_key(http, url)
+
+        async def known_everywhere():
+            return {s for s, _ in await asyncio.gather(*(ask(http, url, made["key"]) for _ in range(30)))} == {200}
+
+        await until(known_everywhere)
+        async with http.delete(f"{url}/v0/management/keys/{made['id']}", headers=ADMIN) as response:
+            assert response.status == 200
+        ended, accepted_at = time.monotonic(), 0.0
+        while time.monotonic() < ended + 2:
+            began = time.monotonic()
+            if (await ask(http, url, made["key"]))[0] == 200:
+                accepted_at = began
+        assert accepted_at < ended + 1
+
+
+async def test_a_budget_holds_to_within_one_request_with_two_workers_under_load(supervised):
+    async with supervised() as (_, url, http):
+        body = {**ASK, "max_tokens": 60}
+        plain = await make_key(http, url)
+
+        async def known(key):
+            return {s for s, _ in await asyncio.gather(*(ask(http, url, key, body) for _ in range(12)))} == {200}
+
+        await until(lambda: known(plain["key"]))
+        _, one = await ask(http, url, plain["key"], body)
+        size = one["usage"]["total_tokens"]
+        budget = 40 * size
+        made = await make_key(http, url, daily_tokens=budget)
+
+        async def found():
+            return {s for s, _ in await asyncio.gather(*(ask(http, url, made["key"], body) for _ in range(6)))} <= {
+                200,
+                429,
+            }
+
+        await until(found)
+        refused = 0
+        for _ in range(40):
+            answers = await asyncio.gather(*(ask(http, url, made["key"], body) for _ in range(16)))
+            codes = [a["error"]["code"] for s, a in answers if s != 200]
+            assert set(codes) <= {"key_daily_tokens"}
+            refused = len(codes)
+            if refused == 16:
+                break
+        assert refused == 16
+        async with http.get(f"{url}/v0/management/keys", headers=ADMIN) as response:
+            (key,) = [k for k in (await response.json())["keys"] if k["id"] == made["id"]]
+        used = key["used"]["day"]["input_tokens"] + key["used"]["day"]["output_tokens"]
+        assert budget <= used <= budget + size
+        assert used == key["used"]["day"]["requests"] * size
+
+
+async def test_a_stop_lets_streams_finish_and_leaves_no_process(supervised):
+    async with supervised(pace=0.05) as (process, url, http):
+        workers = children(process.pid)
+        async with http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True}) as response:
+            await response.content.readany()
+            process.send_signal(signal.SIGTERM)
+            rest = await response.read()
+        assert b"[DONE]" in rest
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+        assert not [pid for pid in workers if os.path.exists(f"/proc/{pid}")]
+
+
+async def test_workers_end_with_a_supervisor_that_was_killed(supervised):
+    async with supervised() as (process, _, _):
+        workers = children(process.pid)
+        process.kill()
+        await process.wait()
+
+        async def gone():
+            return not [pid for pid in workers if os.path.exists(f"/proc/{pid}/exe") and _alive(pid)]
+
+        await until(gone)
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
