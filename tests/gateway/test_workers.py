@@ -9,6 +9,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -83,7 +84,7 @@ async def total(http, url, name):
 
 
 def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
+    with Path(f"/proc/{pid}/task/{pid}/children").open() as file:
         return [int(one) for one in file.read().split()]
 
 
@@ -184,7 +185,7 @@ async def test_a_budget_holds_to_within_one_request_with_two_workers_under_load(
 
 
 async def test_a_stop_lets_streams_finish_and_leaves_no_process(supervised):
-    async with supervised(pace=0.05) as (process, url, http):
+    async with supervised(pace=0.01) as (process, url, http):
         workers = children(process.pid)
         async with http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True}) as response:
             await response.content.readany()
@@ -192,7 +193,7 @@ async def test_a_stop_lets_streams_finish_and_leaves_no_process(supervised):
             rest = await response.read()
         assert b"[DONE]" in rest
         assert await asyncio.wait_for(process.wait(), 15) == 0
-        assert not [pid for pid in workers if os.path.exists(f"/proc/{pid}")]
+        assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
 
 async def test_workers_end_with_a_supervisor_that_was_killed(supervised):
@@ -202,14 +203,14 @@ async def test_workers_end_with_a_supervisor_that_was_killed(supervised):
         await process.wait()
 
         async def gone():
-            return not [pid for pid in workers if os.path.exists(f"/proc/{pid}/exe") and _alive(pid)]
+            return not [pid for pid in workers if _alive(pid)]
 
         await until(gone)
 
 
 def _alive(pid):
     try:
-        with open(f"/proc/{pid}/stat") as file:
+        with Path(f"/proc/{pid}/stat").open() as file:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False

@@ -17,7 +17,7 @@ from rich.console import Console
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.gateway.logs import configure
 from rightseat.gateway.server import serve as run
-from rightseat.gateway.workers import FD_VARIABLE, Supervisor, worker_argv
+from rightseat.gateway.workers import FD_VARIABLE, SUPERVISOR_VARIABLE, Supervisor, worker_argv
 from rightseat.upstream.store import FileStore
 
 console = Console(stderr=True, highlight=False)
@@ -58,7 +58,7 @@ def serve(path: Path | None, host: str | None, port: int | None, keys: tuple[str
 
 async def _work(settings: Settings, listener: socket.socket) -> None:
     """One worker. It ends with its supervisor, however that ends."""
-    stop, supervisor = asyncio.Event(), os.getppid()
+    stop, supervisor = asyncio.Event(), int(os.environ[SUPERVISOR_VARIABLE])
 
     async def watch() -> None:
         while os.getppid() == supervisor:  # noqa: ASYNC110 - nobody tells

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 POLL_SECONDS = 0.5
+LOOK_SECONDS = 0.05  # when a key is not known, the database is asked again after so long
 BEAT_SECONDS = 5.0
 MANAGEMENT = "management"  # the caller's id for whoever shows the management key
 _DATA_URL = re.compile(rb"data:[a-z0-9.+/-]{3,60};base64,[A-Za-z0-9+/=]*")
@@ -138,6 +139,8 @@ class Access:
         self._keys: dict[str, Key] = {}
         self._pepper = b""
         self._version = -1
+        self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
         self._unwritten: dict[str, Spent] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rightseat-keys")
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -161,7 +164,7 @@ class Access:
 
     # who
 
-    def identify(self, headers: Mapping[str, str], address: str, scope: str) -> Caller:
+    async def identify(self, headers: Mapping[str, str], address: str, scope: str) -> Caller:
         """Who asks, by the key that is shown.
 
         Args:
@@ -179,6 +182,9 @@ class Access:
             raise ClientKeyError(f"{said_of(text)}; the gateway takes keys of its own and never a token")
         parts = split(text)
         key = self._keys.get(parts[0]) if parts is not None else None
+        if parts is not None and key is None:  # another worker may just have made it
+            await self._look_soon()
+            key = self._keys.get(parts[0])
         if not self.is_needed and key is None:
             if scope == "metrics" and self._settings.management_key:
                 self.check_management(headers, address)
@@ -316,6 +322,14 @@ class Access:
             except Exception:
                 logger.exception("keys could not be looked at")
 
+    async def _look_soon(self) -> None:
+        """See whether keys have changed, but not more often than a guesser should be able to make us."""
+        came = time.monotonic()
+        async with self._looking:
+            if self._looked_at < came:  # nobody has looked since
+                await asyncio.sleep(max(0.0, self._looked_at + LOOK_SECONDS - time.monotonic()))
+                await self._look()
+
     async def _look(self) -> None:
         """See whether keys have changed."""
         if self._store is None and (isinstance(self._where, str) or self._where.exists()):
@@ -323,6 +337,7 @@ class Access:
         store = self._store
         if store is None:
             return
+        self._looked_at = time.monotonic()
 
         def read() -> tuple[int, list[Key] | None]:
             version = store.version()

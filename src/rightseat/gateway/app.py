@@ -159,7 +159,7 @@ class Gateway:
         address = address_of(scope)
         if found is None:
             if not request.path.startswith(MANAGEMENT):
-                self._access.identify(request.headers, address, "models")
+                await self._access.identify(request.headers, address, "models")
             raise NoSuchEndpointError(f"no such endpoint: {request.method} {request.path}")
         route, value = found
         if route.tag == "management":
@@ -169,7 +169,7 @@ class Gateway:
             await self._management(route.name, value, request, send)
             return
         if route.needs_key:
-            caller = self._access.identify(request.headers, address, _SCOPES.get(route.name, "chat"))
+            caller = await self._access.identify(request.headers, address, _SCOPES.get(route.name, "chat"))
             request = msgspec.structs.replace(request, caller=caller, trace=trace_of(request.headers))
         anthropic = speaks_anthropic(request.headers, request.path.removeprefix("/v1"))
         match route.name:

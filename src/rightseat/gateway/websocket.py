@@ -50,7 +50,7 @@ class Conversations:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         await receive()  # websocket.connect
         try:
-            caller = self._access.identify(headers, address_of(scope), "chat")
+            caller = await self._access.identify(headers, address_of(scope), "chat")
         except RightseatError as e:
             await _refuse(scope, send, e)
             return

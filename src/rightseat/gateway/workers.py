@@ -21,6 +21,7 @@ from rightseat.log import logger
 from rightseat.transport.listen import listen
 
 FD_VARIABLE = "RIGHTSEAT_LISTENER"
+SUPERVISOR_VARIABLE = "RIGHTSEAT_SUPERVISOR"
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PATIENCE_SECONDS = 5.0  # beyond the workers' own drain
 _HEALTHY_SECONDS = 10.0  # a worker that lived so long is started again at once
@@ -53,7 +54,12 @@ class Supervisor:
         listener = listen(self._settings.host, self._settings.port)
         os.set_inheritable(listener.fileno(), True)
         folder = tempfile.mkdtemp(prefix="rightseat-metrics-")
-        self._env = {**os.environ, FD_VARIABLE: str(listener.fileno()), METRICS_VARIABLE: folder}
+        self._env = {
+            **os.environ,
+            FD_VARIABLE: str(listener.fileno()),
+            SUPERVISOR_VARIABLE: str(os.getpid()),
+            METRICS_VARIABLE: folder,
+        }
         before = [signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)]
         try:
             for _ in range(self._count):
