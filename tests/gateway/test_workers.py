@@ -185,7 +185,7 @@ async def test_a_budget_holds_to_within_one_request_with_two_workers_under_load(
 
 
 async def test_a_stop_lets_streams_finish_and_leaves_no_process(supervised):
-    async with supervised(pace=0.01) as (process, url, http):
+    async with supervised(pace=50) as (process, url, http):
         workers = children(process.pid)
         async with http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True}) as response:
             await response.content.readany()
