@@ -40,8 +40,8 @@
         |-- ToolLoopError                the model went on calling tools beyond the limit
         `-- EventsLostError              a consumer was too slow and its bounded buffer overflowed: lost
 
-No error of this tree carries a secret: tokens are never put into a message, and the CLI's stderr is masked before it is
-shown.
+No error of this tree shows a secret: tokens are never put into a message, the CLI's stderr is masked before it is shown, and what
+an error says of itself is masked once more, whoever put it together.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ class RightseatError(Exception):
 
     status_hint: ClassVar[int] = 500
     retry_after: float | None = None
+
+    def __str__(self) -> str:
+        # Messages quote what somebody gave: a key in the wrong field must not come back in a log.
+        from rightseat.security.masking import mask
+
+        return mask(super().__str__())
 
 
 class CallerError(RightseatError):

@@ -18,7 +18,9 @@ TOKEN = "gho_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6"
 def doctor(tmp_path):
     async def run(*arguments, **env):
         env = {**os.environ, "RIGHTSEAT_HOME": str(tmp_path), "RIGHTSEAT_KEYRING": "off", "NO_PROXY": "*", **env}
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "rightseat", "doctor", *arguments, env=env, stdout=PIPE, stderr=PIPE)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "rightseat", "doctor", *arguments, env=env, stdout=PIPE, stderr=PIPE
+        )
         out, err = await process.communicate()
         return process.returncode, out.decode(), err.decode()
 
@@ -28,7 +30,9 @@ def doctor(tmp_path):
 def states(out):
     found = {}
     for check in json.loads(out):
-        found[check["name"]] = max(found.get(check["name"], ""), check["state"], key=["", "ok", "warning", "failed"].index)
+        found[check["name"]] = max(
+            found.get(check["name"], ""), check["state"], key=["", "ok", "warning", "failed"].index
+        )
     return found
 
 

@@ -34,6 +34,7 @@ from rightseat.gateway.websocket import Conversations
 from rightseat.handler import stack
 from rightseat.layers.observe import Observer
 from rightseat.log import logger
+from rightseat.security.masking import mask
 from rightseat.telemetry.metrics import is_shared
 from rightseat.telemetry.tracing import Tracing, is_wanted, provider_of_environment
 from rightseat.transport.http import AiohttpSender
@@ -214,7 +215,9 @@ def _request_id(scope: Scope) -> str:
     """The client's own id for the request, if it gives one that can stand in a log; else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return str(value, "ascii")
+            given = str(value, "ascii")
+            if mask(given) == given:  # it may be anything that somebody has put there
+                return given
     return str(uuid.uuid4())
 
 

@@ -174,7 +174,7 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("jwt", SECRET, r"\beyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{8,}"),
     Pattern("url_password", SECRET, r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:@/\"'<>]{1,100}:([^\s@/\"'<>]{3,200})@"),
     Pattern("bearer", SECRET, r"(?i)\b(?:bearer|token|basic)[ \t]+([A-Za-z0-9._~+/-]{20,}={0,2})", lambda t: is_random(t.split()[-1])),
-    Pattern("named_secret", SECRET, r"""(?i)\b[a-z0-9_.-]{0,40}(?:api[_-]?key|apikey|secret|token|passwd|password|pwd|credential|auth[_-]?key|access[_-]?key|private[_-]?key)(?:s|[_-]?(?:id|key|value|base64|prod|production|dev|test|live|staging|[0-9]{1,3}))?["']?[ \t]{0,3}(?:=>|:=|[=:])[ \t]{0,3}["'`]?([^\s"'`,;<>(){}\[\]]{8,500})""", None),
+    Pattern("named_secret", SECRET, r"""(?i)\b[a-z0-9_.-]{0,40}(?:api[_-]?key|apikey|secret|token|passwd|password|pwd|credential|auth[_-]?key|access[_-]?key|private[_-]?key)(?:s|[_-]?(?:id|key|value|base64|prod|production|dev|test|live|staging|[0-9]{1,3}))?(?:[ \t]{0,40}["'])?[ \t]{0,3}(?:=>|:=|[=:])[ \t]{0,40}["'`]?([^\s"'`,;<>(){}\[\]]{8,500})""", None),
     Pattern("email", PERSONAL, r"\b[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}\b"),
     Pattern("card", PERSONAL, r"\b[2-6](?:[ -]?[0-9]){12,60}\b", spans=card_spans),
     Pattern("ssn", PERSONAL, r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b", is_ssn),

@@ -76,8 +76,10 @@ _ESCAPES = re.compile(r"\\+(?:u[0-9a-fA-F]{4}|[nrtbf\"'/])")
 
 
 def unescaped(text: str) -> str:
-    r"""Escapes as in JSON within JSON become as many blanks: in `\\nghp_...` the token begins behind the n. Nothing moves."""
-    return _ESCAPES.sub(lambda found: " " * len(found[0]), text)
+    r"""Escapes as in JSON within JSON become as many blanks: in `\\nghp_...` the token begins behind the n. Quotes stay; nothing moves."""
+    return _ESCAPES.sub(
+        lambda found: " " * (len(found[0]) - 1) + (found[0][-1] if found[0][-1] in "\"'" else " "), text
+    )
 
 
 def _spans(pattern: Pattern, match: re.Match[str]) -> list[tuple[int, int]]:
