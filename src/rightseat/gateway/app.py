@@ -110,7 +110,8 @@ class Gateway:
                 return
             request = await read_request(scope, receive, self.settings.body_limit, self.settings.body_seconds)
             await self._route(scope, request, receive, send, request_id)
-        except RightseatError as e:
+        except (RightseatError, RecursionError) as error:
+            e = TooDeepError("the body is nested too deeply") if isinstance(error, RecursionError) else error
             logger.info("%s %s %s: %s", request_id, scope["method"], scope["path"], e)
             headers = {name.decode("latin-1"): "" for name, _ in scope["headers"]}
             anthropic = speaks_anthropic(headers, scope["path"].removeprefix("/v1"))
@@ -225,6 +226,10 @@ class ManagementOffError(CallerError):
     """Management was asked for, and is not switched on."""
 
     status_hint = 403
+
+
+class TooDeepError(CallerError):
+    """A body that nobody can read."""
 
 
 class NoSuchEndpointError(CallerError):

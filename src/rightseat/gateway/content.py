@@ -198,15 +198,21 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _with_paths(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if not (name in _OPAQUE and isinstance(inner, str)):
-                yield from _with_paths(inner, f"{path}.{name}" if path else str(name))
-    elif isinstance(value, list):
-        for i, inner in enumerate(value):
-            yield from _with_paths(inner, f"{path}[{i}]")
-    elif isinstance(value, str):
-        yield path, value
+    """All texts and where they are, in order."""
+    pending = [(value, path)]
+    while pending:
+        value, path = pending.pop()
+        if isinstance(value, dict):
+            inner = [
+                (one, f"{path}.{name}" if path else str(name))
+                for name, one in value.items()
+                if not (name in _OPAQUE and isinstance(one, str))
+            ]
+            pending += reversed(inner)
+        elif isinstance(value, list):
+            pending += [(value[i], f"{path}[{i}]") for i in range(len(value) - 1, -1, -1)]
+        elif isinstance(value, str):
+            yield path, value
 
 
 def _news(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -225,4 +231,4 @@ def _news(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if role == "assistant" or kind in ("function_call", "custom_tool_call", "reasoning"):
             return
         if role not in ("system", "developer"):
-            yield from ((f"{name}[{i}].{path}", text) for path, text in _with_paths(item, "") if len(text) >= 12)
+            yield from ((path, text) for path, text in _with_paths(item, f"{name}[{i}]") if len(text) >= 12)

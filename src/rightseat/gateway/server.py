@@ -29,7 +29,14 @@ class _Server(uvicorn.Server):
 MAX_FIELDS = 256  # of one head
 
 
+_ALIKE = (b"content_length", b"transfer_encoding")
+
+
 class _TooLargeError(Exception):
+    pass
+
+
+class _AmbiguousError(Exception):
     pass
 
 
@@ -88,6 +95,8 @@ class _HeadLimits(HttpToolsProtocol):
         """A field of its head."""
         self._count += 1
         self._weigh(len(name) + len(value))
+        if b"_" in name and name.lower() in _ALIKE:
+            raise _AmbiguousError  # servers before or behind this one may take it for the real one
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from rightseat.errors import ConfigError
 
+_TENANT = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,3}ghe\.com")
+_BARE = re.compile(r"[\x21-\x7e]+")  # visible ASCII
 _PUBLIC_API = "https://api.githubcopilot.com"
 
 
@@ -37,7 +40,7 @@ class Hosts(Struct, frozen=True):
         if host.startswith(("http://", "https://")):
             url = clean_url(host)
             return cls(url, url, url)
-        if host.endswith(".ghe.com"):
+        if _TENANT.fullmatch(host):
             return cls(f"https://{host}", f"https://api.{host}", f"https://copilot-api.{host}")
         raise ConfigError(f"host {host!r}: use github.com or TENANT.ghe.com")
 
@@ -51,7 +54,14 @@ def clean_url(url: str) -> str:
     text = url.strip()
     if "://" not in text:
         text = f"https://{text}"
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        fits = _BARE.fullmatch(text) is not None and parts.username is None and "\\" not in text
+        _ = parts.port
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ConfigError(f"{url[:200]!r} is not an address of the form https://host")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{url!r} is not an address of the form https://host")
     if parts.scheme == "http" and not is_loopback(parts.hostname):

@@ -1,0 +1,62 @@
+"""The OpenAPI document is true: requests made of it, good and bad, are answered as it says, and none breaks the gateway."""
+
+import asyncio
+import contextlib
+from collections import Counter
+
+import hypothesis
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.generation import GenerationMode
+
+from rightseat.gateway.routes import ROUTES, openapi
+
+ADMIN = "management-key-0123456789"
+EACH = 70  # of each operation, good and bad
+
+
+async def test_thousands_of_requests_made_of_the_document(gateway):
+    served = await gateway(settings={"management_key": ADMIN, "lockout_failures": 0, "body_seconds": 5})
+    schema = schemathesis.openapi.from_dict(openapi(served.url))
+    schema.config.base_url = served.url
+    seen: Counter[tuple[str, int]] = Counter()
+    wrong = []
+
+    def run() -> None:
+        operations = [result.ok() for result in schema.get_all_operations()]
+        assert len(operations) == len(ROUTES)
+        for operation in operations:
+            for mode in GenerationMode:
+                with contextlib.suppress(hypothesis.errors.Unsatisfiable):  # nothing can be wrong about some
+                    try_all(operation, mode)
+
+    def try_all(operation, mode) -> None:
+        label = operation.label
+
+        @settings(
+            max_examples=EACH,
+            database=None,
+            deadline=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def call(case):
+            if label.endswith("/accounts") and isinstance(case.body, dict):  # nobody outside is asked
+                for name in ("host", "base_url"):
+                    if isinstance(case.body.get(name), str):
+                        del case.body[name]
+            response = case.call(headers={"authorization": f"Bearer {ADMIN}"}, timeout=20)
+            seen[label, response.status_code] += 1
+            fine = response.status_code < 500 or (response.status_code == 503 and "readyz" in label)
+            kind = str(response.headers.get("content-type", [""])[0])
+            if not fine or not kind.startswith(("application/json", "text/event-stream", "text/plain")):
+                wrong.append((label, response.status_code, kind, response.text[:200]))
+
+        call()
+
+    await asyncio.to_thread(run)
+    assert wrong == []
+    assert sum(seen.values()) >= 2000, seen
+    assert {label for label, _ in seen} == {f"{route.method} {route.path}" for route in ROUTES}
