@@ -19,10 +19,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from rich.console import Console
@@ -31,7 +33,7 @@ from rich.table import Table
 from benchmarks.peers import PEERS
 from rightseat.upstream.store import Account, FileStore
 
-FAKE = 8931
+FAKE, COLLECTOR = 8931, 8930
 console = Console(stderr=True)
 
 RELAY = """
@@ -190,12 +192,45 @@ def targets(home: Path) -> list[Target]:
     FileStore(home).save(Account("bench", "gho_bench", host=fake))
     ours = [sys.executable, "-m", "rightseat", "serve", "--port", "8933"]
     found.append(Target("Rightseat", 8933, ours, {"RIGHTSEAT_HOME": str(home), "RIGHTSEAT_CONNECTIONS": "20000"}))
+    env = {"RIGHTSEAT_HOME": str(home), "RIGHTSEAT_CONNECTIONS": "20000"}
+    quiet = {
+        "RIGHTSEAT_LOG": "off",
+        "RIGHTSEAT_METRICS": "false",
+        "RIGHTSEAT_REDACT_REQUESTS": "off",
+        "RIGHTSEAT_SCREEN_REQUESTS": "off",
+    }
+    traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{COLLECTOR}"}
+    found.append(Target("Rightseat, nothing observed", 8935, [*ours[:-1], "8935"], {**env, **quiet}))
+    found.append(
+        Target("Rightseat, metrics", 8936, [*ours[:-1], "8936"], {**env, **quiet, "RIGHTSEAT_METRICS": "true"})
+    )
+    found.append(
+        Target(
+            "Rightseat, metrics and traces",
+            8937,
+            [*ours[:-1], "8937"],
+            {**env, **quiet, **traced, "RIGHTSEAT_METRICS": "true"},
+        )
+    )
     for i, peer in enumerate(PEERS):
         state = home / f"peer{i}"
         state.mkdir()
         if (how := peer.command(8940 + i, fake, state)) is not None:
             found.append(Target(peer.name, 8940 + i, *how, path=peer.path, headers=peer.headers, quick=False))
     return found
+
+
+class _Collector(BaseHTTPRequestHandler):
+    """Takes traces and forgets them."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 def measure(target: Target, seconds: int, idle: int, log: Path) -> dict:
@@ -243,6 +278,8 @@ def main() -> None:
     found: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
+        collector = ThreadingHTTPServer(("127.0.0.1", COLLECTOR), _Collector)
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
         fake = subprocess.Popen([sys.executable, "-m", "benchmarks.fake_copilot", str(FAKE)], stdout=subprocess.PIPE)
         try:
             fake.stdout.readline()
@@ -262,6 +299,7 @@ def main() -> None:
         finally:
             fake.terminate()
             fake.wait(10)
+            collector.shutdown()
     if options.json:
         print(json.dumps(found, indent=2))
         return
