@@ -59,7 +59,9 @@ class JsonFormatter(logging.Formatter):
         """See logging."""
         value: dict[str, Any] = {"at": _when(record, "T"), "level": record.levelname.lower(), "logger": record.name}
         facts = getattr(record, _FIELDS, None)
-        value |= {"event": "request", **facts} if facts is not None else {"event": record.getMessage()}
+        value |= (
+            {"event": "request", **facts, "at": value["at"]} if facts is not None else {"event": record.getMessage()}
+        )
         if error := _error(record):
             value["exception"] = error
         return mask(json.dumps(value, default=str))

@@ -29,6 +29,13 @@ _SECRET_MEMBERS = re.compile(
 )
 
 
+_NAMES = tuple(
+    name + quote
+    for name in ("apikey", "api_key", "token", "secret", "password", "passwd", "authorization")
+    for quote in "\"'"
+)  # one of them is in whatever _SECRET_MEMBERS finds
+
+
 def mask_secret(secret: str) -> str:
     """`abcd...wxyz` for a secret long enough to stay secret that way, else `****`."""
     return f"{secret[:4]}...{secret[-4:]}" if len(secret) >= 16 else "****"
@@ -39,8 +46,10 @@ def mask(text: str, *, known: tuple[str, ...] = ()) -> str:
     for secret in known:
         if len(secret) >= 4:
             text = text.replace(secret, mask_secret(secret))
-    text = _SECRET_MEMBERS.sub(lambda found: found[1] + mask_secret(found[2]), text)
-    if any(mark in text for mark in _MARKS):  # a search for words is a tenth of the price of the pattern
+    low = text.lower()
+    if any(name in low for name in _NAMES):  # a search for words is a tenth of the price of a pattern
+        text = _SECRET_MEMBERS.sub(lambda found: found[1] + mask_secret(found[2]), text)
+    if any(mark in text for mark in _MARKS):
         for found in reversed(list(_SECRETS.finditer(_plain(text)))):
             text = text[: found.start()] + mask_secret(text[found.start() : found.end()]) + text[found.end() :]
     for one in reversed(_finder().find(text)):

@@ -49,10 +49,7 @@ class Tracing:
             "gen_ai.provider.name": PROVIDER,
             "gen_ai.request.model": call.model,
             "rightseat.request_id": call.request_id,
-            "rightseat.stream": call.stream,
         }
-        if call.dialect:
-            attributes["rightseat.dialect"] = call.dialect
         if call.key:
             attributes["rightseat.key"] = call.key
         call.span = self._tracer.start_span(f"{call.operation} {call.model}", parent, self._kind, attributes)
@@ -63,7 +60,9 @@ class Tracing:
         span = call.span
         if span is None or not span.is_recording():
             return
-        attributes: dict[str, Any] = {"http.response.status_code": call.status or 0, "rightseat.retries": call.retries}
+        attributes: dict[str, Any] = {"http.response.status_code": call.status or 0}
+        if call.retries:
+            attributes["rightseat.retries"] = call.retries
         if call.account:
             attributes["rightseat.account"] = call.account
         if (first := call.seconds(call.first_at)) is not None:
