@@ -181,6 +181,19 @@ class TestMetrics:
         )
         assert value(found, "rightseat_requests_total", model="other") == 2 * MODELS
 
+    async def test_where_answers_of_a_cache_came_from(self):
+        from prometheus_client import generate_latest
+
+        metrics = CallMetrics(CollectorRegistry())
+        async with CopilotSDK(handler=lambda request: "hello", observers=[metrics], cache=True) as sdk:
+            for _ in range(3):
+                await sdk.chat("hi")
+        found = samples(generate_latest(metrics.registry).decode())
+        assert (
+            value(found, "rightseat_cache_total", result="miss"),
+            value(found, "rightseat_cache_total", result="hit"),
+        ) == (1, 2)
+
     async def test_an_observer_that_fails_fails_nothing_else(self, caplog):
         class Bad:
             def began(self, call):

@@ -32,6 +32,7 @@ from rightseat.errors import RightseatError
 from rightseat.handler import Handler
 from rightseat.layers.checks import number
 from rightseat.layers.faults import is_passing
+from rightseat.layers.observe import answered
 
 _KEPT_FINISHES = frozenset({"stop", "tool_calls"})
 
@@ -193,16 +194,19 @@ class _Caching:
         kept = self._store.get(key)
         if kept is not None and self._now() - kept.at < self._policy.seconds:
             self._stats.hits += 1
+            answered("hit")
             return Reply(_replay(kept.events))
         flight = self._flights.get(key)
         if flight is None or flight.given_up:
             self._stats.misses += 1
+            answered("miss")
             # The first one's deadline is not that of the others.
             alone = msgspec.structs.replace(request, meta=msgspec.structs.replace(request.meta, deadline=None))
             flight = self._flights[key] = _Flight(self._inner(alone), self._policy.max_answer_bytes)
             flight.task.add_done_callback(functools.partial(self._landed, key, flight))
         else:
             self._stats.joined += 1
+            answered("joined")
         try:
             return await flight.join()
         except RightseatError as e:
@@ -213,6 +217,7 @@ class _Caching:
             ):
                 raise
             self._stats.stale += 1
+            answered("stale")
             return Reply(_replay(kept.events))
 
     def _landed(self, key: bytes, flight: _Flight, _: Any) -> None:

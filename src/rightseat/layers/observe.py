@@ -33,6 +33,7 @@ class Call:
         trace_id: of the trace that the call belongs to; "" for none.
         begun, head_at, first_at, ended_at: when it began, when the answer's head came, its first piece, and its end.
         account: who answers.
+        cache: "hit", "joined", "miss" or "stale" where there is a cache; else "".
         usage: tokens, where somebody told.
         finish: why the answer ended, where that is known.
         retries: how many tries there were beyond the first.
@@ -42,7 +43,7 @@ class Call:
     """
 
     __slots__ = (
-        "account", "begun", "dialect", "ended_at", "error", "finish", "first_at", "head_at", "key", "model", "operation", "request_id",
+        "account", "begun", "cache", "dialect", "ended_at", "error", "finish", "first_at", "head_at", "key", "model", "operation", "request_id",
         "retries", "span", "status", "stream", "trace", "trace_id", "usage",
     )  # fmt: skip
 
@@ -69,6 +70,7 @@ class Call:
         self.first_at: float | None = None
         self.ended_at: float | None = None
         self.account = ""
+        self.cache = ""
         self.usage: Usage | None = None
         self.finish = ""
         self.retries = 0
@@ -115,6 +117,12 @@ def retried(_: Any) -> None:
     """For `Retry(on_retry=...)`: count it for the call that is under way."""
     if (call := CURRENT.get()) is not None:
         call.retries += 1
+
+
+def answered(how: str) -> None:
+    """For a cache: note where the answer of the call that is under way comes from."""
+    if (call := CURRENT.get()) is not None:
+        call.cache = how
 
 
 class Observe(Struct, frozen=True, kw_only=True):

@@ -49,6 +49,12 @@ class CallMetrics:
             **made,
         )
         self._retries = Counter("retries_total", "Tries beyond the first.", ("model",), **made)
+        self._cache = Counter(
+            "cache_total",
+            "Where answers came from, where there is a cache: hit, joined, miss or stale.",
+            ("result",),
+            **made,
+        )
         Gauge("build_info", "Always 1; the version is a label.", ("version",), multiprocess_mode="max", **made).labels(
             __version__
         ).set(1)
@@ -78,6 +84,8 @@ class CallMetrics:
         if counter is None:
             counter = self._counted[*key, status] = self._requests.labels(*key, str(status))
         counter.inc()
+        if call.cache:
+            self._cache.labels(call.cache).inc()
         if call.retries:
             self._retries.labels(model).inc(call.retries)
         if (usage := call.usage) is not None:
