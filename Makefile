@@ -10,8 +10,9 @@ demo: setup               ## the gateway on a simulated cloud, waiting for your 
 demo-cli: setup           ## the real Copilot CLI, a simulated cloud, a streamed answer
 	@$(BIN)/rightseat demo-cli
 
-test: setup-dev           ## all tests, with the real CLI
-	$(BIN)/python -m pytest
+JOBS ?= 2
+test: setup-dev           ## all tests, with the real CLI; JOBS=1 runs them one after another
+	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 
 check: setup-dev          ## format, lint, types, generated files
 	$(BIN)/ruff format --check .
