@@ -49,7 +49,16 @@ PATTERNS = {
     ],
     "5_context.py": [r"\d+ messages, \d+ tokens; the first: 'You are", "the last: 'Question 19", "True that some"],
     "6_limits.py": [r"21 answers; \d+ waited", "batch: 25 answered; once more: 25 skipped", "3 were sent away"],
-    "8_security.py": [r"by accident: \*\*\*\*\n", "looks like an injection", r"mail it to \[REDACTED_EMAIL\]", r"for people: gho_\.\.\.", "it works", "key of OpenAI", "Anthropic", r"Bearer gho_\.\.\."],
+    "8_security.py": [
+        r"by accident: \*\*\*\*\n",
+        "looks like an injection",
+        r"mail it to \[REDACTED_EMAIL\]",
+        r"for people: gho_\.\.\.",
+        "it works",
+        "key of OpenAI",
+        "Anthropic",
+        r"Bearer gho_\.\.\.",
+    ],
 }
 
 

@@ -23,9 +23,12 @@ from rightseat.gateway.embeddings import EmbeddingsFace
 from rightseat.gateway.errors import anthropic_body, error_body, error_headers, status_of
 from rightseat.gateway.face import Face
 from rightseat.gateway.guard import ForeignHostError, check_host, check_origin, cors_headers
+from rightseat.gateway.history import History
 from rightseat.gateway.logs import AccessLog
 from rightseat.gateway.management import Management
 from rightseat.gateway.metrics import CONTENT_TYPE, REFRESH_SECONDS, Metrics
+from rightseat.gateway.multiplex import Multiplex
+from rightseat.gateway.page import respond_page
 from rightseat.gateway.recent import Recent, trace_of
 from rightseat.gateway.resilience import Resilience
 from rightseat.gateway.routes import MANAGEMENT, find, openapi
@@ -56,7 +59,8 @@ class Gateway:
         self._resilience = Resilience(settings)
         self._metrics = Metrics(self._copilot, self._resilience, self._access.refusals) if settings.metrics else None
         self._provider = provider_of_environment() if is_wanted() else None
-        observers: list[Observer] = [AccessLog()]
+        self._history = History()
+        observers: list[Observer] = [AccessLog(), self._history]
         if self._metrics is not None:
             observers.append(self._metrics)
         if self._provider is not None:
@@ -66,9 +70,10 @@ class Gateway:
         given = (self._copilot, ask, settings, self._recent, self._access, content)
         self._chat, self._responses, self._messages = (Face(d, *given) for d in (CHAT, RESPONSES, MESSAGES))
         self._management = Management(
-            settings, self._copilot, self._sender, self._recent, self._resilience, self._access
+            settings, self._copilot, self._sender, self._recent, self._resilience, self._access, self._history
         )
         self._conversations = Conversations(self._responses, self._access)
+        self._multiplex = Multiplex(self._serve, self._access)
         self._embeddings = EmbeddingsFace(self._copilot, ask, self._recent, self._access, content)
         self._ticking: asyncio.Task[None] | None = None
 
@@ -84,6 +89,7 @@ class Gateway:
     ) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
+        await self._multiplex.close()
         await self._management.close()
         await self._copilot.close()
         await self._sender.__aexit__(kind, e, tb)
@@ -150,14 +156,19 @@ class Gateway:
             await receive()
             await send({"type": "websocket.close"})
             return
-        if scope["path"].removeprefix("/v1").rstrip("/") == "/responses":
+        path = scope["path"].removeprefix("/v1").rstrip("/")
+        if path == "/responses":
             await self._conversations(scope, receive, send)
+        elif path == "/ws":
+            await self._multiplex(scope, receive, send)
         else:
             await receive()
             await send({"type": "websocket.close"})
 
     async def _route(self, scope: Scope, request: Request, receive: Receive, send: Send, request_id: str) -> None:
         found = find(request.method, request.path)
+        if request.path == "/" and "text/html" in request.headers.get("accept", ""):
+            found = find("GET", "/ui")
         address = address_of(scope)
         if found is None:
             if not request.path.startswith(MANAGEMENT):
@@ -170,24 +181,19 @@ class Gateway:
             self._access.check_management(request.headers, address)
             await self._management(route.name, value, request, send)
             return
+        if route.tag == "page":
+            await respond_page(send, route.name)
+            return
         if route.needs_key:
             caller = await self._access.identify(request.headers, address, _SCOPES.get(route.name, "chat"))
             request = msgspec.structs.replace(request, caller=caller, trace=trace_of(request.headers))
+        if route.name in _ASKS:
+            await self._serve(request, receive, send, request_id)
+            return
         anthropic = speaks_anthropic(request.headers, request.path.removeprefix("/v1"))
         match route.name:
-            case "chat":
-                await self._chat(request, receive, send, request_id)
-            case "responses":
-                await self._responses(request, receive, send, request_id)
-            case "messages":
-                await self._messages(request, receive, send, request_id)
             case "count_tokens":
                 await count_tokens(request, send)
-            case "embeddings":
-                await self._embeddings(request, send, request_id)
-            case "models":
-                list_body = models.anthropic_list if anthropic else models.list_body
-                await respond(send, 200, list_body(await self._copilot.registry(), request.caller.key))
             case "model":
                 request.caller.check_model(value)
                 one_body = models.anthropic_one if anthropic else models.one_body
@@ -207,7 +213,24 @@ class Gateway:
                     send, 200, msgspec.json.encode({"status": "ok", "name": "rightseat", "version": __version__})
                 )
 
+    async def _serve(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
+        """Answer a request of a caller who is known. Raises what is wrong."""
+        match request.path.removeprefix("/v1").rstrip("/"):
+            case "/chat/completions":
+                await self._chat(request, receive, send, request_id)
+            case "/responses":
+                await self._responses(request, receive, send, request_id)
+            case "/messages":
+                await self._messages(request, receive, send, request_id)
+            case "/embeddings":
+                await self._embeddings(request, send, request_id)
+            case _:
+                anthropic = speaks_anthropic(request.headers, "/models")
+                list_body = models.anthropic_list if anthropic else models.list_body
+                await respond(send, 200, list_body(await self._copilot.registry(), request.caller.key))
 
+
+_ASKS = ("chat", "responses", "messages", "embeddings", "models")
 _SCOPES = {"embeddings": "embeddings", "models": "models", "model": "models", "metrics": "metrics"}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 

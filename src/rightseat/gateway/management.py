@@ -15,6 +15,7 @@ from rightseat.errors import CallerError, ConfigError, RightseatError
 from rightseat.gateway.access import Access
 from rightseat.gateway.asgi import Request, Send, respond
 from rightseat.gateway.config import Settings
+from rightseat.gateway.history import History
 from rightseat.gateway.keys.shown import grace_of, key_fields, key_shown, keys_shown
 from rightseat.gateway.recent import KEEP, Recent
 from rightseat.gateway.resilience import Resilience
@@ -66,6 +67,7 @@ class Management:
         recent: the last requests.
         resilience: the layers around each call.
         access: the gateway's own keys.
+        history: the last minutes.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Management:
         recent: Recent,
         resilience: Resilience,
         access: Access,
+        history: History,
     ) -> None:
         self._settings = settings
         self._copilot = copilot
@@ -83,6 +86,7 @@ class Management:
         self._recent = recent
         self._resilience = resilience
         self._access = access
+        self._history = history
         self._store = FileStore(settings.folder)
         self._logins: dict[str, _Login] = {}
         self._started = time.time()
@@ -158,6 +162,8 @@ class Management:
                     login.task.cancel()
                 del self._logins[value]
                 return 200, {"cancelled": value}
+            case "overview":
+                return 200, self._overview()
             case "config":
                 return 200, self._settings.shown()
         return 200, {"requests": self._recent.shown(_limit(request.query))}
@@ -174,6 +180,19 @@ class Management:
             "models": len(registry.models),
             "placeholder_models": registry.seed,
             "under_way": sum(candidate.load for _, candidate in accounts),
+        }
+
+    def _overview(self) -> dict[str, Any]:
+        self._copilot.look_again()
+        accounts = self._copilot.accounts()
+        return {
+            "version": __version__,
+            "uptime_seconds": round(time.time() - self._started, 1),
+            "history": self._history.shown(),
+            "resilience": self._resilience.shown(),
+            "accounts": [self._account(account) for account, _ in accounts],
+            "quotas": {account.name: candidate.quota for account, candidate in accounts},
+            "requests": self._recent.shown(50),
         }
 
     async def _models(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Route(Struct, frozen=True):
     @property
     def needs_key(self) -> bool:
         """A key must be shown, if there are any."""
-        return self.tag != "open"
+        return self.tag not in ("open", "page")
 
 
 _CHAT = {
@@ -57,6 +57,11 @@ ROUTES = (
     Route("GET", "/health", "health", "Whether the gateway is up", "open"),
     Route("GET", "/healthz", "alive", "Whether the gateway is up, for orchestrators", "open"),
     Route("GET", "/readyz", "ready", "Whether it can serve requests: 503 with the reasons if not", "open"),
+    Route("GET", "/ui", "page", "The web page: chat and dashboard", "page"),
+    Route("GET", "/ui/app.js", "app.js", "Its program", "page"),
+    Route("GET", "/ui/markdown.js", "markdown.js", "Its rendering of answers", "page"),
+    Route("GET", "/ui/dashboard.js", "dashboard.js", "Its dashboard", "page"),
+    Route("GET", "/ui/style.css", "style.css", "Its looks", "page"),
     Route("GET", "/metrics", "metrics", "Prometheus metrics; where keys are needed, a key with the scope metrics or the management key", "metrics"),
     Route("GET", "/openapi.json", "openapi", "This document", "open"),
     Route("POST", "/v1/chat/completions", "chat", "OpenAI chat completions", "openai", _CHAT, streams=True),
@@ -80,6 +85,7 @@ ROUTES = (
     Route("POST", f"{MANAGEMENT}/keys/{{key}}/rotate", "key_rotate", "A new secret for a key", "management", {"grace_seconds": ("number", False)}),
     Route("GET", f"{MANAGEMENT}/logins/{{login}}", "login", "How a device login stands", "management"),
     Route("DELETE", f"{MANAGEMENT}/logins/{{login}}", "login_cancel", "Give a device login up", "management"),
+    Route("GET", f"{MANAGEMENT}/overview", "overview", "Load, tokens and latency of the last minutes, for the dashboard", "management"),
     Route("GET", f"{MANAGEMENT}/config", "config", "The settings in force, masked", "management"),
     Route("GET", f"{MANAGEMENT}/requests", "requests", "The last requests: facts, never what was said; ?limit=N", "management"),
 )  # fmt: skip

@@ -7,6 +7,8 @@ that two workers never spend the same tokens.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import threading
 import time
 import uuid
@@ -142,7 +144,8 @@ class KeyStore:
         self.worker = str(uuid.uuid4())
         self._engine = _engine(url)
         try:
-            self._migrate()
+            with _one_at_a_time(url):
+                self._migrate()
         except SQLAlchemyError as e:
             self._engine.dispose()
             raise ConfigError(f"the database of keys ({_shown(url)}) cannot be used: {_first_line(e)}") from None
@@ -332,6 +335,21 @@ def _engine(url: str | Path) -> Engine:
         db.exec_driver_sql("begin immediate")  # else two workers read the same and then both write
 
     return engine
+
+
+@contextlib.contextmanager
+def _one_at_a_time(url: str | Path) -> Iterator[None]:
+    """Be the only process that opens a file: SQLite does not wait while another one changes its journal's mode."""
+    if "://" in str(url):
+        yield
+        return
+    path = Path(url)
+    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _shown(url: str | Path) -> str:
