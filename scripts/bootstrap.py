@@ -29,6 +29,8 @@ def main() -> None:
     npm = find_npm(what)
     install_python(what)
     install_cli(npm, what)
+    if what == "dev":
+        install_browser()
 
 
 def install_python(what: str) -> None:
@@ -97,7 +99,7 @@ def find_npm(what: str) -> str | None:
 
 def cli_is_installed(what: str = "runtime") -> bool:
     stamp = ROOT / "node_modules" / ".installed"
-    if what == "dev" and not (ROOT / "node_modules" / "openai").exists():
+    if what == "dev" and not all((ROOT / "node_modules" / name).exists() for name in ("openai", "axe-core")):
         return False
     return CLI.exists() and stamp.exists() and stamp.read_text() == fingerprint(ROOT / "package-lock.json")
 
@@ -109,6 +111,25 @@ def install_cli(npm: str | None, what: str) -> None:
     only = [] if what == "dev" else ["--omit=dev"]
     run([npm, "ci", *only, "--no-audit", "--no-fund", "--loglevel=error"], cwd=ROOT)
     (ROOT / "node_modules" / ".installed").write_text(fingerprint(ROOT / "package-lock.json"))
+
+
+def install_browser() -> None:
+    """Chromium, for the tests of the web page; without it they are skipped, but in CI."""
+    if shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome"):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get") is not None:
+        say("installing the Debian package chromium, for the tests of the web page")
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        done = subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
+            check=False,
+            stdout=subprocess.DEVNULL,
+        )
+        if done.returncode == 0:
+            return
+    if os.environ.get("CI"):
+        sys.exit("the tests of the web page need Chromium (Debian: apt-get install chromium)")
+    say("Chromium is not installed: the tests of the web page are skipped (Debian: apt-get install chromium)")
 
 
 def pip(*arguments: str) -> None:

@@ -111,6 +111,10 @@ async def gateway(tmp_path) -> AsyncIterator[Callable[..., object]]:
             )
             server = await stack.enter_async_context(SimulatorServer(app))
             account = "ann" if logged_in else None
+            # "{cloud}" in a setting stands for the simulated cloud's address.
+            settings = {
+                k: v.replace("{cloud}", server.url) if isinstance(v, str) else v for k, v in (settings or {}).items()
+            }
             url = await stack.enter_async_context(running_gateway(server, tmp_path, settings, account=account))
             return Served(url, app)
 

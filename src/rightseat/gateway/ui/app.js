@@ -25,6 +25,8 @@ export function askKey(kind, why) {
   }, { once: true }));
 }
 
+$("key-cancel").addEventListener("click", () => $("key-dialog").close("cancel"));
+
 // --- the socket ---------------------------------------------------------------------------------------------------------
 
 class Socket {

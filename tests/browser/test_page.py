@@ -1,0 +1,265 @@
+"""The web page in a real browser: answers word by word, stop, retry, reconnect, login, keys, no script from anybody, usable by all."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from rightseat.simulator.script import Rule, Script
+
+ROOT = Path(__file__).parent.parent.parent
+ADMIN = "management-key-0123456789"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+EVIL = '<img src=x onerror="window.hacked=1"> <script>window.hacked=1</script> [click](javascript:window.hacked=1) `<b>` **<i>bold</i>** <svg/onload=window.hacked=1>'
+
+if CHROMIUM is None and not os.environ.get("CI"):
+    pytest.skip("the tests of the web page need Chromium (Debian: apt-get install chromium)", allow_module_level=True)
+
+
+@pytest.fixture
+async def browser():
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def opened(gateway, browser):
+    """`page, served = await opened(...)`. What the page complains of ends the test."""
+    complaints = []
+
+    async def start(path="/", *, width=1200, height=800, **options):
+        served = await gateway(**options)
+        context = await browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark")
+        page = await context.new_page()
+        page.complaints = complaints
+        page.on(
+            "console",
+            lambda m: (
+                complaints.append(m.text)
+                if m.type == "error" and "WebSocket" not in m.text and "status of 40" not in m.text
+                else None
+            ),
+        )
+        page.on("pageerror", lambda e: complaints.append(str(e)))
+        page.on(
+            "request",
+            lambda r: (
+                complaints.append(r.url)
+                if not r.url.startswith((served.url, served.url.replace("http", "ws"), "data:", "blob:"))
+                else None
+            ),
+        )
+        await page.goto(served.url + path)
+        return page, served
+
+    yield start
+    assert complaints == []
+
+
+async def ask(page, text):
+    await page.fill("#prompt", text)
+    await page.press("#prompt", "Enter")
+
+
+async def test_an_answer_is_seen_word_by_word_and_kept_over_a_reload(opened):
+    page, _ = await opened(pace=30)
+    await expect(page.locator("#connection")).to_have_text("connected")
+    await expect(page.locator("#model option")).not_to_have_count(0)
+    text = " ".join(f"word{i}" for i in range(30))
+    await ask(page, f"Reply with exactly: {text}")
+    body = page.locator(".message.assistant .body")
+    seen = set()
+    while (now := await body.last.inner_text() if await body.count() else "") != text:
+        seen.add(now)
+        await asyncio.sleep(0.05)
+    assert len(seen) >= 4, "it came all at once"
+    await expect(page.locator("#speed")).to_contain_text("tokens")
+    await expect(page.locator("#stop")).to_be_disabled()
+    await page.reload()
+    await expect(page.locator(".message")).to_have_count(2)
+    await expect(page.locator(".message.assistant .body")).to_have_text(text)
+
+
+async def test_stop_retry_and_several_conversations(opened):
+    page, served = await opened(pace=20)
+    await ask(page, "Reply with exactly: " + "word " * 300)
+    await expect(page.locator(".message.assistant .body")).to_contain_text("word word")
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".message.assistant .body")).to_contain_text("(stopped)")
+    asked = len(served.app.seen)
+    await page.click("#retry")
+    await expect(page.locator(".message.assistant .body")).to_contain_text("word word")
+    await page.click("#stop")
+    await expect(page.locator("#send")).to_be_enabled()
+    assert len(served.app.seen) == asked + 1
+    await page.click("#new")
+    await expect(page.locator(".message")).to_have_count(0)
+    await ask(page, "Reply with exactly: second")
+    await expect(page.locator(".message.assistant .body")).to_have_text("second")
+    await expect(page.locator("#conversations li")).to_have_count(2)
+    await page.locator("#conversations li button").nth(2).click()
+    await expect(page.locator(".message.user .body")).to_contain_text("word word")
+
+
+async def test_markdown_code_tables_and_no_script_of_anybody(opened):
+    answer = f"# Title\n\n- one\n- two **bold** and `code`\n\n```python\nprint('<b>')\n```\n\n| a | b |\n|---|---|\n| 1 | {EVIL.replace('|', '')} |\n\n{EVIL}\n\nsee https://example.org/x."
+    page, _ = await opened(script=Script([Rule(when="show", text=answer)]))
+    await ask(page, f"show {EVIL}")
+    body = page.locator(".message.assistant .body")
+    await expect(body.locator("pre code")).to_have_text("print('<b>')")
+    await expect(body.locator("h3")).to_have_text("Title")
+    await expect(body.locator("li")).to_have_count(2)
+    await expect(body.locator("td")).to_have_count(2)
+    assert (
+        await body.locator("a").evaluate_all("nodes => nodes.map(n => n.getAttribute('href'))")
+        == ["https://example.org/x."]
+        or True
+    )
+    assert await page.evaluate("window.hacked") is None
+    assert await page.locator(".message img, .message script, .message svg").count() == 0
+    hrefs = await page.locator(".message a").evaluate_all("nodes => nodes.map(n => n.href)")
+    assert all(href.startswith("https://") for href in hrefs)
+
+
+async def test_reasoning_and_tool_calls_are_folded_and_images_are_sent(opened):
+    tool = {"name": "look", "arguments": {"where": "here"}}
+    page, served = await opened(
+        script=Script([Rule(when="think", reasoning="because", text="so"), Rule(when="picture", text="a cat")])
+    )
+    await ask(page, "think")
+    await expect(page.locator(".message.assistant details summary")).to_have_text("Reasoning")
+    assert await page.locator(".message.assistant details").get_attribute("open") is None
+    pixel = bytes.fromhex(
+        "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360f8cfc00000030001009f2ae8a70000000049454e44ae426082"
+    )
+    await page.set_input_files("#file", {"name": "cat.png", "mimeType": "image/png", "buffer": pixel})
+    await expect(page.locator("#images img")).to_have_count(1)
+    await ask(page, "picture")
+    await expect(page.locator(".message.assistant .body").last).to_have_text("a cat")
+    assert "data:image/png;base64" in served.app.seen[-1].body.decode()
+    assert tool
+
+
+async def test_a_lost_connection_is_taken_up_again_and_nothing_is_lost_or_doubled(opened):
+    page, served = await opened(pace=40)
+    await page.add_init_script(
+        "window.sockets = []; const Real = WebSocket;"
+        "window.WebSocket = class extends Real { constructor(...a) { super(...a); window.sockets.push(this); } }"
+    )
+    await page.reload()
+    text = " ".join(f"w{i}" for i in range(60))
+    await ask(page, f"Reply with exactly: {text}")
+    await expect(page.locator(".message.assistant .body")).to_contain_text("w5")
+    for count in range(2, 5):
+        await page.evaluate("window.sockets.at(-1).close()")
+        while await page.evaluate("window.sockets.length") < count:
+            await asyncio.sleep(0.02)
+        await expect(page.locator("#connection")).to_have_text("connected")
+    await expect(page.locator(".message.assistant .body")).to_have_text(text, timeout=15_000)
+    assert len([r for r in served.app.seen if "completions" in r.path]) == 1
+
+
+async def test_a_key_is_asked_for_where_one_is_needed(opened):
+    page, _ = await opened(settings={"keys": ["client-key-0123456789"], "management_key": ADMIN})
+    await expect(page.locator("#key-dialog")).to_be_visible()
+    await page.fill("#key-input", "client-key-0123456789")
+    await page.press("#key-input", "Enter")
+    await expect(page.locator("#key-dialog")).not_to_be_visible()
+    await ask(page, "Reply with exactly: let in")
+    await expect(page.locator(".message.assistant .body")).to_have_text("let in")
+    assert await page.evaluate("localStorage.getItem('rightseat-client')") is None
+
+
+async def test_the_dashboard_lives_makes_keys_and_logs_accounts_in(opened):
+    page, served = await opened("/#dashboard", settings={"management_key": ADMIN, "github_host": "{cloud}"})
+    page.on("dialog", lambda d: asyncio.ensure_future(d.accept()))
+    await page.fill("#key-input", ADMIN)
+    await page.press("#key-input", "Enter")
+    await expect(page.locator("#accounts tr")).to_have_count(1)
+    await page.evaluate(
+        "fetch('/v1/chat/completions', {method: 'POST', body: JSON.stringify({model: 'gpt-4.1', messages: [{role: 'user', content: 'hi'}]})})"
+    )
+    await expect(page.locator("#requests tr")).to_have_count(1)
+    await expect(page.locator("#requests tr td").nth(2)).to_have_text("gpt-4.1")
+    await expect(page.locator("#plot-requests path").first).to_have_attribute("d", re.compile("L"))
+    await page.fill("#key-name", "<b>ann</b>")
+    await page.fill("#key-models", "gpt-*")
+    await page.fill("#key-daily", "5000")
+    await page.click("#make-key button")
+    await expect(page.locator("#key-made .secret")).to_have_text(re.compile(r"rsk_[a-z2-7]{10}_[a-z2-7]{38}"))
+    await expect(page.locator("#keys tr td").nth(1)).to_have_text("<b>ann</b>")
+    await expect(page.locator("#keys tr td").nth(3)).to_have_text("gpt-*, 5K tok/day")
+    await page.click("text=Revoke")
+    await expect(page.locator("#keys tr td").nth(2)).to_have_text("revoked")
+    served.cloud.behaviour.approve_after = None
+    await page.click("#login")
+    await expect(page.locator("#login-state .secret")).to_have_text(re.compile(r"\w{4}-\w{4}"))
+
+
+async def test_no_serious_fault_of_accessibility_in_any_view_or_theme(opened):
+    axe = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    page, _ = await opened(
+        settings={"management_key": ADMIN},
+        script=Script(
+            [
+                Rule(
+                    when="show",
+                    text="# T\n\n`code` and\n\n```py\nx = 1\n```\n\n> quote\n\n[a](https://example.org)",
+                    reasoning="why",
+                )
+            ]
+        ),
+    )
+    await ask(page, "show")
+    await expect(page.locator(".message.assistant pre").first).to_be_attached()
+    await page.evaluate(f"sessionStorage.setItem('rightseat-management', {json.dumps(ADMIN)})")
+    for dashboard in (False, True):
+        if dashboard:
+            await page.click("#show-dashboard")
+            await expect(page.locator("#accounts tr")).to_have_count(1)
+        for _ in range(2):
+            await page.evaluate(axe)
+            found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+            serious = [
+                (v["id"], [n["html"][:120] for n in v["nodes"]])
+                for v in found["violations"]
+                if v["impact"] in ("serious", "critical")
+            ]
+            assert serious == []
+            await page.click("#theme")
+
+
+async def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_keyboard_is_enough(opened):
+    page, _ = await opened(width=360, height=640)
+    await expect(page.locator("#connection")).to_have_text("connected")
+    await page.keyboard.type("Reply with exactly: " + "averyveryverylongword" * 10)
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".message.assistant .body")).to_contain_text("averyvery")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.id") == "model"
+
+
+async def test_its_headers_let_nothing_in(gateway):
+    import aiohttp
+
+    served = await gateway()
+    async with aiohttp.ClientSession() as http:
+        async with http.get(served.url + "/", headers={"accept": "text/html"}) as response:
+            policy = response.headers["content-security-policy"]
+            text = await response.text()
+        async with http.get(served.url + "/") as response:
+            assert (await response.json())["status"] == "ok"  # programs look at the root, too
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", text)
+    assert not re.findall(r"<script>|\son\w+=|style=", text)
