@@ -34,7 +34,7 @@ async def show(chunks: AsyncIterable[Any], console: Console | None = None, *, li
     with Live(console=console, auto_refresh=False, vertical_overflow="crop", transient=True) as live:
 
         def draw(text: str) -> None:
-            live.update(Markdown(_last_screenful(text, console.height)), refresh=True)
+            live.update(Markdown(last_screenful(text, console.height)), refresh=True)
 
         text = await streams.render(chunks, draw, seconds=INTERVAL_SECONDS, limit=limit)
     console.print(Markdown(text))
@@ -51,7 +51,7 @@ async def _plain(chunks: AsyncIterable[Any], console: Console, limit: int) -> st
     return "".join(said)
 
 
-def _last_screenful(text: str, height: int) -> str:
+def last_screenful(text: str, height: int) -> str:
     """About as many lines as there is room for, from the last paragraph break before them on."""
     lines = text.splitlines()
     if len(lines) <= height:

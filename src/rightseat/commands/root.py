@@ -24,6 +24,8 @@ _VERBS = {
     "doctor": ("doctor", "command", "Check this installation, and say what to do."),
     "config": ("serve", "config", "Look at the settings."),
     "secrets": ("secrets", "secrets", "Keep keys in an encrypted file or the system's keyring."),
+    "ask": ("chat", "ask", "Ask a model once, also about what comes on standard input."),
+    "chat": ("chat", "chat", "Talk with a model at the terminal."),
     "batch": ("batch", "command", "Answer a file of prompts into another, side by side."),
     "lint": ("lint", "command", "Find the anti-patterns of code that talks to models."),
 }
