@@ -12,6 +12,8 @@ import pytest
 
 from rightseat.simulator.environment import simulated_environment
 
+# The line below an answer, and then the prompt.
+DONE = r", \d+ \+ \d+ tokens, [\d.]+ s[\s\S]*?>\x08?"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]|\r")
 
 
@@ -23,7 +25,7 @@ def ask(tmp_path):
             sys.executable, "-m", "rightseat", "ask", "--base-url", f"{served.url}/v1", "--api-key", "any", *arguments,
             env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE,
         )  # fmt: skip
-        out, err = await process.communicate(typed.encode() if typed else None)
+        out, err = await process.communicate((typed or "").encode())
         return process.returncode, out.decode(), err.decode()
 
     return run
@@ -113,23 +115,23 @@ async def test_a_conversation(gateway, terminal, tmp_path):
     child = terminal("chat", "--base-url", f"{served.url}/v1", "--api-key", "any", "--model", "gpt-4.1")
     await until(child, "/help says")
     child.send("Reply with exactly: first answer\r")
-    await until(child, "first answer.*tokens, .* s")
+    await until(child, DONE)
     child.send("line one\x1b\rReply with exactly: second\r")
-    await until(child, r"gpt-4.1, \d+ \+ \d+ tokens")
+    await until(child, DONE)
     body = json.loads(served.app.seen[-1].body)
     assert [m["role"] for m in body["messages"]] == ["user", "assistant", "user"]
     assert body["messages"][-1]["content"].startswith("line one\n")
     child.send("/model gpt-5-mini\r")
     await until(child, "gpt-5-mini from here on")
     child.send("Reply with exactly: third\r")
-    await until(child, r"gpt-5-mini, \d+ \+ \d+ tokens")
+    await until(child, "gpt-5-mini" + DONE)
     child.send("/save talk.md\r")
     await until(child, "6 messages are in")
     assert "## You\n\nReply with exactly: first answer" in (tmp_path / "talk.md").read_text()
     child.send("/new\r")
     await until(child, "a new conversation")
     child.send("Reply with exactly: fresh\r")
-    await until(child, r"tokens, .* s")
+    await until(child, DONE)
     assert len(json.loads(served.app.seen[-1].body)["messages"]) == 1
     child.send("/what\r")
     await until(child, "/what is not known")
@@ -148,8 +150,8 @@ async def test_ctrl_c_stops_the_answer_and_not_the_program(gateway, terminal):
     child.sendintr()
     await until(child, "stopped")
     child.send("Reply with exactly: still here\r")
-    await until(child, "tokens, .* s")
-    child.sendeof()
+    await until(child, DONE)
+    child.send("\x04")
     await until(child, pexpect.EOF)
     assert child.wait() == 0
 
@@ -163,7 +165,7 @@ async def test_an_error_does_not_end_the_conversation(gateway, terminal):
     child.send("/model gpt-4.1\r")
     await until(child, "from here on")
     child.send("Reply with exactly: better\r")
-    await until(child, "tokens, .* s")
+    await until(child, DONE)
 
 
 async def test_the_cli_asks_for_permission_inline(simulator, terminal, tmp_path, cli_path):
@@ -172,12 +174,10 @@ async def test_the_cli_asks_for_permission_inline(simulator, terminal, tmp_path,
     child = terminal("chat", "--cli", "--model", "gpt-5", env=env)
     await until(child, "/help says", 30)
     for said, found in (("y", "made-by-the-model"), ("n", None)):
-        child.send(
-            f'Call bash with {{"command": "echo made-by-the-model > {said}.txt", "description": "make a file"}}\r'
-        )
+        child.send(f"Run the shell command `echo made-by-the-model > {said}.txt` and reply with its output\r")
         await until(child, "The model wants to shell.*Allow it", 30)
         child.send(f"{said}\r")
-        await until(child, r"gpt-5, .* s", 30)
+        await until(child, "gpt-5" + DONE, 30)
         made = tmp_path / f"{said}.txt"
         assert (made.read_text().strip() if made.exists() else None) == found
     child.send("/quit\r")

@@ -107,7 +107,10 @@ def _explain(url: str, key: str) -> None:
         ),
         f"curl {url}/v0/management/requests -H 'authorization: Bearer {key}'",
     )
+    console.print("[bold]In your browser[/bold]")
+    console.print(f"{url}/    chat; the dashboard there wants the key {key}\n", markup=False)
     console.print("[bold]In another terminal[/bold]")
+    console.print(f"rightseat chat --base-url {url}/v1 --api-key any", markup=False)
     for line in lines:
         console.print(line, markup=False)
     console.print(f"\nOPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any    for any OpenAI client", markup=False)

@@ -57,7 +57,7 @@ class _Verbs(click.Group):
             raise click.ClickException(str(e)) from e
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(__version__, message="rightseat %(version)s")
 def cli() -> None:
     """Run GitHub Copilot in production from Python.
