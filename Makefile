@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo demo-cli test check fix bench bench-gateway bench-layers bench-peers sim lock setup setup-dev clean
+.PHONY: demo demo-cli test check fix docs bench bench-gateway bench-layers bench-peers sim lock setup setup-dev clean
 
 demo: setup               ## the gateway on a simulated cloud, waiting for your clients: no account, no network
 	@$(BIN)/rightseat demo
@@ -40,6 +40,9 @@ bench-gateway: setup-dev  ## the gateway's half alone
 
 bench-peers: setup-dev    ## install the peers that the gateway is measured beside (large)
 	$(BIN)/python -m benchmarks.peers
+
+docs: setup-dev           ## the documentation as pages, in .site
+	$(BIN)/mkdocs build --quiet
 
 SEEDS ?= 10000
 sim: setup-dev            ## random worlds in virtual time: SEEDS=n of them, or SEED=n alone

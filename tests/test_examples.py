@@ -28,6 +28,7 @@ EXAMPLES = {
     "stream_robust.py": [r"\([1-9]\d+ characters\)"],
     "stream_concurrent.py": [r"ann: [1-9]", r"dan: [1-9]", r"all 4 answers: [1-9]"],
     "stream_infinite_session.py": [r"What is BERT\? -> [1-9]", r"\[compaction complete: [1-9]", r"asked for: [1-9]"],
+    "own_client.py": [r"The tool answered: 4"],
     "your_function_as_model.py": [r"Let me look\. There are 42 pieces left\."],
 }
 
@@ -129,6 +130,7 @@ async def test_the_websocket_example(tmp_path, cli_path):
         await process.wait()
 
 
+OURS = "http://127.0.0.1:4141"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [
     pytest.param(block, id=f"{path.relative_to(ROOT)}:{i}")
@@ -139,10 +141,22 @@ BLOCKS = [
 
 @pytest.mark.contract
 @pytest.mark.parametrize("block", BLOCKS)
-def test_code_in_the_documentation_runs(block, tmp_path, cli_path):
+async def test_code_in_the_documentation_runs(block, tmp_path, cli_path, gateway):
+    if OURS in block:  # a client of a gateway: there is one
+        block = block.replace(OURS, (await gateway()).url)
     (tmp_path / "block.py").write_text(block, encoding="utf-8")
-    done = simulate(sys.executable, "block.py", cwd=tmp_path, cli_path=cli_path)
+    done = await asyncio.to_thread(simulate, sys.executable, "block.py", cwd=tmp_path, cli_path=cli_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_pages_build_without_a_complaint(tmp_path):
+    argv = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "site" / "reference" / "sdk.html").read_text(encoding="utf-8")
+    assert "CopilotSDK" in page
+    assert "create_session" in page
+    assert not re.findall(r'(?:src|href)="https?://(?:fonts|unpkg|cdn)', page)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
