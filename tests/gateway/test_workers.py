@@ -168,15 +168,16 @@ async def test_a_budget_holds_to_within_one_request_with_two_workers_under_load(
             }
 
         await until(found)
-        refused = 0
-        for _ in range(40):
+        used_up = 0
+        for _ in range(200):
             answers = await asyncio.gather(*(ask(http, url, made["key"], body) for _ in range(16)))
-            codes = [a["error"]["code"] for s, a in answers if s != 200]
-            assert set(codes) <= {"key_daily_tokens"}
-            refused = len(codes)
-            if refused == 16:
+            errors = [a["error"] for s, a in answers if s != 200]
+            assert {e["code"] for e in errors} <= {"key_daily_tokens"}
+            # "in 1 s": what is under way may still leave some. Else until the day ends.
+            used_up = sum("in 1 s" not in e["message"] for e in errors)
+            if used_up == 16:
                 break
-        assert refused == 16
+        assert used_up == 16
         async with http.get(f"{url}/v0/management/keys", headers=ADMIN) as response:
             (key,) = [k for k in (await response.json())["keys"] if k["id"] == made["id"]]
         used = key["used"]["day"]["input_tokens"] + key["used"]["day"]["output_tokens"]

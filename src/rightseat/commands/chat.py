@@ -328,7 +328,9 @@ async def _session(
                 lambda event: note(f"[{event.raw.get('toolName')}]") if event.type == "tool.execution_start" else None
             )
             handler = SessionHandler(session, inactivity_timeout=given["timeout"])
-            own = CopilotSDK(handler=handler, model=model, timeout=None, silence=None, retry=None, window=None)
+            own = CopilotSDK(
+                handler=handler, model=model, timeout=None, silence=None, retry=None, window=None
+            )  # rightseat: ignore[RS105]
             await stack.enter_async_context(own)
             return await own.create_session(model=model)
 
