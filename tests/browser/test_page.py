@@ -200,9 +200,12 @@ async def test_the_dashboard_lives_makes_keys_and_logs_accounts_in(opened):
     await expect(page.locator("#keys tr td").nth(3)).to_have_text("gpt-*, 5K tok/day")
     await page.click("text=Revoke")
     await expect(page.locator("#keys tr td").nth(2)).to_have_text("revoked")
-    served.cloud.behaviour.approve_after = None
+    served.cloud.behaviour.approve_after = 2
+    served.cloud.behaviour.interval = 1
     await page.click("#login")
     await expect(page.locator("#login-state .secret")).to_have_text(re.compile(r"\w{4}-\w{4}"))
+    await expect(page.locator("#login-state")).to_contain_text("is logged in", timeout=20_000)
+    await expect(page.locator("#accounts tr")).to_have_count(2)
 
 
 async def test_no_serious_fault_of_accessibility_in_any_view_or_theme(opened):
