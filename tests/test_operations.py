@@ -24,8 +24,6 @@ NAME = re.compile(r"\brightseat_[a-z_]+")
 @pytest.fixture(scope="module")
 def metric_names():
     """Every series of a gateway that has been used."""
-    from prometheus_client import REGISTRY  # noqa: F401
-
     from rightseat.gateway.metrics import Metrics
 
     class Nobody:
