@@ -159,6 +159,50 @@ def test_the_pages_build_without_a_complaint(tmp_path):
     assert not re.findall(r'(?:src|href)="https?://(?:fonts|unpkg|cdn)', page)
 
 
+def anchors_of(path: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and mkdocs make them."""
+    heads = re.findall(r"^#+\s+(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\s-]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_anchors_lead_to_headings(path):
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text(encoding="utf-8")):
+        page = (path.parent / target) if target else path
+        assert anchor in anchors_of(page), f"{path.name} links to {target}#{anchor}"
+
+
+COMMANDS = sorted({
+    line.split("#")[0].strip()
+    for path in DOCUMENTS
+    for line in re.findall(r"^ {4,}(rightseat [^\n|&>]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    + re.findall(r"`(rightseat [a-z][^`]*)`", path.read_text(encoding="utf-8"))
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_in_the_documentation_exist(line):
+    import shlex
+
+    import click
+
+    from rightseat.commands.root import cli
+
+    words = shlex.split(line.replace("|", " ").replace("...", ""))[1:]
+    command: click.Command | None = cli
+    context = click.Context(cli)
+    while isinstance(command, click.Group) and words:
+        command = command.get_command(context, words[0])
+        assert command is not None, f"there is no {words[0]!r} in: {line}"
+        words = words[1:]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--help"
+    }
+    if "--" in words:
+        words = words[: words.index("--")]
+    assert {word.split("=")[0] for word in words if word.startswith("-") and len(word) > 1} <= known, line
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_inside_the_project_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
