@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright, expect
 
-from rightseat.simulator.script import Rule, Script
+from rightseat.simulator.script import Rule, Script, ScriptedTool
 
 ROOT = Path(__file__).parent.parent.parent
 ADMIN = "management-key-0123456789"
@@ -131,9 +131,14 @@ async def test_markdown_code_tables_and_no_script_of_anybody(opened):
 
 
 async def test_reasoning_and_tool_calls_are_folded_and_images_are_sent(opened):
-    tool = {"name": "look", "arguments": {"where": "here"}}
     page, served = await opened(
-        script=Script([Rule(when="think", reasoning="because", text="so"), Rule(when="picture", text="a cat")])
+        script=Script(
+            [
+                Rule(when="think", reasoning="because", text="so"),
+                Rule(when="search", tool=ScriptedTool("look", {"where": "here"})),
+                Rule(when="picture", text="a cat"),
+            ]
+        )
     )
     await ask(page, "think")
     await expect(page.locator(".message.assistant details summary")).to_have_text("Reasoning")
@@ -146,7 +151,10 @@ async def test_reasoning_and_tool_calls_are_folded_and_images_are_sent(opened):
     await ask(page, "picture")
     await expect(page.locator(".message.assistant .body").last).to_have_text("a cat")
     assert "data:image/png;base64" in served.app.seen[-1].body.decode()
-    assert tool
+    await ask(page, "search")
+    await expect(page.locator(".message.assistant").last.locator("summary")).to_have_text("Tool call: look")
+    await page.locator(".message.assistant").last.locator("summary").click()
+    await expect(page.locator(".message.assistant").last.locator("pre")).to_contain_text('"where"')
 
 
 async def test_a_lost_connection_is_taken_up_again_and_nothing_is_lost_or_doubled(opened):

@@ -120,8 +120,9 @@ def test_garbage_breaks_nothing(chunks):
     for chunk in chunks:
         watch.see(before + chunk, len(before))
         before = (before + chunk)[-16:]
-    watch.usage  # noqa: B018
-    usage_in(b"".join(chunks))
+    assert watch.usage is None or isinstance(watch.usage, Usage)
+    whole = usage_in(b"".join(chunks))
+    assert whole is None or isinstance(whole, Usage)
 
 
 @given(

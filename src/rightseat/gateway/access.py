@@ -26,8 +26,8 @@ from rightseat.gateway.errors import ClientKeyError
 from rightseat.gateway.keys.key import PREFIX, Key, split
 from rightseat.gateway.keys.lockout import Lockout, LockoutPolicy
 from rightseat.log import logger
+from rightseat.security.files import write_private
 from rightseat.security.keys import kind_of, said_of
-from rightseat.security.sealed import write_private
 from rightseat.security.sources import find_secret
 
 if TYPE_CHECKING:
@@ -414,13 +414,16 @@ def pepper_of(settings: Settings, *, make: bool) -> bytes:
             "Restore it from a backup, or remove the database of keys and make new ones."
         )
     fresh = path.with_name(f".pepper-{os.getpid()}")
-    write_private(fresh, os.urandom(32).hex().encode())
     try:
-        with contextlib.suppress(FileExistsError):  # another process was quicker; its pepper counts
-            os.link(fresh, path)
-    finally:
-        fresh.unlink()
-    return path.read_bytes()
+        write_private(fresh, os.urandom(32).hex().encode())
+        try:
+            with contextlib.suppress(FileExistsError):  # another process was quicker; its pepper counts
+                os.link(fresh, path)
+        finally:
+            fresh.unlink()
+        return path.read_bytes()
+    except OSError as e:
+        raise ConfigError(f"the pepper of the keys {path} cannot be made: {e.strerror}") from e
 
 
 def open_store(settings: Settings, pepper: bytes) -> KeyStore:

@@ -105,8 +105,9 @@ class _Stream:
         self.is_live = False
         sent = seq
         while pending := [(number, text) for number, text in self._kept if number > sent]:
-            for sent, text in pending:  # noqa: B007 - how far it came
+            for number, text in pending:
                 await self._session.push(text)
+                sent = number
         self.is_live = True
 
 

@@ -10,7 +10,6 @@ import base64
 import contextlib
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from rightseat.errors import ConfigError
+from rightseat.security.files import write_private
 from rightseat.security.secret import Secret
 
 VERSION = 1
@@ -127,7 +127,10 @@ class SealedFile:
         nonce = os.urandom(_NONCE_BYTES)
         data = aead.encrypt(nonce, msgspec.json.encode(entries), _head(kdf))
         file = _File(VERSION, kdf, base64.b64encode(nonce).decode(), base64.b64encode(data).decode())
-        write_private(self.path, msgspec.json.format(msgspec.json.encode(file), indent=1))
+        try:
+            write_private(self.path, msgspec.json.format(msgspec.json.encode(file), indent=1))
+        except OSError as e:
+            raise ConfigError(f"the secrets file {self.path} cannot be written: {e.strerror}") from e
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -144,29 +147,6 @@ class SealedFile:
             yield
         finally:
             os.close(handle)
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its owner may read: the old one or the new one is there at any moment, never a torn one.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # made with mode 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
-    except OSError as e:
-        raise ConfigError(f"{path} cannot be written: {e.strerror}") from e
 
 
 def _head(kdf: Kdf) -> bytes:

@@ -91,9 +91,9 @@ class CallMetrics:
         if (usage := call.usage) is not None:
             kinds = self._tokens_of.get(model)
             if kinds is None:
-                names = ("input", "output", "cached", "reasoning")
-                kinds = self._tokens_of[model] = tuple(self._tokens.labels(model, name) for name in names)  # type: ignore[assignment]
-            assert kinds is not None
+                of = self._tokens.labels
+                kinds = of(model, "input"), of(model, "output"), of(model, "cached"), of(model, "reasoning")
+                self._tokens_of[model] = kinds
             kinds[0].inc(usage.input_tokens)
             kinds[1].inc(usage.output_tokens)
             if usage.cached_tokens:

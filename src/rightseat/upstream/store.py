@@ -7,11 +7,9 @@ to renew them. This module refuses to know how tokens are got.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from rightseat.errors import ConfigError
+from rightseat.security.files import write_private
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -99,18 +98,7 @@ class FileStore:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._folder.chmod(0o700)
-            handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")  # made with mode 0600
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).replace(path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    Path(temporary).unlink()
-                raise
-            self._sync_folder()
+            write_private(path, data)
         except OSError as e:
             raise ConfigError(f"the account {account.name} cannot be saved in {self._folder}: {e.strerror}") from e
 
@@ -145,13 +133,6 @@ class FileStore:
         if not _NAME.fullmatch(name.replace("@", ".")):
             raise ConfigError(f"{name!r} cannot be the name of an account")
         return self._folder / f"{name}.json"
-
-    def _sync_folder(self) -> None:
-        handle = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 class MemoryStore:
