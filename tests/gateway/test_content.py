@@ -89,6 +89,8 @@ class TestRequests:
         assert "github_token" in error["message"]
         assert TOKEN not in text
         assert (await post(served, ask("nothing here")))[0] == 200
+        async with aiohttp.ClientSession() as http, http.get(f"{served.url}/metrics") as response:
+            assert 'rightseat_refused_total{reason="content"} 1.0' in await response.text()
 
     async def test_what_is_encrypted_or_a_picture_is_left_alone(self):
         content = Content("redact")

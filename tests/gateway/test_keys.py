@@ -361,6 +361,13 @@ class TestGateway:
         assert (await ask(made["key"], path="/v1/models/claude-sonnet-4.5", method="GET"))[0] == 403
         assert (await ask(made["key"], path="/metrics", method="GET"))[0] == 403
 
+    async def test_a_name_that_fits_does_not_lead_to_a_model_that_does_not(self, keyed):
+        _, admin, ask = await keyed(settings={"aliases": {"gpt-cheap": "claude-sonnet-4.5"}})
+        _, made = await admin("POST", "/keys", {"name": "ann", "models": ["gpt-*"]})
+        assert (await ask(made["key"], {**ASK, "model": "gpt-cheap"}))[0] == 403
+        assert (await ask(made["key"], path="/v1/models/gpt-cheap", method="GET"))[0] == 403
+        assert (await ask(made["key"]))[0] == 200
+
     async def test_a_used_up_budget_says_which_and_until_when(self, keyed):
         _, admin, ask = await keyed()
         _, made = await admin("POST", "/keys", {"name": "ann", "daily_tokens": 1})

@@ -86,10 +86,10 @@ class Caller(Struct, frozen=True):
     id: str = ""
     key: Key | None = None
 
-    def check_model(self, *names: str) -> None:
-        """Raises ScopeError: the key may not use the model of these names."""
-        if self.key is not None and not self.key.allows(*names):
-            raise ScopeError(f"model: this key may not use {names[0]!r}; it may use {', '.join(self.key.models)}")
+    def check_model(self, model: str) -> None:
+        """Raises ScopeError: the key may not use the model. It is asked by its id: a name may stand for another model."""
+        if self.key is not None and not self.key.allows(model):
+            raise ScopeError(f"model: this key may not use {model!r}; it may use {', '.join(self.key.models)}")
 
 
 ANYBODY = Caller()
@@ -192,7 +192,7 @@ class Access:
         caller = self._own(parts, key) if parts is not None and self._store is not None else self._given_key(text)
         # Right or wrong, the answer is the same while an address is locked out: else it would tell.
         if wait := self._lockout.wait(address, caller.id if caller is not None else "", time.monotonic()):
-            self._count("locked_out")
+            self.count("locked_out")
             raise LockedOutError(wait)
         if caller is None and scope == "metrics" and self._is_management(text):
             return Caller(MANAGEMENT)
@@ -203,10 +203,10 @@ class Access:
         if caller.key is not None:
             state = caller.key.state(time.time())
             if state != "active":
-                self._count(state)
+                self.count(state)
                 raise ClientKeyError(f"this key is {state}")
             if scope not in caller.key.scopes:
-                self._count("scope")
+                self.count("scope")
                 raise ScopeError(f"this key may not be used for {scope}; it may for {', '.join(caller.key.scopes)}")
         return caller
 
@@ -217,7 +217,7 @@ class Access:
         key = self._keys.get(caller.key.id)
         state = key.state(time.time()) if key is not None else "revoked"
         if key is None or state != "active":
-            self._count(state)
+            self.count(state)
             raise ClientKeyError(f"this key is {state}")
         return Caller(key.id, key)
 
@@ -225,10 +225,10 @@ class Access:
         """Raises ClientKeyError or LockedOutError: the management key was not shown."""
         now = time.monotonic()
         if wait := self._admin_lockout.wait(address, "", now):
-            self._count("locked_out")
+            self.count("locked_out")
             raise LockedOutError(wait)
         if not self._is_management(shown_key(headers)):
-            self._count("management")
+            self.count("management")
             if shown_key(headers) and self._admin_lockout.failed(address, now):
                 logger.warning("%s showed too many wrong management keys and is locked out", address)
             raise ClientKeyError("the management key is needed: Authorization: Bearer KEY, or x-api-key")
@@ -237,6 +237,14 @@ class Access:
     def is_needed(self) -> bool:
         """A key must be shown."""
         return bool(self._given or self._settings.require_key or self._keys)
+
+    def counted(self, inspect: Callable[[dict[str, Any]], T], body: dict[str, Any]) -> T:
+        """Inspect a body; one that is blocked counts as turned away. Raises what `inspect` does."""
+        try:
+            return inspect(body)
+        except CallerError:
+            self.count("content")
+            raise
 
     # how much
 
@@ -266,7 +274,7 @@ class Access:
         store = self._store
         verdict, reservation = await self._run(lambda: store.admit(key, most))
         if verdict.refused:
-            self._count(verdict.refused)
+            self.count(verdict.refused)
             raise KeyLimitError(verdict.refused, verdict.wait)
         return Grant(self, key, most, guess, reservation)
 
@@ -375,11 +383,12 @@ class Access:
         return bool(key) and hmac.compare_digest(text.encode("utf-8", "replace"), key.encode())
 
     def _refused(self, reason: str, address: str) -> None:
-        self._count(reason)
+        self.count(reason)
         if reason != "missing" and self._lockout.failed(address, time.monotonic()):
             logger.warning("%s showed too many wrong keys and is locked out", address)
 
-    def _count(self, reason: str) -> None:
+    def count(self, reason: str) -> None:
+        """A request was turned away."""
         self.refusals[reason] = self.refusals.get(reason, 0) + 1
 
 

@@ -195,9 +195,11 @@ class Gateway:
             case "count_tokens":
                 await count_tokens(request, send)
             case "model":
-                request.caller.check_model(value)
+                registry = await self._copilot.registry()
+                if (model := registry.resolve(value)) is not None:
+                    request.caller.check_model(model.id)
                 one_body = models.anthropic_one if anthropic else models.one_body
-                await respond(send, 200, one_body(await self._copilot.registry(), value))
+                await respond(send, 200, one_body(registry, value))
             case "metrics":
                 if self._metrics is None:
                     raise NoSuchEndpointError("metrics are switched off; set metrics to use them")

@@ -41,12 +41,12 @@ class EmbeddingsFace:
     async def __call__(self, request: Request, send: Send, request_id: str) -> None:
         """Answer a request. What is wrong is raised."""
         body, as_base64 = read_body(request.body)
-        inspection = self._content.inspect(body)
+        inspection = self._access.counted(self._content.inspect, body)
         body = inspection.body
         model = await resolve(self._copilot, body["model"])
         name = model.id if model else body["model"]
         caller = request.caller or ANYBODY
-        caller.check_model(name, body["model"])
+        caller.check_model(name)
         data = msgspec.json.encode({**body, "model": name})
         entry = self._recent.begin_other(
             "embeddings", name, request_id, dialect="embeddings", key=caller.id, trace=request.trace

@@ -93,7 +93,7 @@ class Face:
     async def asked(self, made: Plan, request: Request, request_id: str) -> AsyncIterator[tuple[Entry, Counted]]:
         """Ask, and whatever happens inside, note how it went, give everything back and book what was used."""
         caller = request.caller or ANYBODY
-        caller.check_model(made.model, made.name)
+        caller.check_model(made.model)
         entry = self._recent.begin(request_id, made, key=caller.id, trace=request.trace)
         token = CURRENT.set(entry)
         grant = None
@@ -122,7 +122,7 @@ class Face:
             UpstreamError: there is no such model.
         """
         body = object_with_model(request.body)
-        inspection = self.content.inspect(body)
+        inspection = self._access.counted(self.content.inspect, body)
         raw = request.body
         if inspection.changed:
             body, raw = inspection.body, msgspec.json.encode(inspection.body)

@@ -92,9 +92,9 @@ class Key(Struct, frozen=True, kw_only=True):
         before = hmac.compare_digest(given, self.previous_digest or "0" * len(given))
         return same or (before and self.previous_until is not None and now < self.previous_until)
 
-    def allows(self, *names: str) -> bool:
-        """Whether it may use a model, by any of its names."""
-        return not self.models or any(_matches(self.models, name) for name in names)
+    def allows(self, model: str) -> bool:
+        """Whether it may use a model, by its id."""
+        return not self.models or _matches(self.models, model)
 
 
 def new_text(key_id: str | None = None) -> tuple[str, str, str]:
