@@ -189,12 +189,12 @@ async def test_a_grandchild_that_holds_the_pipe_does_not_hide_the_childs_death()
         assert await stream.read() == b""
     assert (await stream.end()).exit_status == 3
     await stream.close()
-    assert marked(stream) == []
+    assert await marked(stream) == []
 
 
-def marked(stream) -> list[int]:
+async def marked(stream) -> list[int]:
     """Processes that still carry the child's mark."""
-    return stream.process._stragglers(set())
+    return await stream.process.stragglers()
 
 
 async def test_close_leaves_no_descendant_behind():
@@ -208,9 +208,29 @@ async def test_close_leaves_no_descendant_behind():
     )
     stream = StdioStream([sys.executable, "-c", code], env=dict(os.environ))
     assert await stream.read() == b"ready"
-    assert len(marked(stream)) == 3
+    assert len(await marked(stream)) == 3
     await stream.close()
-    assert marked(stream) == []
+    assert await marked(stream) == []
+
+
+async def test_a_process_caught_in_the_middle_of_its_exec_is_seen(monkeypatch):
+    monkeypatch.setattr("rightseat.transport.process._EXEC_SECONDS", 10)  # the test may be on a busy machine
+    code = (  # no environment until the word is given, as in execve(2)
+        "import os, subprocess, sys\n"
+        "line = 'read word; exec env RIGHTSEAT_CHILD=$0 sleep 60'\n"
+        "child = ['sh', '-c', line, os.environ['RIGHTSEAT_CHILD']]\n"
+        "held = subprocess.Popen(child, env={}, stdin=subprocess.PIPE, start_new_session=True)\n"
+        "sys.stdout.write('ready'); sys.stdout.flush(); sys.stdin.readline()\n"
+        "held.stdin.write(b'go\\n'); held.stdin.flush(); sys.stdin.read()\n"
+    )
+    stream = StdioStream([sys.executable, "-c", code], env=dict(os.environ))
+    assert await stream.read() == b"ready"
+    looking = asyncio.ensure_future(marked(stream))
+    await asyncio.wait([looking], timeout=0)  # its first look is over
+    stream.write(b"go\n")
+    assert len(await looking) == 1
+    await stream.close()
+    assert await marked(stream) == []
 
 
 async def test_no_such_program():

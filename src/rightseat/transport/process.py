@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rightseat.errors import CliNotFoundError, CliNotRunnableError
@@ -28,6 +28,8 @@ MARK = "RIGHTSEAT_CHILD"
 EXIT_SECONDS = 5.0  # how long a child may take to exit by itself
 TERMINATE_SECONDS = 2.0  # between SIGTERM and SIGKILL
 _POLL_SECONDS = 0.01
+_EXEC_SECONDS = 0.1  # how long a process may show no environment before it is taken at its word
+_KERNEL_THREAD = 0x00200000  # PF_KTHREAD of /proc/pid/stat's flags (proc(5))
 _PROC = Path("/proc")
 
 _living: weakref.WeakSet[ChildProcess] = weakref.WeakSet()
@@ -69,6 +71,7 @@ class ChildProcess:
             raise CliNotRunnableError(
                 f"the system will not run {argv[0]!r}: {e.strerror}. Is it executable (chmod +x), and built for this machine?"
             ) from e
+        self._started = next((int(stat[19]) for _, stat in _process_stats([str(self.pid)])), 0)  # no child can be older
         _living.add(self)
         threading.Thread(target=self._wait, name=f"rightseat-wait-{self.pid}", daemon=True).start()
 
@@ -132,12 +135,12 @@ class ChildProcess:
         self._signal_group(signal.SIGTERM)
         for number, patience in ((signal.SIGTERM, TERMINATE_SECONDS), (signal.SIGKILL, TERMINATE_SECONDS)):
             deadline = time.monotonic() + patience
-            for pid in (left := self._stragglers(family)):
+            for pid in (left := await self.stragglers(family)):
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
             while left and time.monotonic() < deadline:
                 await asyncio.sleep(_POLL_SECONDS)
-                left = self._stragglers(family)
+                left = await self.stragglers(family)
             if not left:
                 return
 
@@ -168,22 +171,37 @@ class ChildProcess:
                 queue.append(pid)
         return found
 
-    def _stragglers(self, family: set[tuple[int, str]]) -> list[int]:
+    async def stragglers(self, family: Collection[tuple[int, str]] = ()) -> list[int]:
+        """Ids of what the child started and that still lives: what carries its mark or is of the `family`.
+
+        In the middle of execve(2) a process shows an empty environment. Who may be there is looked at again.
+        """
+        deadline = time.monotonic() + _EXEC_SECONDS
+        while True:
+            left, unclear = self._look(family)
+            if not unclear or time.monotonic() >= deadline:
+                return left
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _look(self, family: Collection[tuple[int, str]]) -> tuple[list[int], bool]:
         mark = f"{MARK}={self._mark}".encode()
-        left = []
+        left, unclear = [], False
         for pid, stat in _process_stats():
             if stat[0] == "Z" or pid == self.pid:
                 continue
-            if (pid, stat[19]) in family or mark in _environment(pid):
+            environment = _environment(pid)
+            if (pid, stat[19]) in family or mark in environment:
                 left.append(pid)
-        return left
+            elif environment == [b""] and int(stat[19]) >= self._started and not int(stat[6]) & _KERNEL_THREAD:
+                unclear = True
+        return left, unclear
 
 
-def _process_stats() -> list[tuple[int, list[str]]]:
-    """(pid, fields of /proc/pid/stat from the state on) of every process; empty where there is no /proc (proc(5))."""
+def _process_stats(pids: Iterable[str] | None = None) -> list[tuple[int, list[str]]]:
+    """(pid, fields of /proc/pid/stat from the state on) of these or all; empty where there is no /proc (proc(5))."""
     found = []
     if _PROC.is_dir():
-        for entry in os.listdir(_PROC):  # noqa: PTH208 - names only
+        for entry in os.listdir(_PROC) if pids is None else pids:  # noqa: PTH208 - names only
             if entry.isdigit():
                 with contextlib.suppress(OSError):
                     text = (_PROC / entry / "stat").read_text("ascii", "replace")
@@ -192,6 +210,7 @@ def _process_stats() -> list[tuple[int, list[str]]]:
 
 
 def _environment(pid: int) -> list[bytes]:
+    """A process's environment: empty if it may not be read, one empty entry if there is none."""
     try:
         return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
