@@ -31,6 +31,7 @@ def main() -> None:
     install_cli(npm, what)
     if what == "dev":
         install_browser()
+        install_database()
 
 
 def install_python(what: str) -> None:
@@ -130,6 +131,27 @@ def install_browser() -> None:
     if os.environ.get("CI"):
         sys.exit("the tests of the web page need Chromium (Debian: apt-get install chromium)")
     say("Chromium is not installed: the tests of the web page are skipped (Debian: apt-get install chromium)")
+
+
+def install_database() -> None:
+    """PostgreSQL, for the tests of the gateway's keys; without it some are skipped, but in CI."""
+    if shutil.which("postgres") or list(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get") is not None:
+        say("installing the Debian package postgresql, for the tests of the gateway's keys")
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        done = subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "postgresql"],
+            check=False,
+            stdout=subprocess.DEVNULL,
+        )
+        if done.returncode == 0:
+            return
+    if os.environ.get("CI"):
+        sys.exit("the tests of the gateway's keys need PostgreSQL (Debian: apt-get install postgresql)")
+    say(
+        "PostgreSQL is not installed: some tests of the gateway's keys are skipped (Debian: apt-get install postgresql)"
+    )
 
 
 def pip(*arguments: str) -> None:

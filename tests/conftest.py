@@ -3,12 +3,13 @@
 import asyncio
 import os
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import openai
 import pytest
+from tests.postgres import PostgresServer, installed
 
 from rightseat import CliNotFoundError, CopilotClient, RuntimeConnection, find_cli
 from rightseat.simulator.app import SimulatorApp
@@ -94,6 +95,17 @@ class Served:
         self.url = url
         self.app = cloud
         self.cloud = cloud.cloud
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Fresh databases of a real PostgreSQL server: `url = postgres()`. Without one CI fails; elsewhere tests are skipped, aloud."""
+    if not installed():
+        if os.environ.get("CI"):
+            pytest.fail("CI must run the tests with PostgreSQL (Debian: apt-get install postgresql)", pytrace=False)
+        pytest.skip("needs PostgreSQL (Debian: apt-get install postgresql)")
+    with PostgresServer() as server:
+        yield server.database
 
 
 @pytest.fixture

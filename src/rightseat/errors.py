@@ -29,7 +29,8 @@
     |   |-- RpcTimeoutError              (TimeoutError) one call went unanswered
     |   |-- StartTimeoutError            (TimeoutError) the CLI started and never became ready
     |   |-- HttpTimeoutError             (TimeoutError) an HTTP peer took too long
-    |   `-- TurnTimeoutError             (TimeoutError) a turn did not end in time; says what it was doing
+    |   |-- TurnTimeoutError             (TimeoutError) a turn did not end in time; says what it was doing
+    |   `-- KeyDatabaseError             the gateway's database of keys failed while it was in use
     `-- DeclinedError                  we chose not to ask, or not to go on: never retried, never trips a breaker
         |-- CircuitOpenError             too many calls failed lately: key
         |-- RateLimitedError             our own limit, and the wait would be too long
@@ -329,6 +330,12 @@ class TurnTimeoutError(TransportError, TimeoutError):
         self.last_event_age = last_event_age
         self.pending_tools = pending_tools
         self.pending_permissions = pending_permissions
+
+
+class KeyDatabaseError(TransportError):
+    """The gateway's database of keys failed while it was in use: it is away, full, or somebody holds it."""
+
+    retry_after = 1.0
 
 
 class DeclinedError(RightseatError):

@@ -6,12 +6,14 @@ import random
 import sqlite3
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.postgres import PostgresServer
 
 from rightseat.chat import Usage
 from rightseat.commands.root import cli
@@ -184,8 +186,14 @@ def msgspec_replace(key, **fields):
     return msgspec.structs.replace(key, **fields)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    """Where a new store's tables shall be."""
+    return tmp_path / "k.sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres")()
+
+
 class TestStore:
-    def test_the_migrations_make_what_the_code_expects(self, store):
+    def test_the_migrations_make_what_the_code_expects(self, database):
         from alembic.autogenerate import compare_metadata
         from alembic.migration import MigrationContext
         from alembic.script import ScriptDirectory
@@ -193,17 +201,19 @@ class TestStore:
         from rightseat.gateway.keys import migrations
 
         assert ScriptDirectory(str(next(iter(migrations.__path__)))).get_current_head() == HEAD
+        store = KeyStore(database, PEPPER)
         with store._engine.connect() as db:
             assert compare_metadata(MigrationContext.configure(db), metadata) == []
+        store.close()
 
-    def test_two_processes_may_make_it_at_once(self, tmp_path):
+    def test_two_processes_may_make_it_at_once(self, database):
         import threading
 
         made, errors = [], []
 
         def make():
             try:
-                made.append(KeyStore(tmp_path / "k.sqlite", PEPPER))
+                made.append(KeyStore(database, PEPPER))
             except Exception as e:
                 errors.append(e)
 
@@ -218,9 +228,9 @@ class TestStore:
         for s in made:
             s.close()
 
-    def test_a_rotated_key_keeps_its_id_and_both_secrets_count_for_a_while(self, tmp_path):
+    def test_a_rotated_key_keeps_its_id_and_both_secrets_count_for_a_while(self, database):
         now = [1000.0]
-        store = KeyStore(tmp_path / "k.sqlite", PEPPER, now=lambda: now[0])
+        store = KeyStore(database, PEPPER, now=lambda: now[0])
         old, old_text = store.create("ann", daily_tokens=5)
         new, new_text_ = store.rotate(old.id, grace_seconds=60)
         assert (new.id, new.daily_tokens, split(new_text_)[0]) == (old.id, 5, old.id)
@@ -234,9 +244,9 @@ class TestStore:
         assert store.revoke("none") is None
         store.close()
 
-    def test_what_a_dead_worker_has_reserved_is_free_again(self, tmp_path):
+    def test_what_a_dead_worker_has_reserved_is_free_again(self, database):
         now = [1000.0]
-        one, two = (KeyStore(tmp_path / "k.sqlite", PEPPER, now=lambda: now[0]) for _ in range(2))
+        one, two = (KeyStore(database, PEPPER, now=lambda: now[0]) for _ in range(2))
         one.beat()
         two.beat()
         key, _ = one.create("ann", daily_tokens=100)
@@ -248,9 +258,9 @@ class TestStore:
         one._engine.dispose()
         two.close()
 
-    def test_use_by_day_and_month(self, tmp_path):
+    def test_use_by_day_and_month(self, database):
         now = [1_795_000_000.0]
-        store = KeyStore(tmp_path / "k.sqlite", PEPPER, now=lambda: now[0])
+        store = KeyStore(database, PEPPER, now=lambda: now[0])
         store.add({"k": spent_by(Usage(10, 5, cached_tokens=4))})
         now[0] += 86_400
         store.add({"k": spent_by(Usage(1, 1))})
@@ -267,9 +277,9 @@ class TestStore:
             KeyStore("nothing://ann:a-secret-password@host/db", PEPPER)
         assert "a-secret-password" not in str(e.value)
 
-    def test_what_was_admitted_never_exceeds_the_limits_with_two_workers_at_random(self, tmp_path):
+    def test_what_was_admitted_never_exceeds_the_limits_with_two_workers_at_random(self, database):
         chance, now = random.Random(3), [1_795_000_000.0]
-        pair = [KeyStore(tmp_path / "k.sqlite", PEPPER, now=lambda: now[0]) for _ in range(2)]
+        pair = [KeyStore(database, PEPPER, now=lambda: now[0]) for _ in range(2)]
         for worker in pair:
             worker.beat()
         key, _ = pair[0].create("ann", daily_tokens=5000, requests_per_minute=30)
@@ -291,6 +301,36 @@ class TestStore:
                     at.append(now[0])
         assert 4000 < used <= 5300
         assert max(sum(1 for b in at if a <= b < a + 60) for a in at) <= 60  # a full bucket, and what flows in
+        for worker in pair:
+            worker.close()
+
+    def test_threads_of_two_workers_never_spend_the_same_tokens(self, database):
+        pair = [KeyStore(database, PEPPER) for _ in range(2)]
+        for worker in pair:
+            worker.beat()
+        key, _ = pair[0].create("ann", daily_tokens=1000)
+        with ThreadPoolExecutor(12) as threads:
+            answers = list(threads.map(lambda i: pair[i % 2].admit(key, 10), range(300)))
+        assert sum(1 for verdict, _ in answers if not verdict.refused) == 100
+        taken = [reservation for _, reservation in answers if reservation]
+        with ThreadPoolExecutor(12) as threads:
+            used = spent_by(Usage(7, 3))
+            list(threads.map(lambda i: pair[i % 2].settle(key, taken[i], 10, used), range(100)))
+            list(threads.map(lambda i: pair[i % 2].beat(), range(40)))
+            list(threads.map(lambda i: pair[i % 2].add({key.id: used, "other": used}), range(40)))
+        assert pair[1].spent()[key.id]["day"].input_tokens == 140 * 7
+        for worker in pair:
+            worker.close()
+
+    def test_keys_changed_at_once_are_all_seen(self, database):
+        pair = [KeyStore(database, PEPPER) for _ in range(2)]
+        before = pair[0].version()
+        with ThreadPoolExecutor(8) as threads:
+            made = list(threads.map(lambda i: pair[i % 2].create(f"k{i}")[0], range(24)))
+            list(threads.map(lambda key: pair[0].rotate(key.id, 60), made))
+            list(threads.map(lambda key: pair[1].revoke(key.id), made))
+        assert pair[0].version() == before + 72
+        assert [key.revoked_at is not None for key in pair[1].list()] == [True] * 24
         for worker in pair:
             worker.close()
 
@@ -529,3 +569,52 @@ def test_the_hash_is_keyed_and_as_it_always_was():
     assert digest_of("a" * 38, b"pepper") == digest_of("a" * 38, b"pepper")
     assert digest_of("a" * 38, b"pepper") != digest_of("a" * 38, b"paprika")
     assert digest_of("abc", b"pepper") == "c37f5f0ee43a4d98ff9d4b9a7c783f0541d5ee301ca593b36edeea33e7f5a076"
+
+
+async def test_a_database_server_that_goes_away_and_comes_back(keyed, postgres, monkeypatch):
+    monkeypatch.setenv("RIGHTSEAT_KEY_PEPPER", "a-pepper-for-several-machines")
+    with PostgresServer() as server:
+        _, admin, ask = await keyed(settings={"database": server.database()})
+        _, free = await admin("POST", "/keys", {"name": "free"})
+        _, limited = await admin("POST", "/keys", {"name": "limited", "daily_tokens": 100_000})
+        assert (await ask(limited["key"]))[0] == 200
+        server.stop()
+        assert (await ask(free["key"]))[0] == 200  # known by heart
+        status, body, headers = await ask(limited["key"])
+        assert (status, body["error"]["code"], headers["retry-after"]) == (503, "key_database", "1")
+        assert "postgres" not in json.dumps(body)
+        status, body = await admin("GET", "/keys")
+        assert status == 503
+        server.start(server.port)
+        assert (await ask(limited["key"]))[0] == 200
+
+        async def used(name):
+            _, body = await admin("GET", "/keys")
+            return next(k["used"].get("day", {}).get("requests", 0) for k in body["keys"] if k["name"] == name)
+
+        async with asyncio.timeout(10):
+            while (await used("limited"), await used("free")) != (2, 1):
+                await asyncio.sleep(0.05)
+
+
+async def test_what_was_used_while_the_database_was_away_is_booked_later(keyed, monkeypatch):
+    monkeypatch.setenv("RIGHTSEAT_KEY_PEPPER", "a-pepper-for-several-machines")
+    with PostgresServer() as server:
+        served, admin, _ = await keyed(settings={"database": server.database()}, pace=20)
+        _, made = await admin("POST", "/keys", {"name": "ann", "daily_tokens": 100_000})
+        headers = {"authorization": f"Bearer {made['key']}"}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{served.url}/v1/chat/completions", json={**ASK, "stream": True}, headers=headers) as answer,
+        ):
+            assert answer.status == 200
+            server.stop()
+            assert b"[DONE]" in await answer.read()  # what was admitted goes on
+        server.start(server.port)
+        async with asyncio.timeout(10):
+            while True:
+                status, body = await admin("GET", "/keys")
+                if status == 200 and body["keys"][0]["used"]:
+                    break
+                await asyncio.sleep(0.05)
+        assert body["keys"][0]["used"]["day"]["output_tokens"] > 0

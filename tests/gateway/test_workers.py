@@ -147,7 +147,13 @@ async def test_a_revoked_key_is_refused_by_all_of_them_within_a_second(supervise
         assert accepted_at < ended + 1
 
 
-async def test_a_budget_holds_to_within_one_request_with_two_workers_under_load(supervised):
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_a_budget_holds_to_within_one_request_with_two_workers_under_load(
+    supervised, database, request, monkeypatch
+):
+    if database == "postgresql":
+        monkeypatch.setenv("RIGHTSEAT_DATABASE", request.getfixturevalue("postgres")())
+        monkeypatch.setenv("RIGHTSEAT_KEY_PEPPER", "a-pepper-for-several-machines")
     async with supervised() as (_, url, http):
         body = {**ASK, "max_tokens": 60}
         plain = await make_key(http, url)

@@ -73,9 +73,11 @@ async def _run(server: SimulatorServer, command: tuple[str, ...]) -> int:
     async with server:
         with tempfile.TemporaryDirectory(prefix="rightseat-", ignore_cleanup_errors=True) as home:
             env = simulated_environment(server.url, home, os.environ, cli=_cli())
-            process = await asyncio.create_subprocess_exec(*command, env=env)
-            with _signals_to(process):
+            with _signals_for() as come:
+                process = await asyncio.create_subprocess_exec(*command, env=env)
+                hand_on = asyncio.ensure_future(_hand_on(come, process))
                 status = await process.wait()
+                hand_on.cancel()
     return status if status >= 0 else 128 - status
 
 
@@ -110,19 +112,22 @@ def _cli() -> Path | None:
 
 
 @contextlib.contextmanager
-def _signals_to(process: asyncio.subprocess.Process) -> Iterator[None]:
-    """Signals are for the command. Ctrl-C at a terminal reaches it without our help."""
+def _signals_for() -> Iterator[asyncio.Queue[signal.Signals]]:
+    """Signals that are for the command, from before it is started. Ctrl-C at a terminal reaches it without our help."""
     loop = asyncio.get_running_loop()
-
-    def hand_on(number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(number)
-
+    come: asyncio.Queue[signal.Signals] = asyncio.Queue()
     at_terminal = sys.stdin is not None and sys.stdin.isatty()
-    loop.add_signal_handler(signal.SIGINT, (lambda: None) if at_terminal else lambda: hand_on(signal.SIGINT))
-    loop.add_signal_handler(signal.SIGTERM, lambda: hand_on(signal.SIGTERM))
+    loop.add_signal_handler(signal.SIGINT, (lambda: None) if at_terminal else lambda: come.put_nowait(signal.SIGINT))
+    loop.add_signal_handler(signal.SIGTERM, lambda: come.put_nowait(signal.SIGTERM))
     try:
-        yield
+        yield come
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _hand_on(come: asyncio.Queue[signal.Signals], process: asyncio.subprocess.Process) -> None:
+    while True:
+        number = await come.get()
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)

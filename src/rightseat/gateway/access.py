@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from msgspec import Struct
 
 from rightseat.chat import Usage
-from rightseat.errors import CallerError, ConfigError, DeclinedError
+from rightseat.errors import CallerError, ConfigError, DeclinedError, KeyDatabaseError
 from rightseat.gateway.config import Settings
 from rightseat.gateway.errors import ClientKeyError
 from rightseat.gateway.keys.key import PREFIX, Key, split
@@ -37,6 +37,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.5
 LOOK_SECONDS = 0.05  # when a key is not known, the database is asked again after so long
 BEAT_SECONDS = 5.0
+SERVER_THREADS = 8  # transactions at a time with a database server
 MANAGEMENT = "management"  # the caller's id for whoever shows the management key
 _DATA_URL = re.compile(rb"data:[a-z0-9.+/-]{3,60};base64,[A-Za-z0-9+/=]*")
 _IMAGE_TOKENS = 2000
@@ -142,7 +143,9 @@ class Access:
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
         self._unwritten: dict[str, Spent] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rightseat-keys")
+        self._unsettled: list[Callable[[], None]] = []
+        threads = SERVER_THREADS if isinstance(self._where, str) else 1  # SQLite has one writer
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rightseat-keys")
         self._tasks: set[asyncio.Task[Any]] = set()
         policy = LockoutPolicy(failures=settings.lockout_failures)
         self._lockout, self._admin_lockout = Lockout(policy), Lockout(policy)
@@ -157,10 +160,10 @@ class Access:
         self._poller.cancel()
         await asyncio.gather(self._poller, *self._tasks, return_exceptions=True)
         if self._store is not None:
-            with contextlib.suppress(ConfigError):
+            with contextlib.suppress(KeyDatabaseError):
                 await self._write()
             await self._run(self._store.close)
-        self._thread.shutdown()
+        self._threads.shutdown()
 
     # who
 
@@ -259,6 +262,7 @@ class Access:
 
         Raises:
             KeyLimitError: naming the limit, and when it is worth asking again.
+            KeyDatabaseError: it cannot be asked, and who has a limit must not go on without.
         """
         key = caller.key
         if key is None or self._store is None:
@@ -289,14 +293,16 @@ class Access:
         if not reservation:
             self._unwritten[key.id] = self._unwritten.get(key.id, Spent()) + spent
             return
-        task = asyncio.ensure_future(self._run(lambda: store.settle(key, reservation, most, spent)))
+        task = asyncio.ensure_future(self._settle(lambda: store.settle(key, reservation, most, spent)))
         self._tasks.add(task)
-        task.add_done_callback(self._settled)
+        task.add_done_callback(self._tasks.discard)
 
-    def _settled(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("what a request used could not be booked: %s", error)
+    async def _settle(self, booking: Callable[[], None]) -> None:
+        try:
+            await self._run(booking)
+        except KeyDatabaseError as e:  # tried again: else what was reserved stays so
+            logger.error("what a request used is booked later: %s", e)
+            self._unsettled.append(booking)
 
     # for management
 
@@ -325,7 +331,7 @@ class Access:
                     if time.monotonic() - beat >= BEAT_SECONDS:
                         await self._run(self._store.beat)
                         beat = time.monotonic()
-            except ConfigError as e:
+            except (ConfigError, KeyDatabaseError) as e:
                 logger.error("%s", e)
             except Exception:
                 logger.exception("keys could not be looked at")
@@ -336,10 +342,14 @@ class Access:
         async with self._looking:
             if self._looked_at < came:  # nobody has looked since
                 await asyncio.sleep(max(0.0, self._looked_at + LOOK_SECONDS - time.monotonic()))
-                await self._look()
+                await self._look_alone()
 
     async def _look(self) -> None:
         """See whether keys have changed."""
+        async with self._looking:  # else an older look may end after a newer one
+            await self._look_alone()
+
+    async def _look_alone(self) -> None:
         if self._store is None and (isinstance(self._where, str) or self._where.exists()):
             await self._run(lambda: self._open(make=False))
         store = self._store
@@ -356,9 +366,21 @@ class Access:
             self._keys = {key.id: key for key in found}
 
     async def _write(self) -> None:
+        while self._unsettled:
+            booking = self._unsettled.pop()
+            try:
+                await self._run(booking)
+            except KeyDatabaseError:
+                self._unsettled.append(booking)
+                raise
         if self._unwritten and self._store is not None:
             store, spent, self._unwritten = self._store, self._unwritten, {}
-            await self._run(lambda: store.add(spent))
+            try:
+                await self._run(lambda: store.add(spent))
+            except KeyDatabaseError:  # not written: kept for the next time
+                for key_id, one in spent.items():
+                    self._unwritten[key_id] = one + self._unwritten.get(key_id, type(one)())
+                raise
 
     def _open(self, *, make: bool) -> None:
         self._pepper = pepper_of(self._settings, make=make)
@@ -366,7 +388,7 @@ class Access:
         self._store.beat()
 
     async def _run(self, what: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, what)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, what)
 
     def _own(self, parts: tuple[str, str], key: Key | None) -> Caller | None:
         known = key or _NOBODY  # compared all the same, so that the time tells nothing
@@ -416,8 +438,13 @@ def pepper_of(settings: Settings, *, make: bool) -> bytes:
         pass
     except OSError as e:
         raise ConfigError(f"the pepper of the keys {path} cannot be read: {e.strerror}") from e
+    if settings.database:
+        raise ConfigError(
+            "a database server needs a pepper that all gateways of it share: set the secret RIGHTSEAT_KEY_PEPPER "
+            "(make one: openssl rand -hex 32), and keep it as long as its keys"
+        )
     database = settings.folder / "keys.sqlite"
-    if not make or settings.database or database.exists():
+    if not make or database.exists():
         raise ConfigError(
             f"the pepper of the keys is gone: {path} is not there, and RIGHTSEAT_KEY_PEPPER is not set. "
             "Restore it from a backup, or remove the database of keys and make new ones."

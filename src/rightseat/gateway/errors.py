@@ -13,6 +13,7 @@ from rightseat.errors import (
     CallerError,
     ConfigError,
     DeclinedError,
+    KeyDatabaseError,
     LoginError,
     NotLoggedInError,
     RightseatError,
@@ -106,6 +107,8 @@ def _fields(error: RightseatError) -> dict[str, object]:
         code = error.code
     elif isinstance(error, ClientKeyError):
         code = "invalid_api_key"
+    elif isinstance(error, KeyDatabaseError):  # where it is, is not for clients
+        message, code = "the gateway's keys cannot be checked at the moment", "key_database"
     elif isinstance(error, DeclinedError) and isinstance(limit := getattr(error, "limit", None), str):
         code = f"key_{limit}"
     elif isinstance(error, NotLoggedInError):

@@ -1,7 +1,7 @@
-"""Where keys rest, and what they used: a database that all workers share, SQLite unless told otherwise.
+"""Where keys rest, and what they used: a database that all workers share, SQLite or PostgreSQL.
 
-Every method blocks for a moment; the event loop calls them in a thread. What is decided about a key happens in one transaction, so
-that two workers never spend the same tokens.
+Every method blocks for a moment; the event loop calls them in a thread. What is decided about a key happens in one transaction that
+holds the key's row, so that two workers never spend the same tokens. SQLite locks the whole file instead.
 """
 
 from __future__ import annotations
@@ -26,27 +26,33 @@ from sqlalchemy import (
     Float,
     Integer,
     MetaData,
+    Select,
     String,
     Table,
+    bindparam,
     create_engine,
     delete,
     event,
     func,
     inspect,
+    make_url,
     select,
     text,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from rightseat.chat import Usage
-from rightseat.errors import ConfigError
+from rightseat.errors import ConfigError, KeyDatabaseError
 from rightseat.gateway.keys.key import Key, digest_of, new_text
 from rightseat.gateway.keys.limits import Used, Verdict, day_of, decide, settled
 from rightseat.layers.rate import Bucket
 
 HEAD = "0001"  # of the migrations
+CONNECT_SECONDS = 5  # for a server to let us in
+_OPENING = 0x72696768  # PostgreSQL's advisory lock for who makes the tables
 ALIVE_SECONDS = 30.0  # a worker that was not seen for so long is dead, and what it has reserved is free
 
 metadata = MetaData()
@@ -133,16 +139,17 @@ class KeyStore:
         now: the wall clock, in seconds.
 
     Raises:
-        ConfigError: the database cannot be opened.
+        ConfigError: the database cannot be opened. Every method may raise KeyDatabaseError.
     """
 
     def __init__(self, url: str | Path, pepper: bytes, now: Callable[[], float] = time.time) -> None:
         self._where = str(url)
         self._pepper = pepper
         self._now = now
-        self._lock = threading.Lock()
         self.worker = str(uuid.uuid4())
         self._engine = _engine(url)
+        # SQLite has one connection, so one transaction at a time.
+        self._turn = threading.Lock() if self._engine.dialect.name == "sqlite" else contextlib.nullcontext()
         try:
             with _one_at_a_time(url):
                 self._migrate()
@@ -152,7 +159,7 @@ class KeyStore:
 
     def close(self) -> None:
         """Let go of what this worker has reserved, and of the database."""
-        with contextlib.suppress(ConfigError), self._begin() as db:
+        with contextlib.suppress(KeyDatabaseError), self._begin() as db:
             db.execute(delete(reservations).where(reservations.c.worker == self.worker))
             db.execute(delete(workers).where(workers.c.id == self.worker))
         self._engine.dispose()
@@ -190,7 +197,7 @@ class KeyStore:
         """A new secret for a key, and its text; the old one counts for `grace_seconds` more. None: there is no such active key."""
         now = self._now()
         with self._begin() as db:
-            row = db.execute(select(keys).where(keys.c.id == key_id)).mappings().first()
+            row = db.execute(select(keys).where(keys.c.id == key_id).with_for_update()).mappings().first()
             if row is None or (old := _key(row)).state(now) == "revoked":
                 return None
             whole, _, secret = new_text(key_id)
@@ -216,6 +223,7 @@ class KeyStore:
         """This worker is alive; what dead ones have reserved is free."""
         now = self._now()
         with self._begin() as db:
+            db.execute(select(changes.c.id).with_for_update())  # one worker after another, or two wait for each other
             if not db.execute(update(workers).where(workers.c.id == self.worker).values(seen=now)).rowcount:
                 db.execute(workers.insert().values(id=self.worker, seen=now))
             dead = select(workers.c.id).where(workers.c.seen < now - ALIVE_SECONDS)
@@ -226,32 +234,32 @@ class KeyStore:
         """Decide about a request that uses `most` tokens at most; with a reservation's id if it may go on."""
         now = self._now()
         with self._begin() as db:
-            verdict = decide(key, self._used(db, key.id, now), most, now)
+            _hold(db, key.id)
+            verdict = decide(key, self._used(db, key, now), most, now)
             if verdict.refused:
                 return verdict, ""
-            for name, bucket in (("requests", verdict.requests), ("tokens", verdict.tokens)):
-                if bucket is not None:
-                    _put_bucket(db, key.id, name, bucket)
+            _put_buckets(db, key.id, {"requests": verdict.requests, "tokens": verdict.tokens})
             reservation = str(uuid.uuid4())
-            db.execute(reservations.insert().values(id=reservation, key_id=key.id, worker=self.worker, tokens=most))
+            db.execute(_RESERVE, {"id": reservation, "key_id": key.id, "worker": self.worker, "tokens": most})
             return verdict, reservation
 
     def settle(self, key: Key, reservation: str, most: int, spent: Spent) -> None:
         """A request that was admitted is over."""
         now = self._now()
         with self._begin() as db:
-            db.execute(delete(reservations).where(reservations.c.id == reservation))
+            _hold(db, key.id)
+            db.execute(_FREE, {"reservation": reservation})
             _add(db, key.id, day_of(now), spent)
-            bucket = _buckets(db, key.id).get("tokens")
+            bucket = _buckets(db, key).get("tokens")
             after = settled(key, bucket, most, spent.input_tokens + spent.output_tokens, now)
-            if after is not None:
-                _put_bucket(db, key.id, "tokens", after)
+            _put_buckets(db, key.id, {"tokens": after})
 
     def add(self, spent: dict[str, Spent]) -> None:
         """What keys without limits have used since the last time."""
         day = day_of(self._now())
         with self._begin() as db:
-            for key_id, one in spent.items():
+            for key_id, one in sorted(spent.items()):  # in one order, or two workers wait for each other
+                _hold(db, key_id)
                 _add(db, key_id, day, one)
 
     def spent(self) -> dict[str, dict[str, Spent]]:
@@ -267,20 +275,17 @@ class KeyStore:
                     of["day"] += one
         return found
 
-    def _used(self, db: Connection, key_id: str, now: float) -> Used:
+    def _used(self, db: Connection, key: Key, now: float) -> Used:
         today = day_of(now)
-        total = func.coalesce(func.sum(usage.c.input_tokens + usage.c.output_tokens), 0)
-        of_key = usage.c.key_id == key_id
-        day = db.execute(select(total).where(of_key, usage.c.day == today)).scalar_one()
-        month = db.execute(select(total).where(of_key, usage.c.day.like(f"{today[:7]}-%"))).scalar_one()
-        alive = select(workers.c.id).where(workers.c.seen >= now - ALIVE_SECONDS)
-        reserved = db.execute(
-            select(func.coalesce(func.sum(reservations.c.tokens), 0)).where(
-                reservations.c.key_id == key_id,
-                reservations.c.worker.in_(alive) | (reservations.c.worker == self.worker),
-            )
-        ).scalar_one()
-        known = _buckets(db, key_id)
+        asked = {
+            "key": key.id,
+            "day": today,
+            "month": f"{today[:7]}-%",
+            "since": now - ALIVE_SECONDS,
+            "me": self.worker,
+        }
+        day, month, reserved = db.execute(_USED, asked).one()
+        known = _buckets(db, key)
         return Used(int(day), int(month), int(reserved), known.get("requests"), known.get("tokens"))
 
     def _changed(self, db: Connection) -> None:
@@ -288,31 +293,39 @@ class KeyStore:
 
     @contextlib.contextmanager
     def _begin(self) -> Iterator[Connection]:
-        """One transaction. SQLite has one connection, so one at a time."""
+        """One transaction."""
         try:
-            with self._lock, self._engine.begin() as db:
+            with self._turn, self._engine.begin() as db:
                 yield db
         except SQLAlchemyError as e:
-            raise ConfigError(f"the database of keys ({_shown(self._where)}) failed: {_first_line(e)}") from None
+            raise KeyDatabaseError(f"the database of keys ({_shown(self._where)}) failed: {_first_line(e)}") from None
 
     def _migrate(self) -> None:
         """Bring the tables to `HEAD`. Alembic is loaded only if there is something to do."""
-        with self._engine.connect() as db:
+        with self._engine.begin() as db:
+            if db.dialect.name == "postgresql":  # SQLite's file is locked already
+                db.execute(select(func.pg_advisory_xact_lock(_OPENING)))
             if inspect(db).has_table("alembic_version"):
                 at = db.execute(text("select version_num from alembic_version")).scalar()
                 if at == HEAD:
                     return
-        from rightseat.gateway.keys.migrations import upgrade
+            from rightseat.gateway.keys.migrations import upgrade
 
-        with self._engine.begin() as db:
             upgrade(db)
 
 
 def _engine(url: str | Path) -> Engine:
     if "://" in str(url):
         try:
-            return create_engine(str(url), pool_pre_ping=True)
-        except (SQLAlchemyError, ModuleNotFoundError) as e:
+            at = make_url(str(url))
+            if at.drivername in ("postgres", "postgresql"):  # as everybody writes it
+                at = at.set(drivername="postgresql+psycopg")
+            seconds = {"connect_timeout": CONNECT_SECONDS} if at.drivername == "postgresql+psycopg" else {}
+            return create_engine(at, pool_pre_ping=True, connect_args=seconds)
+        except ModuleNotFoundError as e:
+            how = ": pip install 'rightseat[postgres]'" if e.name == "psycopg" else ""
+            raise ConfigError(f"database: {_shown(url)} needs the package {e.name}{how}") from None
+        except (SQLAlchemyError, ValueError) as e:
             raise ConfigError(f"database: {_shown(url)} cannot be used: {_first_line(e)}") from None
     path = Path(url)
     try:
@@ -371,20 +384,65 @@ def _key(row: Any) -> Key:
     return Key(**{**row, **lists})
 
 
-def _buckets(db: Connection, key_id: str) -> dict[str, Bucket]:
-    found = db.execute(select(buckets).where(buckets.c.key_id == key_id)).mappings()
-    return {row["name"]: Bucket(row["level"], row["at"]) for row in found}
+def _hold(db: Connection, key_id: str) -> None:
+    """Nobody else decides about this key until the transaction ends. SQLite's file is locked already."""
+    if db.dialect.name != "sqlite":
+        db.execute(_HOLD, {"key": key_id})
 
 
-def _put_bucket(db: Connection, key_id: str, name: str, bucket: Bucket) -> None:
-    of = (buckets.c.key_id == key_id) & (buckets.c.name == name)
-    if not db.execute(update(buckets).where(of).values(level=bucket.level, at=bucket.at)).rowcount:
-        db.execute(buckets.insert().values(key_id=key_id, name=name, level=bucket.level, at=bucket.at))
+def _buckets(db: Connection, key: Key) -> dict[str, Bucket]:
+    if key.requests_per_minute is None and key.tokens_per_minute is None:
+        return {}
+    return {name: Bucket(level, at) for name, level, at in db.execute(_BUCKETS, {"key": key.id})}
+
+
+def _put_buckets(db: Connection, key_id: str, given: dict[str, Bucket | None]) -> None:
+    rows = [{"key_id": key_id, "name": n, "level": b.level, "at": b.at} for n, b in given.items() if b is not None]
+    if rows:
+        db.execute(_PUT_BUCKET[db.dialect.name], rows)
 
 
 def _add(db: Connection, key_id: str, day: str, spent: Spent) -> None:
-    values = msgspec.to_builtins(spent)
-    of = (usage.c.key_id == key_id) & (usage.c.day == day)
-    more = {name: usage.c[name] + value for name, value in values.items()}
-    if not db.execute(update(usage).where(of).values(**more)).rowcount:
-        db.execute(usage.insert().values(key_id=key_id, day=day, **values))
+    db.execute(_ADD[db.dialect.name], {"key_id": key_id, "day": day, **msgspec.to_builtins(spent)})
+
+
+# What every request of a limited key asks, made once: to build a statement takes longer than to run it.
+
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_HOLD = select(keys.c.id).where(keys.c.id == bindparam("key")).with_for_update()
+_BUCKETS = select(buckets.c.name, buckets.c.level, buckets.c.at).where(buckets.c.key_id == bindparam("key"))
+
+
+def _used_statement() -> Select[Any]:
+    total = func.coalesce(func.sum(usage.c.input_tokens + usage.c.output_tokens), 0)
+    of_key = usage.c.key_id == bindparam("key")
+    alive = select(workers.c.id).where(workers.c.seen >= bindparam("since"))
+    return select(
+        select(total).where(of_key, usage.c.day == bindparam("day")).scalar_subquery(),
+        select(total).where(of_key, usage.c.day.like(bindparam("month"))).scalar_subquery(),
+        select(func.coalesce(func.sum(reservations.c.tokens), 0))
+        .where(
+            reservations.c.key_id == bindparam("key"),
+            reservations.c.worker.in_(alive) | (reservations.c.worker == bindparam("me")),
+        )
+        .scalar_subquery(),
+    )
+
+
+def _put_bucket_statement(dialect: str) -> Any:
+    row = _INSERT[dialect](buckets)
+    new = {"level": row.excluded.level, "at": row.excluded.at}
+    return row.on_conflict_do_update(index_elements=["key_id", "name"], set_=new)
+
+
+def _add_statement(dialect: str) -> Any:
+    row = _INSERT[dialect](usage)
+    more = {name: usage.c[name] + row.excluded[name] for name in Spent.__struct_fields__}
+    return row.on_conflict_do_update(index_elements=["key_id", "day"], set_=more)
+
+
+_USED = _used_statement()
+_PUT_BUCKET = {dialect: _put_bucket_statement(dialect) for dialect in _INSERT}
+_ADD = {dialect: _add_statement(dialect) for dialect in _INSERT}
+_RESERVE = reservations.insert()
+_FREE = delete(reservations).where(reservations.c.id == bindparam("reservation"))
