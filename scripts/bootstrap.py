@@ -100,7 +100,7 @@ def find_npm(what: str) -> str | None:
 
 def cli_is_installed(what: str = "runtime") -> bool:
     stamp = ROOT / "node_modules" / ".installed"
-    if what == "dev" and not all((ROOT / "node_modules" / name).exists() for name in ("openai", "axe-core")):
+    if what == "dev" and not all((ROOT / "node_modules" / name).exists() for name in ("openai", "axe-core", "ai")):
         return False
     return CLI.exists() and stamp.exists() and stamp.read_text() == fingerprint(ROOT / "package-lock.json")
 

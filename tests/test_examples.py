@@ -139,6 +139,24 @@ BLOCKS = [
 ]
 
 
+SCRIPTS = [
+    pytest.param(block, id=f"{path.relative_to(ROOT)}:{i}")
+    for path in DOCUMENTS
+    for i, block in enumerate(re.findall(r"```js\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL))
+]
+
+
+@pytest.mark.parametrize("block", SCRIPTS)
+async def test_scripts_in_the_documentation_run(block, tmp_path, gateway):
+    (tmp_path / "block.mjs").write_text(block.replace(OURS, (await gateway()).url), encoding="utf-8")
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    process = await asyncio.create_subprocess_exec(
+        "node", "block.mjs", cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, errors = await process.communicate()
+    assert (out, process.returncode) == (b"hello", 0), errors.decode()
+
+
 @pytest.mark.contract
 @pytest.mark.parametrize("block", BLOCKS)
 async def test_code_in_the_documentation_runs(block, tmp_path, cli_path, gateway):
