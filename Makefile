@@ -10,7 +10,7 @@ demo: setup               ## the gateway on a simulated cloud, waiting for your 
 demo-cli: setup           ## the real Copilot CLI, a simulated cloud, a streamed answer
 	@$(BIN)/rightseat demo-cli
 
-JOBS ?= 2
+JOBS ?= 3
 test: setup-dev           ## all tests, with the real CLI; JOBS=1 runs them one after another
 	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 
