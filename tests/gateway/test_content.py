@@ -1,14 +1,12 @@
 """Secrets and injections in what passes: reported, taken out or refused, in each direction, by policy."""
 
-import io
 import json
-import logging
 
 import aiohttp
 import pytest
+from tests.said import configure, restored
 
 from rightseat.chat import Finish, TextDelta, ToolCall, ToolCallEvent
-from rightseat.gateway import logs
 from rightseat.gateway.config import Settings
 from rightseat.gateway.content import AnswerBlockedError, Content, ContentBlockedError
 from rightseat.simulator.script import Rule, Script
@@ -213,20 +211,13 @@ class TestAnswers:
 
 async def test_what_is_said_is_logged_only_if_asked_for_and_then_redacted(gateway):
     for on in (False, True):
-        stream = io.StringIO()
-        loggers = [logging.getLogger(name) for name in ("rightseat", "uvicorn", "uvicorn.error")]
-        before = [(one.handlers, one.level) for one in loggers]
-        logs.configure("json", "info", stream)
-        try:
+        with restored():
+            stream = configure("json")
             served = await gateway(
                 settings={"log_content": on}, script=Script([Rule(when="marmalade", text=f"An apple and {TOKEN}.")])
             )
             for streamed in (False, True):
                 await post(served, ask(f"marmalade {TOKEN}", stream=streamed))
-        finally:
-            for one, (handlers, level) in zip(loggers, before, strict=True):
-                one.handlers = handlers
-                one.setLevel(level)
         said = stream.getvalue()
         assert (said.count("marmalade"), said.count("An apple")) == ((2, 2) if on else (0, 0))
         assert TOKEN not in said

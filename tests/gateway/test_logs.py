@@ -1,5 +1,6 @@
 """What the gateway says: one line a request, nothing of what was said, no secret, no line that is not one."""
 
+import asyncio
 import io
 import json
 import logging
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from tests.said import configure, restored
 
-from rightseat.gateway import logs
 from rightseat.simulator.script import Rule, Script, ScriptedError
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "security"))
@@ -21,18 +22,8 @@ ASK = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Reply with 
 @pytest.fixture
 def said():
     """Where logs go: `said("json")` gives the stream."""
-    before = {name: (logging.getLogger(name).handlers, logging.getLogger(name).level, logging.getLogger(name).propagate) for name in ("rightseat", "uvicorn", "uvicorn.error")}  # fmt: skip
-
-    def start(form: str, level: str = "info") -> io.StringIO:
-        stream = io.StringIO()
-        logs.configure(form, level, stream)
-        return stream
-
-    yield start
-    for name, (handlers, level, propagate) in before.items():
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
+    with restored():
+        yield configure
 
 
 async def post(served, body=ASK, **headers) -> int:
@@ -98,6 +89,61 @@ def test_no_secret_passes_the_sink_whoever_logs_it(said, form):
     text = stream.getvalue()
     cores = [max(secret.replace("\n", " ").split(), key=len) for kind, secret in planted() if kind not in ("email", "card", "ssn", "iban", "phone", "private_key", "url_password", "named_secret", "azure_sas", "azure_storage_key")]  # fmt: skip
     assert [core for core in cores if core in text] == []
+
+
+def record(text: str) -> logging.LogRecord:
+    facts = {"request": {"event": "request", "error": text}}
+    return logging.getLogger("rightseat.access").makeRecord(
+        "rightseat.access", 20, "", 0, "request", (), None, extra=facts
+    )
+
+
+def written(stream) -> list[str]:
+    """What has arrived, and nothing more."""
+    return io.StringIO.getvalue(stream).splitlines()
+
+
+async def test_lines_about_requests_wait_a_moment_and_are_written_in_order_before_any_other(said):
+    stream = said("json")
+    access = logging.getLogger("rightseat.access")
+    for i in range(3):
+        access.handle(record(f"number {i}"))
+    assert written(stream) == []
+    logging.getLogger("rightseat").warning("something else")
+    assert [json.loads(line).get("error", "") for line in written(stream)] == ["number 0", "number 1", "number 2", ""]
+    access.handle(record("alone"))
+    async with asyncio.timeout(5):
+        while len(written(stream)) < 5:
+            await asyncio.sleep(0.01)
+
+
+def test_without_an_event_loop_nothing_waits(said):
+    stream = said("json")
+    logging.getLogger("rightseat.access").handle(record("at once"))
+    assert len(written(stream)) == 1
+
+
+def test_lines_that_a_dead_event_loop_left_behind_are_written_with_the_next(said, monkeypatch):
+    stream = said("json")
+    access = logging.getLogger("rightseat.access")
+
+    async def say():
+        access.handle(record("left"))
+
+    asyncio.run(say())
+    assert written(stream) == []
+    monkeypatch.setattr("rightseat.gateway.logs.time.monotonic", lambda: float("inf"))
+    access.handle(record("next"))
+    assert [json.loads(line)["error"] for line in written(stream)] == ["left", "next"]
+
+
+async def test_a_secret_in_one_of_many_lines_is_masked(said):
+    stream = said("json")
+    secret = next(text for kind, text in planted() if kind == "github_token")
+    for i in range(100):
+        logging.getLogger("rightseat.access").handle(record(f"number {i} {secret if i == 50 else ''}"))
+    assert secret not in stream.getvalue()
+    assert [json.loads(line)["error"].split()[1] for line in written(stream)] == [str(i) for i in range(100)]
 
 
 def test_no_message_makes_a_second_line_or_moves_the_cursor(said):

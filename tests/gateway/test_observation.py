@@ -2,9 +2,7 @@
 
 import asyncio
 import gzip
-import io
 import json
-import logging
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,10 +11,10 @@ import anthropic
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from tests.said import configure, restored
 
 from rightseat import CopilotSDK
 from rightseat.chat import TextDelta, Usage
-from rightseat.gateway import logs
 from rightseat.gateway.recent import trace_of
 from rightseat.layers import Observe, stack
 from rightseat.layers.observe import Call
@@ -417,13 +415,8 @@ class TestObserve:
 
 
 async def test_the_log_line_has_what_operators_need(gateway):
-    stream = io.StringIO()
-    before = {
-        name: (logging.getLogger(name).handlers, logging.getLogger(name).level)
-        for name in ("rightseat", "uvicorn", "uvicorn.error")
-    }
-    logs.configure("json", "info", stream)
-    try:
+    with restored():
+        stream = configure("json")
         served = await gateway(settings={"keys": ["client-key-0123456789"]})
         client = anthropic.AsyncAnthropic(base_url=served.url, api_key="client-key-0123456789", max_retries=0)
         async with client.messages.stream(
@@ -431,10 +424,6 @@ async def test_the_log_line_has_what_operators_need(gateway):
         ) as answer:
             await answer.get_final_message()
         await client.close()
-    finally:
-        for name, (handlers, level) in before.items():
-            logging.getLogger(name).handlers = handlers
-            logging.getLogger(name).setLevel(level)
     (line,) = [v for v in map(json.loads, stream.getvalue().splitlines()) if v["event"] == "request"]
     assert (line["key"], line["dialect"], line["upstream"], line["status"], line["trace_id"]) == (
         "config-1",

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import io
 import json
 import logging
 import sys
@@ -12,9 +11,9 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from tests.said import configure, restored
 
 from rightseat import CopilotSDK, RightseatError
-from rightseat.gateway import logs
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.security.patterns import PATTERNS
 from rightseat.security.redaction import StreamRedactor, redact
@@ -58,7 +57,6 @@ def _base64(plain, shift):
 @pytest.fixture
 def everything():
     """All that logs say, at DEBUG, of every library."""
-    stream = io.StringIO()
     names = (
         "rightseat",
         "uvicorn",
@@ -69,18 +67,12 @@ def everything():
         "opentelemetry",
         "rightseat.trace",
     )
-    before = [
-        (logging.getLogger(n).handlers, logging.getLogger(n).level, logging.getLogger(n).propagate) for n in names
-    ]
-    logs.configure("json", "debug", stream)
-    for name in names[3:]:
-        logging.getLogger(name).setLevel("DEBUG")
-        logging.getLogger(name).handlers = logging.getLogger("rightseat").handlers
-    yield stream
-    for name, (handlers, level, propagate) in zip(names, before, strict=True):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
+    with restored(*names):
+        stream = configure("json", "debug")
+        for name in names[3:]:
+            logging.getLogger(name).setLevel("DEBUG")
+            logging.getLogger(name).handlers = logging.getLogger("rightseat").handlers
+        yield stream
 
 
 async def test_no_secret_is_found_in_anything_that_is_written_down(simulate, tmp_path, monkeypatch, everything, capfd):

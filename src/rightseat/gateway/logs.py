@@ -1,10 +1,13 @@
 """What the gateway says while it runs: one line a request, and warnings; for people or as JSON. Never what was said in a request.
 
 Secrets are masked where a line is written, last of all, so that no call site can forget it, whatever library the record came from.
+Lines about requests wait a moment for others: to write and to look through many at once costs a fraction.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import json
 import logging
@@ -18,6 +21,8 @@ from rightseat.security.masking import mask
 
 Form: TypeAlias = Literal["off", "console", "json"]
 
+GATHER_SECONDS = 0.1
+GATHER_LINES = 500
 access_logger = logging.getLogger("rightseat.access")
 _FIELDS = "request"  # the attribute of a record that holds a request's facts
 _CONTROL = {i: f"\\x{i:02x}" for i in (*range(32), 127)} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
@@ -31,8 +36,8 @@ def configure(form: Form, level: str = "info", stream: IO[str] | None = None) ->
         level: "debug", "info", "warning" or "error".
         stream: standard error otherwise.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
+    lines = JsonFormatter() if form == "json" else ConsoleFormatter()
+    handler = GatheringHandler(stream or sys.stderr, lines)
     for name in ("rightseat", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = [handler] if name != "uvicorn.error" else []
@@ -49,14 +54,86 @@ class AccessLog:
     def ended(self, call: Call) -> None:
         """See Observer."""
         if access_logger.isEnabledFor(logging.INFO) and isinstance(call, Entry):
-            access_logger.info("request", extra={_FIELDS: call.shown()})
+            # What `info` would do, without looking for the line of code that said it.
+            fields = {_FIELDS: call.shown()}
+            name = access_logger.name
+            access_logger.handle(access_logger.makeRecord(name, logging.INFO, "", 0, "request", (), None, extra=fields))
 
 
-class JsonFormatter(logging.Formatter):
-    """A line of JSON for each record."""
+class GatheringHandler(logging.StreamHandler[IO[str]]):
+    """Writes to a stream. Lines about requests are gathered for GATHER_SECONDS; anything else is written at once, after them.
 
+    What is gathered is written at the end of the program too, as `logging` sees to; it is lost if the process is killed.
+    """
+
+    def __init__(self, stream: IO[str], form: _Masking) -> None:
+        super().__init__(stream)
+        self.setFormatter(form)
+        self._form = form
+        self._gathered: list[logging.LogRecord] = []
+        self._due = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging."""
+        self._gathered.append(record)
+        wait = hasattr(record, _FIELDS) and record.levelno <= logging.INFO and len(self._gathered) < GATHER_LINES
+        if not wait or not self._will_be_written():
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is gathered."""
+        with contextlib.suppress(ValueError), self.lock or contextlib.nullcontext():  # the stream may be closed by now
+            records, self._gathered = self._gathered, []
+            if records:
+                self._write(records)
+            super().flush()
+
+    def _write(self, records: list[logging.LogRecord]) -> None:
+        lines = []
+        for record in records:
+            try:
+                lines.append(self._form.plain(record))
+            except Exception:
+                self.handleError(record)
+        try:
+            self.stream.write("".join(f"{line}\n" for line in masked(lines)))
+        except Exception:
+            self.handleError(records[-1])
+
+    def _will_be_written(self) -> bool:
+        """A flush is due; made so if it can be. One that a dead event loop has taken along is not waited for."""
+        now = time.monotonic()
+        if len(self._gathered) > 1:
+            return now <= self._due + GATHER_SECONDS
+        try:
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
+        except RuntimeError:
+            return False
+        self._due = now + GATHER_SECONDS
+        return True
+
+
+def masked(lines: list[str]) -> list[str]:
+    """Lines without secrets. They are looked through together, and one by one only if there is something."""
+    text = "\n".join(lines)
+    return lines if mask(text) == text else [mask(line) for line in lines]
+
+
+class _Masking(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
+        return mask(self.plain(record))
+
+    def plain(self, record: logging.LogRecord) -> str:
+        """The line, not yet looked through for secrets: for who does it for many at once."""
+        raise NotImplementedError
+
+
+class JsonFormatter(_Masking):
+    """A line of JSON for each record."""
+
+    def plain(self, record: logging.LogRecord) -> str:
+        """See _Masking."""
         value: dict[str, Any] = {"at": _when(record, "T"), "level": record.levelname.lower(), "logger": record.name}
         facts = getattr(record, _FIELDS, None)
         value |= (
@@ -64,20 +141,20 @@ class JsonFormatter(logging.Formatter):
         )
         if error := _error(record):
             value["exception"] = error
-        return mask(json.dumps(value, default=str))
+        return json.dumps(value, default=str)
 
 
-class ConsoleFormatter(logging.Formatter):
+class ConsoleFormatter(_Masking):
     """A line for people. What could be taken for another line, or for a terminal's command, is written out."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """See logging."""
+    def plain(self, record: logging.LogRecord) -> str:
+        """See _Masking."""
         facts = getattr(record, _FIELDS, None)
         said = _line(facts) if facts is not None else record.getMessage()
         head = f"{_when(record, ' ')} {record.levelname.lower():7} "
         text = head + said.rstrip("\n").translate(_CONTROL)
         error = _error(record)
-        return mask(f"{text}\n{error}" if error else text)
+        return f"{text}\n{error}" if error else text
 
 
 def _line(facts: dict[str, Any]) -> str:

@@ -1,0 +1,41 @@
+"""What the gateway's log says in a test."""
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rightseat.gateway import logs
+
+LOGGERS = ("rightseat", "uvicorn", "uvicorn.error")
+
+
+class Said(io.StringIO):
+    """A stream that a handler writes to."""
+
+    handler: logging.Handler
+
+    def getvalue(self) -> str:
+        self.handler.flush()
+        return super().getvalue()
+
+
+@contextmanager
+def restored(*names: str) -> Iterator[None]:
+    """Loggers are afterwards as they were."""
+    loggers = [logging.getLogger(name) for name in names or LOGGERS]
+    before = [(one.handlers, one.level, one.propagate) for one in loggers]
+    try:
+        yield
+    finally:
+        for one, (handlers, level, propagate) in zip(loggers, before, strict=True):
+            one.handlers, one.propagate = handlers, propagate
+            one.setLevel(level)
+
+
+def configure(form: str, level: str = "info") -> Said:
+    """The log goes there."""
+    stream = Said()
+    logs.configure(form, level, stream)
+    (stream.handler,) = logging.getLogger("rightseat").handlers
+    return stream
