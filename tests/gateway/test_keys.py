@@ -21,7 +21,8 @@ from rightseat.errors import ConfigError
 from rightseat.gateway.keys.key import Key, digest_of, new_text, split
 from rightseat.gateway.keys.limits import Used, day_ends, day_of, decide, month_ends, settled
 from rightseat.gateway.keys.lockout import Lockout, LockoutPolicy
-from rightseat.gateway.keys.store import HEAD, KeyStore, metadata, spent_by
+from rightseat.gateway.keys.store import HEAD, KeyStore, spent_by
+from rightseat.gateway.keys.tables import metadata
 
 ADMIN = "management-key-0123456789"
 PEPPER = b"pepper"
@@ -276,6 +277,16 @@ class TestStore:
         with pytest.raises(ConfigError) as e:
             KeyStore("nothing://ann:a-secret-password@host/db", PEPPER)
         assert "a-secret-password" not in str(e.value)
+        for url in ("mysql://ann@host/db", "sqlite://"):
+            with pytest.raises(ConfigError, match="database: .* must be PostgreSQL's"):
+                KeyStore(url, PEPPER)
+
+    def test_a_file_may_be_written_as_an_address(self, tmp_path):
+        store = KeyStore(f"sqlite:///{tmp_path}/k.sqlite", PEPPER)
+        key, _ = store.create("ann", daily_tokens=10)
+        assert store.admit(key, 1)[1]
+        store.close()
+        assert [k.id for k in KeyStore(tmp_path / "k.sqlite", PEPPER).list()] == [key.id]
 
     def test_what_was_admitted_never_exceeds_the_limits_with_two_workers_at_random(self, database):
         chance, now = random.Random(3), [1_795_000_000.0]
@@ -571,7 +582,7 @@ def test_the_hash_is_keyed_and_as_it_always_was():
     assert digest_of("abc", b"pepper") == "c37f5f0ee43a4d98ff9d4b9a7c783f0541d5ee301ca593b36edeea33e7f5a076"
 
 
-async def test_a_database_server_that_goes_away_and_comes_back(keyed, postgres, monkeypatch):
+async def test_a_database_server_that_goes_away_and_comes_back(keyed, postgres, monkeypatch, caplog):
     monkeypatch.setenv("RIGHTSEAT_KEY_PEPPER", "a-pepper-for-several-machines")
     with PostgresServer() as server:
         _, admin, ask = await keyed(settings={"database": server.database()})
@@ -585,6 +596,13 @@ async def test_a_database_server_that_goes_away_and_comes_back(keyed, postgres, 
         assert "postgres" not in json.dumps(body)
         status, body = await admin("GET", "/keys")
         assert status == 503
+
+        def complaints():
+            return [line for line in caplog.messages if line.startswith("the database of keys (")]
+
+        async with asyncio.timeout(10):
+            while not complaints():
+                await asyncio.sleep(0.05)
         server.start(server.port)
         assert (await ask(limited["key"]))[0] == 200
 
@@ -595,6 +613,9 @@ async def test_a_database_server_that_goes_away_and_comes_back(keyed, postgres, 
         async with asyncio.timeout(10):
             while (await used("limited"), await used("free")) != (2, 1):
                 await asyncio.sleep(0.05)
+            while "is back" not in caplog.text:
+                await asyncio.sleep(0.05)
+        assert len(complaints()) == 1
 
 
 async def test_what_was_used_while_the_database_was_away_is_booked_later(keyed, monkeypatch):

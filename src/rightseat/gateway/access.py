@@ -298,6 +298,7 @@ class Access:
         task.add_done_callback(self._tasks.discard)
 
     async def _settle(self, booking: Callable[[], None]) -> None:
+        """Book, now or later. At least once: a server that dies after writing and before saying so gets it again."""
         try:
             await self._run(booking)
         except KeyDatabaseError as e:  # tried again: else what was reserved stays so
@@ -321,7 +322,7 @@ class Access:
         return found
 
     async def _poll(self) -> None:
-        beat = 0.0
+        beat, failing = 0.0, False
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
@@ -331,8 +332,13 @@ class Access:
                     if time.monotonic() - beat >= BEAT_SECONDS:
                         await self._run(self._store.beat)
                         beat = time.monotonic()
+                if failing:
+                    logger.warning("the database of keys is back")
+                failing = False
             except (ConfigError, KeyDatabaseError) as e:
-                logger.error("%s", e)
+                if not failing:  # said once, not twice a second
+                    logger.error("%s", e)
+                failing = True
             except Exception:
                 logger.exception("keys could not be looked at")
 
@@ -440,7 +446,7 @@ def pepper_of(settings: Settings, *, make: bool) -> bytes:
         raise ConfigError(f"the pepper of the keys {path} cannot be read: {e.strerror}") from e
     if settings.database:
         raise ConfigError(
-            "a database server needs a pepper that all gateways of it share: set the secret RIGHTSEAT_KEY_PEPPER "
+            "where `database` is set, the pepper of its keys must be given, the same to all gateways: set the secret RIGHTSEAT_KEY_PEPPER "
             "(make one: openssl rand -hex 32), and keep it as long as its keys"
         )
     database = settings.folder / "keys.sqlite"

@@ -19,17 +19,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from sqlalchemy import (
-    BigInteger,
-    Column,
+    URL,
     Connection,
     Engine,
-    Float,
-    Integer,
-    MetaData,
-    Select,
-    String,
-    Table,
-    bindparam,
     create_engine,
     delete,
     event,
@@ -40,7 +32,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -48,62 +39,26 @@ from rightseat.chat import Usage
 from rightseat.errors import ConfigError, KeyDatabaseError
 from rightseat.gateway.keys.key import Key, digest_of, new_text
 from rightseat.gateway.keys.limits import Used, Verdict, day_of, decide, settled
+from rightseat.gateway.keys.tables import (
+    ADD,
+    ALIVE_SECONDS,
+    BUCKETS,
+    FREE,
+    HOLD,
+    PUT_BUCKET,
+    RESERVE,
+    USED,
+    changes,
+    keys,
+    reservations,
+    usage,
+    workers,
+)
 from rightseat.layers.rate import Bucket
 
 HEAD = "0001"  # of the migrations
 CONNECT_SECONDS = 5  # for a server to let us in
 _OPENING = 0x72696768  # PostgreSQL's advisory lock for who makes the tables
-ALIVE_SECONDS = 30.0  # a worker that was not seen for so long is dead, and what it has reserved is free
-
-metadata = MetaData()
-keys = Table(
-    "keys",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    Column("name", String(100), nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("expires_at", Float),
-    Column("revoked_at", Float),
-    Column("scopes", String, nullable=False),
-    Column("models", String, nullable=False),
-    Column("requests_per_minute", Float),
-    Column("tokens_per_minute", Float),
-    Column("daily_tokens", BigInteger),
-    Column("monthly_tokens", BigInteger),
-    Column("previous_digest", String(64), nullable=False, server_default=""),
-    Column("previous_until", Float),
-)
-usage = Table(
-    "usage",
-    metadata,
-    Column("key_id", String(32), primary_key=True),
-    Column("day", String(10), primary_key=True),
-    Column("requests", BigInteger, nullable=False, server_default="0"),
-    Column("input_tokens", BigInteger, nullable=False, server_default="0"),
-    Column("output_tokens", BigInteger, nullable=False, server_default="0"),
-    Column("cached_tokens", BigInteger, nullable=False, server_default="0"),
-)
-buckets = Table(
-    "buckets",
-    metadata,
-    Column("key_id", String(32), primary_key=True),
-    Column("name", String(10), primary_key=True),
-    Column("level", Float, nullable=False),
-    Column("at", Float, nullable=False),
-)
-reservations = Table(
-    "reservations",
-    metadata,
-    Column("id", String(36), primary_key=True),
-    Column("key_id", String(32), nullable=False, index=True),
-    Column("worker", String(36), nullable=False),
-    Column("tokens", BigInteger, nullable=False),
-)
-workers = Table("workers", metadata, Column("id", String(36), primary_key=True), Column("seen", Float, nullable=False))
-changes = Table(
-    "changes", metadata, Column("id", Integer, primary_key=True), Column("number", BigInteger, nullable=False)
-)
 
 
 class Spent(Struct, frozen=True):
@@ -147,11 +102,12 @@ class KeyStore:
         self._pepper = pepper
         self._now = now
         self.worker = str(uuid.uuid4())
-        self._engine = _engine(url)
+        place = _place(url)
+        self._engine = _engine(place)
         # SQLite has one connection, so one transaction at a time.
         self._turn = threading.Lock() if self._engine.dialect.name == "sqlite" else contextlib.nullcontext()
         try:
-            with _one_at_a_time(url):
+            with _one_at_a_time(place):
                 self._migrate()
         except SQLAlchemyError as e:
             self._engine.dispose()
@@ -240,7 +196,7 @@ class KeyStore:
                 return verdict, ""
             _put_buckets(db, key.id, {"requests": verdict.requests, "tokens": verdict.tokens})
             reservation = str(uuid.uuid4())
-            db.execute(_RESERVE, {"id": reservation, "key_id": key.id, "worker": self.worker, "tokens": most})
+            db.execute(RESERVE, {"id": reservation, "key_id": key.id, "worker": self.worker, "tokens": most})
             return verdict, reservation
 
     def settle(self, key: Key, reservation: str, most: int, spent: Spent) -> None:
@@ -248,7 +204,7 @@ class KeyStore:
         now = self._now()
         with self._begin() as db:
             _hold(db, key.id)
-            db.execute(_FREE, {"reservation": reservation})
+            db.execute(FREE, {"reservation": reservation})
             _add(db, key.id, day_of(now), spent)
             bucket = _buckets(db, key).get("tokens")
             after = settled(key, bucket, most, spent.input_tokens + spent.output_tokens, now)
@@ -284,7 +240,7 @@ class KeyStore:
             "since": now - ALIVE_SECONDS,
             "me": self.worker,
         }
-        day, month, reserved = db.execute(_USED, asked).one()
+        day, month, reserved = db.execute(USED, asked).one()
         known = _buckets(db, key)
         return Used(int(day), int(month), int(reserved), known.get("requests"), known.get("tokens"))
 
@@ -314,20 +270,39 @@ class KeyStore:
             upgrade(db)
 
 
-def _engine(url: str | Path) -> Engine:
-    if "://" in str(url):
-        try:
-            at = make_url(str(url))
-            if at.drivername in ("postgres", "postgresql"):  # as everybody writes it
-                at = at.set(drivername="postgresql+psycopg")
-            seconds = {"connect_timeout": CONNECT_SECONDS} if at.drivername == "postgresql+psycopg" else {}
-            return create_engine(at, pool_pre_ping=True, connect_args=seconds)
-        except ModuleNotFoundError as e:
-            how = ": pip install 'rightseat[postgres]'" if e.name == "psycopg" else ""
-            raise ConfigError(f"database: {_shown(url)} needs the package {e.name}{how}") from None
-        except (SQLAlchemyError, ValueError) as e:
-            raise ConfigError(f"database: {_shown(url)} cannot be used: {_first_line(e)}") from None
-    path = Path(url)
+def _place(url: str | Path) -> Path | URL:
+    """A file, or the address of a server."""
+    if "://" not in str(url):
+        return Path(url)
+    try:
+        at = make_url(str(url))
+    except (SQLAlchemyError, ValueError) as e:
+        raise ConfigError(f"database: {_shown(url)} cannot be used: {_first_line(e)}") from None
+    if at.drivername == "sqlite" and at.database not in (None, "", ":memory:"):
+        return Path(str(at.database))
+    if at.drivername in ("postgres", "postgresql"):  # as everybody writes it
+        at = at.set(drivername="postgresql+psycopg")
+    if at.drivername != "postgresql+psycopg":
+        raise ConfigError(f"database: {_shown(url)} must be PostgreSQL's, or the path of an SQLite file")
+    return at
+
+
+def _engine(place: Path | URL) -> Engine:
+    return _file_engine(place) if isinstance(place, Path) else _server_engine(place)
+
+
+def _server_engine(at: URL) -> Engine:
+    try:
+        return create_engine(at, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+    except ModuleNotFoundError as e:
+        raise ConfigError(
+            f"database: PostgreSQL needs the package {e.name}: pip install 'rightseat[postgres]'"
+        ) from None
+    except (SQLAlchemyError, ValueError) as e:
+        raise ConfigError(f"database: {_shown(at)} cannot be used: {_first_line(e)}") from None
+
+
+def _file_engine(path: Path) -> Engine:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
@@ -351,13 +326,12 @@ def _engine(url: str | Path) -> Engine:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(url: str | Path) -> Iterator[None]:
+def _one_at_a_time(place: Path | URL) -> Iterator[None]:
     """Be the only process that opens a file: SQLite does not wait while another one changes its journal's mode."""
-    if "://" in str(url):
+    if not isinstance(place, Path):
         yield
         return
-    path = Path(url)
-    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(place.with_name(f".{place.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -365,7 +339,7 @@ def _one_at_a_time(url: str | Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _shown(url: str | Path) -> str:
+def _shown(url: str | Path | URL) -> str:
     """The database without its password."""
     head, at, tail = str(url).rpartition("@")
     return f"{head.partition('://')[0]}://...@{tail}" if at else str(url)
@@ -387,62 +361,20 @@ def _key(row: Any) -> Key:
 def _hold(db: Connection, key_id: str) -> None:
     """Nobody else decides about this key until the transaction ends. SQLite's file is locked already."""
     if db.dialect.name != "sqlite":
-        db.execute(_HOLD, {"key": key_id})
+        db.execute(HOLD, {"key": key_id})
 
 
 def _buckets(db: Connection, key: Key) -> dict[str, Bucket]:
     if key.requests_per_minute is None and key.tokens_per_minute is None:
         return {}
-    return {name: Bucket(level, at) for name, level, at in db.execute(_BUCKETS, {"key": key.id})}
+    return {name: Bucket(level, at) for name, level, at in db.execute(BUCKETS, {"key": key.id})}
 
 
 def _put_buckets(db: Connection, key_id: str, given: dict[str, Bucket | None]) -> None:
     rows = [{"key_id": key_id, "name": n, "level": b.level, "at": b.at} for n, b in given.items() if b is not None]
     if rows:
-        db.execute(_PUT_BUCKET[db.dialect.name], rows)
+        db.execute(PUT_BUCKET[db.dialect.name], rows)
 
 
 def _add(db: Connection, key_id: str, day: str, spent: Spent) -> None:
-    db.execute(_ADD[db.dialect.name], {"key_id": key_id, "day": day, **msgspec.to_builtins(spent)})
-
-
-# What every request of a limited key asks, made once: to build a statement takes longer than to run it.
-
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_HOLD = select(keys.c.id).where(keys.c.id == bindparam("key")).with_for_update()
-_BUCKETS = select(buckets.c.name, buckets.c.level, buckets.c.at).where(buckets.c.key_id == bindparam("key"))
-
-
-def _used_statement() -> Select[Any]:
-    total = func.coalesce(func.sum(usage.c.input_tokens + usage.c.output_tokens), 0)
-    of_key = usage.c.key_id == bindparam("key")
-    alive = select(workers.c.id).where(workers.c.seen >= bindparam("since"))
-    return select(
-        select(total).where(of_key, usage.c.day == bindparam("day")).scalar_subquery(),
-        select(total).where(of_key, usage.c.day.like(bindparam("month"))).scalar_subquery(),
-        select(func.coalesce(func.sum(reservations.c.tokens), 0))
-        .where(
-            reservations.c.key_id == bindparam("key"),
-            reservations.c.worker.in_(alive) | (reservations.c.worker == bindparam("me")),
-        )
-        .scalar_subquery(),
-    )
-
-
-def _put_bucket_statement(dialect: str) -> Any:
-    row = _INSERT[dialect](buckets)
-    new = {"level": row.excluded.level, "at": row.excluded.at}
-    return row.on_conflict_do_update(index_elements=["key_id", "name"], set_=new)
-
-
-def _add_statement(dialect: str) -> Any:
-    row = _INSERT[dialect](usage)
-    more = {name: usage.c[name] + row.excluded[name] for name in Spent.__struct_fields__}
-    return row.on_conflict_do_update(index_elements=["key_id", "day"], set_=more)
-
-
-_USED = _used_statement()
-_PUT_BUCKET = {dialect: _put_bucket_statement(dialect) for dialect in _INSERT}
-_ADD = {dialect: _add_statement(dialect) for dialect in _INSERT}
-_RESERVE = reservations.insert()
-_FREE = delete(reservations).where(reservations.c.id == bindparam("reservation"))
+    db.execute(ADD[db.dialect.name], {"key_id": key_id, "day": day, **msgspec.to_builtins(spent)})

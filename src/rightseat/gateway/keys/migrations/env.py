@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from rightseat.gateway.keys.store import metadata
+from rightseat.gateway.keys.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():
