@@ -61,7 +61,6 @@ class EmbeddingsFace:
                 answer = await upstream.read()
             entry.note(usage_in(answer))
             answer = in_base64(answer) if as_base64 else answer
-            entry.first()
             await respond(send, 200, answer, [(b"x-request-id", request_id.encode())])
         except BaseException as e:
             entry.fail(e, status_of(e) if isinstance(e, RightseatError) else None)

@@ -83,7 +83,6 @@ class Face:
                 await stream(send, receive, said, headers, ping, seconds, entry)
             else:
                 body = await whole(made, upstream, entry, self.content)
-                entry.first()
                 if spoken is not None:
                     spoken.hear(body)
                     spoken.end()

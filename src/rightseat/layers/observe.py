@@ -31,7 +31,7 @@ class Call:
         key: who asks: the id of a key; "" for nobody in particular.
         trace: the caller's `traceparent` and `tracestate` (W3C Trace Context), as far as there are any.
         trace_id: of the trace that the call belongs to; "" for none.
-        begun, head_at, first_at, ended_at: when it began, when the answer's head came, its first piece, and its end.
+        begun, head_at, first_at, ended_at: when it began, when the answer's head came, the first piece of a streamed one, and its end.
         account: who answers.
         cache: "hit", "joined", "miss" or "stale" where there is a cache; else "".
         usage: tokens, where somebody told.

@@ -40,7 +40,7 @@ class CallMetrics:
         self._open = Gauge("open_requests", "Requests under way.", ("operation",), multiprocess_mode="livesum", **made)
         self._seconds = Histogram("request_seconds", "How long requests took in all.", who, buckets=SECONDS, **made)
         self._first = Histogram(
-            "first_chunk_seconds", "How long until the first piece of the answer.", who, buckets=SECONDS, **made
+            "first_chunk_seconds", "How long until the first piece of a streamed answer.", who, buckets=SECONDS, **made
         )
         self._tokens = Counter(
             "tokens_total",
