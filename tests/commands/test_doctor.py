@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE
 import pytest
 
 from rightseat.commands.doctor import run_checks
+from rightseat.gateway.keys.store import KeyStore
 from rightseat.upstream.store import Account, FileStore
 
 TOKEN = "gho_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6"
@@ -122,3 +123,28 @@ def test_few_open_files_and_a_port_that_is_taken(tmp_path, monkeypatch):
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (found["open files"], found["port"]) == ("warning", "warning")
+
+
+def test_the_keys_their_database_and_their_pepper(tmp_path, monkeypatch, postgres):
+    monkeypatch.setenv("RIGHTSEAT_HOME", str(tmp_path))
+    monkeypatch.setenv("RIGHTSEAT_KEYRING", "off")
+
+    def keys():
+        return [(c.state, c.found) for c in run_checks(offline=True) if c.name == "keys"]
+
+    assert keys() == []
+    (tmp_path / "pepper").write_text("a-pepper")
+    store = KeyStore(tmp_path / "keys.sqlite", b"a-pepper")
+    store.create("ann")
+    store.revoke(store.create("bob")[0].id)
+    store.close()
+    assert keys() == [("ok", "SQLite answers; 1 can be used")]
+    (tmp_path / "pepper").unlink()
+    assert [(state, "pepper" in found) for state, found in keys()] == [("failed", True)]
+    monkeypatch.setenv("RIGHTSEAT_DATABASE", postgres())
+    monkeypatch.setenv("RIGHTSEAT_KEY_PEPPER", "a-pepper")
+    assert keys() == [("ok", "PostgreSQL answers; the tables are made at the first start")]
+    monkeypatch.setenv("RIGHTSEAT_DATABASE", "postgresql://ann:a-secret-password@127.0.0.1:1/x")
+    ((state, found),) = keys()
+    assert state == "failed"
+    assert "a-secret-password" not in found

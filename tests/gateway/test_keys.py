@@ -483,9 +483,10 @@ class TestGateway:
         other = KeyStore(tmp_path / "keys.sqlite", (tmp_path / "pepper").read_bytes())
         other.revoke(made["id"])
         other.close()
-        ended = time.monotonic()
+        ended = begun = time.monotonic()
         while (await ask(made["key"]))[0] == 200:
-            assert time.monotonic() - ended < 1.0
+            assert begun < ended + 1  # when it was asked; the answer may take its time
+            begun = time.monotonic()
         assert served
 
     async def test_an_open_websocket_ends_with_its_key(self, keyed):

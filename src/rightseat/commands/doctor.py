@@ -24,6 +24,7 @@ from rich.console import Console
 
 from rightseat import CliNotFoundError, CliNotRunnableError, __version__, find_cli
 from rightseat.errors import ConfigError, RightseatError
+from rightseat.gateway.access import pepper_of
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.security.masking import mask
 from rightseat.security.sources import default_sources, first, secrets_file, unsafe_backend
@@ -103,6 +104,7 @@ def run_checks(path: Path | None = None, *, offline: bool = False) -> Iterator[C
     yield _cli()
     yield _keyring()
     yield from _sealed(settings)
+    yield from _keys(settings)
     yield _descriptors(settings)
     yield _port(settings)
     try:
@@ -202,6 +204,30 @@ def _sealed(settings: Settings) -> Iterator[Check]:
             yield Check("secrets", "ok", f"the encrypted file {said}")
     except ConfigError as e:
         yield Check("secrets", "failed", str(e), "see `rightseat secrets --help`")
+
+
+def _keys(settings: Settings) -> Iterator[Check]:
+    file = settings.folder / "keys.sqlite"
+    if not settings.database and not file.exists():
+        return
+    try:
+        from rightseat.gateway.keys.store import count_active
+    except ModuleNotFoundError:
+        return  # said under "packages"
+    where = "PostgreSQL" if settings.database.startswith("postgres") else "SQLite"
+    try:
+        number = count_active(settings.database or file, time.time())
+        pepper_of(settings, make=False)
+    except ConfigError as e:
+        yield Check(
+            "keys",
+            "failed",
+            str(e),
+            "see docs/operations/disaster-recovery.md: the database and its pepper are restored together",
+        )
+        return
+    found = "the tables are made at the first start" if number is None else f"{number} can be used"
+    yield Check("keys", "ok", f"{where} answers; {found}")
 
 
 def _descriptors(settings: Settings) -> Check:

@@ -270,6 +270,21 @@ class KeyStore:
             upgrade(db)
 
 
+def count_active(url: str | Path, now: float) -> int | None:
+    """How many keys could be used, without changing anything; None: the tables are not made yet. Raises ConfigError."""
+    engine = _engine(_place(url))
+    try:
+        with engine.connect() as db:
+            if not inspect(db).has_table(keys.name):
+                return None
+            rows = db.execute(select(keys)).mappings()
+            return sum(_key(row).state(now) == "active" for row in rows)
+    except SQLAlchemyError as e:
+        raise ConfigError(f"the database of keys ({_shown(url)}) cannot be used: {_first_line(e)}") from None
+    finally:
+        engine.dispose()
+
+
 def _place(url: str | Path) -> Path | URL:
     """A file, or the address of a server."""
     if "://" not in str(url):
