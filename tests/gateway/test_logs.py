@@ -146,6 +146,19 @@ async def test_a_secret_in_one_of_many_lines_is_masked(said):
     assert [json.loads(line)["error"].split()[1] for line in written(stream)] == [str(i) for i in range(100)]
 
 
+def test_a_line_that_cannot_be_made_shows_nothing_of_what_it_was_made_of(said, capfd):
+    stream = said("json")
+    secret = next(text for kind, text in planted() if kind == "github_token")
+    server = logging.getLogger("uvicorn")  # does not go on to pytest, which raises
+    server.warning("two places, one thing: %s %s", *[secret])
+    server.warning("the next one")
+    first, second = stream.getvalue().splitlines()
+    assert "could not be written: TypeError" in json.loads(first)["event"]
+    assert "test_logs.py" in first
+    assert json.loads(second)["event"] == "the next one"
+    assert secret not in stream.getvalue() + "".join(capfd.readouterr())
+
+
 def test_no_message_makes_a_second_line_or_moves_the_cursor(said):
     stream = said("console")
     logging.getLogger("rightseat").warning("one\n2026-01-01 info 200 forged\r\x1b[2J\u2028two")

@@ -100,6 +100,14 @@ class GatheringHandler(logging.StreamHandler[IO[str]]):
         except Exception:
             self.handleError(records[-1])
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """See logging, which would show what could not be put into the line, secrets and all."""
+        error = sys.exc_info()[1]
+        with contextlib.suppress(Exception):
+            said = f"a line of {record.name} ({record.pathname}:{record.lineno}) could not be written: {type(error).__name__}"
+            line = logging.LogRecord("rightseat", logging.ERROR, "", 0, said, (), None)
+            self.stream.write(f"{self.format(line)}\n")
+
     def _will_be_written(self) -> bool:
         """A flush is due; made so if it can be. One that a dead event loop has taken along is not waited for."""
         now = time.monotonic()
