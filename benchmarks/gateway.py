@@ -1,11 +1,12 @@
 """What a request through a gateway costs, in one run and one table: nginx (the limit), a plain relay, ours, and the peers that are there.
 
-usage: python -m benchmarks.gateway [--seconds N] [--idle N] [--json]     (needs wrk; nginx if it shall be measured)
+usage: python -m benchmarks.gateway [--seconds N] [--rounds N] [--idle N] [--json]     (needs wrk; nginx if it shall be measured)
 
 Everything stands before the same fake upstream; each gateway is one process, pinned to one core, upstream and load to another. CPU is
 user and system time of the gateway's processes, from /proc. "whole": 50 upstream chunks as one answer; "stream": the same
 50 passed on; "paced": 50 chunks 10 ms apart, 64 streams at a time; "first chunk": what the gateway adds, at rest; "idle": memory of one open
-stream that is silent; "start": from the command to the first answer. `make bench-peers` installs the peers.
+stream that is silent; "start": from the command to the first answer. All take turns, and each figure is the median of the rounds: a machine
+that others use too is faster in one minute than in the next. `make bench-peers` installs the peers.
 """
 
 import argparse
@@ -265,9 +266,19 @@ def measure(target: Target, seconds: int, idle: int, log: Path) -> dict:
             process.kill()
 
 
+def median_of(several: list[dict]) -> dict:
+    """The median of each figure, wherever it was measured."""
+    found = {}
+    for name in dict.fromkeys(name for one in several for name in one):
+        values = [one[name] for one in several if name in one]
+        found[name] = median_of(values) if isinstance(values[0], dict) else statistics.median(values)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=int, default=5, help="length of each load")
+    parser.add_argument("--seconds", type=int, default=3, help="length of each load")
+    parser.add_argument("--rounds", type=int, default=3, help="how many times everything is measured")
     parser.add_argument("--idle", type=int, default=5000, help="silent streams held open; 0: none")
     parser.add_argument("--only", default="", help="measure only targets whose name holds this")
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
@@ -275,7 +286,7 @@ def main() -> None:
     if shutil.which("wrk") is None:
         sys.exit("wrk is needed (Debian, Ubuntu: apt-get install wrk)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    found: dict[str, dict] = {}
+    rounds: dict[str, list[dict]] = {}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         collector = ThreadingHTTPServer(("127.0.0.1", COLLECTOR), _Collector)
@@ -284,14 +295,14 @@ def main() -> None:
         try:
             fake.stdout.readline()
             direct = asyncio.run(first_chunk_ms(Target("direct", FAKE, [], path="/chat/completions")))
-            for i, target in enumerate(targets(home)):
-                if options.only.lower() not in target.name.lower():
-                    continue
-                console.print(f"[dim]{target.name}[/dim]")
-                log = home / f"log{i}"
+            chosen = [target for target in targets(home) if options.only.lower() in target.name.lower()]
+            for number, target in [(number, target) for number in range(options.rounds) for target in chosen]:
+                console.print(f"[dim]{number + 1}: {target.name}[/dim]")
+                log = home / "log"
                 try:
-                    found[target.name] = measure(target, options.seconds, options.idle, log)
-                    found[target.name]["first_ms"] -= direct
+                    one = measure(target, options.seconds, 0 if number else options.idle, log)
+                    one["first_ms"] -= direct
+                    rounds.setdefault(target.name, []).append(one)
                 except (RuntimeError, OSError, subprocess.SubprocessError) as e:
                     console.print(
                         f"[yellow]not measured: {e}[/yellow]\n{log.read_text(errors='replace')[-1500:]}", markup=False
@@ -300,6 +311,7 @@ def main() -> None:
             fake.terminate()
             fake.wait(10)
             collector.shutdown()
+    found = {name: median_of(several) for name, several in rounds.items()}
     if options.json:
         print(json.dumps(found, indent=2))
         return
