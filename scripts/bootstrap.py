@@ -115,43 +115,28 @@ def install_cli(npm: str | None, what: str) -> None:
 
 
 def install_browser() -> None:
-    """Chromium, for the tests of the web page; without it they are skipped, but in CI."""
-    if shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome"):
-        return
-    if os.geteuid() == 0 and shutil.which("apt-get") is not None:
-        say("installing the Debian package chromium, for the tests of the web page")
-        subprocess.run(["apt-get", "update", "-qq"], check=True)
-        done = subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
-            check=False,
-            stdout=subprocess.DEVNULL,
-        )
-        if done.returncode == 0:
-            return
-    if os.environ.get("CI"):
-        sys.exit("the tests of the web page need Chromium (Debian: apt-get install chromium)")
-    say("Chromium is not installed: the tests of the web page are skipped (Debian: apt-get install chromium)")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    install_debian("chromium", "the tests of the web page", is_there=any(map(shutil.which, names)))
 
 
 def install_database() -> None:
-    """PostgreSQL, for the tests of the gateway's keys; without it some are skipped, but in CI."""
-    if shutil.which("postgres") or list(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+    found = shutil.which("postgres") or next(Path("/usr/lib/postgresql").glob("*/bin/postgres"), None)
+    install_debian("postgresql", "some tests of the gateway's keys", is_there=found is not None)
+
+
+def install_debian(package: str, purpose: str, *, is_there: bool) -> None:
+    """A program for tests that are skipped without it, but in CI."""
+    if is_there:
         return
     if os.geteuid() == 0 and shutil.which("apt-get") is not None:
-        say("installing the Debian package postgresql, for the tests of the gateway's keys")
+        say(f"installing the Debian package {package}, for {purpose}")
         subprocess.run(["apt-get", "update", "-qq"], check=True)
-        done = subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "postgresql"],
-            check=False,
-            stdout=subprocess.DEVNULL,
-        )
-        if done.returncode == 0:
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
+        if subprocess.run(install, check=False, stdout=subprocess.DEVNULL).returncode == 0:
             return
     if os.environ.get("CI"):
-        sys.exit("the tests of the gateway's keys need PostgreSQL (Debian: apt-get install postgresql)")
-    say(
-        "PostgreSQL is not installed: some tests of the gateway's keys are skipped (Debian: apt-get install postgresql)"
-    )
+        sys.exit(f"{purpose} need {package} (Debian: apt-get install {package})")
+    say(f"{package} is not installed: {purpose} are skipped (Debian: apt-get install {package})")
 
 
 def pip(*arguments: str) -> None:

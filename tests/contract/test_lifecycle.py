@@ -260,7 +260,7 @@ async def test_killing_the_cli_tells_everybody_within_a_second(copilot, simulate
         killed = time.monotonic()
         os.kill(client.process_id, signal.SIGKILL)
         errors = await asyncio.gather(*waiting, return_exceptions=True)
-        assert time.monotonic() - killed < 4  # at once, on a busy machine
+        assert time.monotonic() - killed < 1
         for error in errors:
             assert isinstance(error, ConnectionLostError), error
             assert error.exit_status == -9
@@ -298,7 +298,7 @@ async def test_force_stop_is_quick_and_leaves_nothing(copilot, simulator, tmp_pa
         session = await client.create_session()
         begun = time.monotonic()
         await client.force_stop()
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 2
         assert processes_with(str(tmp_path)) == []
         assert session.closed
 
