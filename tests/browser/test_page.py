@@ -36,10 +36,11 @@ async def opened(gateway, browser):
     """`page, served = await opened(...)`. What the page complains of ends the test."""
     complaints = []
 
-    async def start(path="/", *, width=1200, height=800, **options):
+    async def start(path="/", *, width=1200, height=800, injected="", **options):
         served = await gateway(**options)
         context = await browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark")
         page = await context.new_page()
+        await page.add_init_script(injected)
         page.complaints = complaints
         page.on(
             "console",
@@ -87,6 +88,24 @@ async def test_an_answer_is_seen_word_by_word_and_kept_over_a_reload(opened):
     await page.reload()
     await expect(page.locator(".message")).to_have_count(2)
     await expect(page.locator(".message.assistant .body")).to_have_text(text)
+
+
+HELD = """
+const held = [], send = WebSocket.prototype.send;
+window.release = () => { WebSocket.prototype.send = send; for (const [socket, data] of held) socket.send(data); };
+WebSocket.prototype.send = function (data) { if (data.includes('"/v1/models"')) held.push([this, data]); else send.call(this, data); };
+"""
+
+
+async def test_who_asks_before_the_models_are_listed_is_answered_when_they_are(opened):
+    page, _ = await opened(injected=HELD)  # a slow network
+    await expect(page.locator("#connection")).to_have_text("connected")
+    await ask(page, "Reply with exactly: patience")
+    await expect(page.locator(".message.user")).to_have_count(1)
+    await expect(page.locator("#send")).to_be_disabled()
+    await page.evaluate("window.release()")
+    await expect(page.locator(".message.assistant .body")).to_have_text("patience")
+    await expect(page.locator("#send")).to_be_enabled()
 
 
 async def test_stop_retry_and_several_conversations(opened):

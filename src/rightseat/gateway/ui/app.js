@@ -104,7 +104,9 @@ const STORE = "rightseat-conversations";
 let conversations = [];
 try { conversations = JSON.parse(localStorage.getItem(STORE) || "[]"); } catch { conversations = []; }
 let current = conversations[0] || null;
-let running = null; // {id, message, began, pieces, text}
+let running = null; // {id} of the answer that comes
+let asked = false; // a message waits for the list of models
+const busy = () => running !== null || asked;
 let images = [];
 
 function save() {
@@ -126,11 +128,11 @@ function showConversations() {
     open.type = drop.type = "button";
     open.textContent = one.title;
     open.setAttribute("aria-current", String(one === current));
-    open.addEventListener("click", () => { if (running) return; current = one; showAll(); $("prompt").focus(); });
+    open.addEventListener("click", () => { if (busy()) return; current = one; showAll(); $("prompt").focus(); });
     drop.textContent = "\u00d7";
     drop.setAttribute("aria-label", `Delete ${one.title}`);
     drop.addEventListener("click", () => {
-      if (running && one === current) return;
+      if (busy() && one === current) return;
       conversations = conversations.filter((other) => other !== one);
       if (one === current) { current = conversations[0] || null; if (!current) begin(); }
       save(); showAll();
@@ -175,7 +177,7 @@ function showAll() {
   showConversations();
   $("messages").replaceChildren(...(current ? current.messages : []).map(nodeOf));
   $("messages").scrollTop = $("messages").scrollHeight;
-  $("retry").disabled = running !== null || !current || !current.messages.some((m) => m.role === "user");
+  $("retry").disabled = busy() || !current || !current.messages.some((m) => m.role === "user");
 }
 
 // --- asking --------------------------------------------------------------------------------------------------------------
@@ -187,7 +189,13 @@ function asMessages(messages) {
   }));
 }
 
+function trouble(text) {
+  current.messages.push({ role: "error", text });
+  save(); showAll(); buttons();
+}
+
 function ask() {
+  if (!$("model").value) { asked = true; listModels(); buttons(); return; } // who types fast is quicker than the list
   const model = $("model").value, body = { model, stream: true, stream_options: { include_usage: true }, messages: asMessages(current.messages) };
   const message = { role: "assistant", model, text: "", reasoning: "", calls: [] };
   current.messages.push(message);
@@ -253,14 +261,14 @@ function speed(state, last = false) {
 
 function buttons() {
   $("stop").disabled = running === null;
-  $("send").disabled = running !== null;
-  $("retry").disabled = running !== null || !current?.messages.some((m) => m.role === "user");
+  $("send").disabled = busy();
+  $("retry").disabled = busy() || !current?.messages.some((m) => m.role === "user");
 }
 
 $("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("prompt").value.trim();
-  if (running || (!text && !images.length)) return;
+  if (busy() || (!text && !images.length)) return;
   if (!current) begin();
   if (!current.messages.length) current.title = text.slice(0, 60) || "Image";
   current.messages.push({ role: "user", text, images });
@@ -275,11 +283,11 @@ $("prompt").addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => { if (event.key === "Escape" && running && !$("key-dialog").open) socket.cancel(running.id); });
 $("stop").addEventListener("click", () => { if (running) socket.cancel(running.id); });
 $("retry").addEventListener("click", () => {
-  if (running || !current) return;
+  if (busy() || !current) return;
   while (current.messages.length && current.messages.at(-1).role !== "user") current.messages.pop();
   showAll(); ask();
 });
-$("new").addEventListener("click", () => { if (!running) { begin(); showAll(); $("prompt").focus(); } });
+$("new").addEventListener("click", () => { if (!busy()) { begin(); showAll(); $("prompt").focus(); } });
 $("file").addEventListener("change", async () => {
   for (const file of $("file").files) {
     if (file.size > 5_000_000) { $("speed").textContent = `${file.name} is larger than 5 MB`; continue; }
@@ -309,11 +317,19 @@ function show(dashboard) {
 $("show-chat").addEventListener("click", () => show(false));
 $("show-dashboard").addEventListener("click", () => show(true));
 
+let listing = false;
 function listModels() {
+  if (listing) return;
+  listing = true;
   socket.request("/v1/models", null, (frame) => {
-    if (frame.type !== "answer") return;
-    const chosen = localStorage.getItem("rightseat-model"), models = (frame.body.data || []).map((m) => m.id).filter((id) => !/embedding/.test(id));
-    $("model").replaceChildren(...models.map((id) => new Option(id, id, false, id === chosen)));
+    if (!listing || frame.type === "head") return; // an answer has a head and an end, too
+    listing = false;
+    const chosen = localStorage.getItem("rightseat-model"), models = (frame.body?.data || []).map((m) => m.id).filter((id) => !/embedding/.test(id));
+    if (models.length) $("model").replaceChildren(...models.map((id) => new Option(id, id, false, id === chosen)));
+    if (!asked) return;
+    asked = false;
+    if ($("model").value) ask();
+    else trouble(frame.error?.message || frame.body?.error?.message || "there is no model: log an account in, on the dashboard");
   });
 }
 $("model").addEventListener("change", () => localStorage.setItem("rightseat-model", $("model").value));
