@@ -204,6 +204,24 @@ async def test_a_client_that_does_not_acknowledge_stops_its_own_stream_alone(gat
     reading.cancel()
 
 
+async def test_a_key_is_good_for_no_more_than_over_http(gateway, connect):
+    served = await gateway(settings={"management_key": "management-key-0123456789"})
+    async with aiohttp.ClientSession(headers={"authorization": "Bearer management-key-0123456789"}) as http:
+        made = await http.post(f"{served.url}/v0/management/keys", json={"name": "ann", "scopes": ["chat"]})
+        key = (await made.json())["key"]
+    client = await connect(served, key)
+    await client.ask("e", {"model": "text-embedding-3-small", "input": "a"}, "/v1/embeddings")
+    await client.ask("m", None, "/v1/models")
+    await client.ask("c", ask_for("yes"))
+    reading = asyncio.ensure_future(client.read())
+    assert await client.done["c"] == "complete"
+    assert client.text("c") == "yes"
+    assert {(e["id"], e["status"]) for e in client.errors} == {("e", 403), ("m", 403)}
+    assert "may not be used for embeddings" in json.dumps(client.errors)
+    await client.ws.close()
+    await reading
+
+
 async def test_keys_are_checked_and_sessions_belong_to_them(gateway, connect):
     served = await gateway(settings={"keys": [KEY, "another-key-0123456789"], "lockout_failures": 0})
     refused = await connect(served)

@@ -208,13 +208,19 @@ class Access:
             if state != "active":
                 self.count(state)
                 raise ClientKeyError(f"this key is {state}")
-            if scope not in caller.key.scopes:
-                self.count("scope")
-                raise ScopeError(f"this key may not be used for {scope}; it may for {', '.join(caller.key.scopes)}")
+            self._check_scope(caller.key, scope)
         return caller
 
-    def still(self, caller: Caller) -> Caller:
-        """The same caller now, for connections that live long. Raises ClientKeyError: the key has ended."""
+    def still(self, caller: Caller, scope: str) -> Caller:
+        """The same caller now, for connections that live long.
+
+        Args:
+            caller: as it was identified.
+            scope: what it wants to do this time.
+
+        Raises:
+            ClientKeyError: the key has ended. ScopeError: not for this.
+        """
         if caller.key is None:
             return caller
         key = self._keys.get(caller.key.id)
@@ -222,7 +228,13 @@ class Access:
         if key is None or state != "active":
             self.count(state)
             raise ClientKeyError(f"this key is {state}")
+        self._check_scope(key, scope)
         return Caller(key.id, key)
+
+    def _check_scope(self, key: Key, scope: str) -> None:
+        if scope not in key.scopes:
+            self.count("scope")
+            raise ScopeError(f"this key may not be used for {scope}; it may for {', '.join(key.scopes)}")
 
     def check_management(self, headers: Mapping[str, str], address: str) -> None:
         """Raises ClientKeyError or LockedOutError: the management key was not shown."""

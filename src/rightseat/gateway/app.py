@@ -185,7 +185,7 @@ class Gateway:
             await respond_page(send, route.name)
             return
         if route.needs_key:
-            caller = await self._access.identify(request.headers, address, _SCOPES.get(route.name, "chat"))
+            caller = await self._access.identify(request.headers, address, route.scope)
             request = msgspec.structs.replace(request, caller=caller, trace=trace_of(request.headers))
         if route.name in _ASKS:
             await self._serve(request, receive, send, request_id)
@@ -233,7 +233,6 @@ class Gateway:
 
 
 _ASKS = ("chat", "responses", "messages", "embeddings", "models")
-_SCOPES = {"embeddings": "embeddings", "models": "models", "model": "models", "metrics": "metrics"}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 
 

@@ -40,6 +40,7 @@ from rightseat.gateway.access import Access, Caller
 from rightseat.gateway.asgi import Receive, Request, Scope, Send, StreamBrokenError, address_of
 from rightseat.gateway.errors import error_body, status_of
 from rightseat.gateway.recent import trace_of
+from rightseat.gateway.routes import find
 from rightseat.log import logger
 from rightseat.wire.body import BadRequestError, json_object
 from rightseat.wire.sse import SseDecoder
@@ -293,7 +294,9 @@ class Multiplex:
         mine = {name: value for name, value in headers.items() if name in allowed}
         mine |= {name: value for name, value in (extra or {}).items() if name in allowed}
         method = "GET" if path == "/v1/models" else "POST"
-        caller = self._access.still(session.caller)
+        found = find(method, path)
+        assert found is not None, path  # as each of _PATHS is
+        caller = self._access.still(session.caller, found[0].scope)
         return Request(method, path, mine, msgspec.json.encode(body or {}), caller=caller, trace=trace)
 
     async def _run(self, stream: _Stream, request: Request) -> None:

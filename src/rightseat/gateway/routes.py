@@ -39,6 +39,13 @@ class Route(Struct, frozen=True):
         """A key must be shown, if there are any."""
         return self.tag not in ("open", "page")
 
+    @property
+    def scope(self) -> str:
+        """What the key must be good for; see keys.key.SCOPES."""
+        return _SCOPES.get(self.name, "chat")
+
+
+_SCOPES = {"embeddings": "embeddings", "models": "models", "model": "models", "metrics": "metrics"}  # the others: chat
 
 _CHAT = {
     "model": ("string", True),

@@ -56,7 +56,7 @@ class Conversations:
             return
         await send({"type": "websocket.accept"})
         frames: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
-        conversation = _Conversation(self._face, lambda: self._access.still(caller), headers, send)
+        conversation = _Conversation(self._face, lambda: self._access.still(caller, "chat"), headers, send)
         serving = asyncio.ensure_future(conversation.serve(frames))
         try:
             while (message := await receive())["type"] == "websocket.receive":
