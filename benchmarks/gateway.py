@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.peers import PEERS
-from rightseat.upstream.store import Account, FileStore
+from rightseat.accounts.store import Account, FileStore
 
 FAKE, COLLECTOR = 8931, 8930
 console = Console(stderr=True)

@@ -24,7 +24,7 @@ NAME = re.compile(r"\brightseat_[a-z_]+")
 @pytest.fixture(scope="module")
 def metric_names():
     """Every series of a gateway that has been used."""
-    from rightseat.gateway.metrics import Metrics
+    from rightseat.gateway.observe.metrics import Metrics
 
     class Nobody:
         def accounts(self):

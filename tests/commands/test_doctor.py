@@ -8,9 +8,9 @@ from asyncio.subprocess import PIPE
 
 import pytest
 
+from rightseat.accounts.store import Account, FileStore
 from rightseat.commands.doctor import run_checks
-from rightseat.gateway.keys.store import KeyStore
-from rightseat.upstream.store import Account, FileStore
+from rightseat.state.sql import KeyStore
 
 TOKEN = "gho_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6"
 

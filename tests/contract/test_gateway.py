@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from rightseat import PermissionHandler
+from rightseat.accounts.store import Account, FileStore
 from rightseat.gateway.config import Settings
-from rightseat.gateway.server import serve
-from rightseat.upstream.store import Account, FileStore
+from rightseat.gateway.http.server import serve
 
 pytestmark = pytest.mark.contract
 SHELL = "Run the shell command `echo through the gateway` and reply with its output"

@@ -5,12 +5,12 @@ import gzip
 import pytest
 
 from rightseat import CopilotSDK, LoginError, UpstreamError, define_tool
+from rightseat.accounts.store import Account, FileStore
 from rightseat.errors import ConnectError
 from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.script import Rule, Script, ScriptedError
 from rightseat.simulator.server import SimulatorServer
-from rightseat.upstream.store import Account, FileStore
 
 HELLO = "Reply with exactly: hello from over there"
 

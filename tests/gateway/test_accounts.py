@@ -3,11 +3,11 @@
 import openai
 import pytest
 
+from rightseat.accounts.store import Account, FileStore
 from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.script import Rule, Script, ScriptedError
 from rightseat.simulator.server import SimulatorServer
-from rightseat.upstream.store import Account, FileStore
 
 HELLO = [{"role": "user", "content": "Reply with exactly: served"}]
 
@@ -51,7 +51,7 @@ async def test_when_all_rest_the_client_hears_how_long(gateway, client):
 
 
 async def test_logging_in_anew_counts_at_once(gateway, client, tmp_path, monkeypatch):
-    monkeypatch.setattr("rightseat.upstream.copilot.ACCOUNTS_SECONDS", 0.0)
+    monkeypatch.setattr("rightseat.backends.copilot.ACCOUNTS_SECONDS", 0.0)
     served = await gateway(behaviour={"refuse_exchange": "subscription_ended"})
     ai = await client(served)
     for _ in range(2):

@@ -8,7 +8,7 @@ from tests.said import configure, restored
 
 from rightseat.chat import Finish, TextDelta, ToolCall, ToolCallEvent
 from rightseat.gateway.config import Settings
-from rightseat.gateway.content import AnswerBlockedError, Content, ContentBlockedError
+from rightseat.gateway.pipeline.content import AnswerBlockedError, Content, ContentBlockedError
 from rightseat.simulator.script import Rule, Script
 
 TOKEN = "ghp_" + "a1B2" * 9

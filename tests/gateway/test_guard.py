@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rightseat.gateway.guard import ForeignHostError, check_host, check_origin, host_of
+from rightseat.gateway.access.origins import ForeignHostError, check_host, check_origin, host_of
 
 ASK = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Reply with exactly: in"}]}
 

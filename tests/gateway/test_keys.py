@@ -18,11 +18,11 @@ from tests.postgres import PostgresServer
 from rightseat.chat import Usage
 from rightseat.commands.root import cli
 from rightseat.errors import ConfigError
-from rightseat.gateway.keys.key import Key, digest_of, new_text, split
-from rightseat.gateway.keys.limits import Used, day_ends, day_of, decide, month_ends, settled
-from rightseat.gateway.keys.lockout import Lockout, LockoutPolicy
-from rightseat.gateway.keys.store import HEAD, KeyStore, spent_by
-from rightseat.gateway.keys.tables import metadata
+from rightseat.gateway.access.lockout import Lockout, LockoutPolicy
+from rightseat.state.budget import Used, day_ends, day_of, decide, month_ends, settled
+from rightseat.state.keys import Key, digest_of, new_text, split
+from rightseat.state.sql import HEAD, KeyStore, spent_by
+from rightseat.state.tables import metadata
 
 ADMIN = "management-key-0123456789"
 PEPPER = b"pepper"
@@ -199,7 +199,7 @@ class TestStore:
         from alembic.migration import MigrationContext
         from alembic.script import ScriptDirectory
 
-        from rightseat.gateway.keys import migrations
+        from rightseat.state import migrations
 
         assert ScriptDirectory(str(next(iter(migrations.__path__)))).get_current_head() == HEAD
         store = KeyStore(database, PEPPER)

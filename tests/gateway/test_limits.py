@@ -9,10 +9,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from rightseat.accounts.store import Account, FileStore
 from rightseat.chat import Finish, Reply, TextDelta
 from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.server import SimulatorServer
-from rightseat.upstream.store import Account, FileStore
 
 BODY = {"model": "gpt-4.1", "stream": True, "messages": [{"role": "user", "content": "Reply with exactly: hi"}]}
 

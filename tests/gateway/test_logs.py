@@ -132,7 +132,7 @@ def test_lines_that_a_dead_event_loop_left_behind_are_written_with_the_next(said
 
     asyncio.run(say())
     assert written(stream) == []
-    monkeypatch.setattr("rightseat.gateway.logs.time.monotonic", lambda: float("inf"))
+    monkeypatch.setattr("rightseat.gateway.observe.logging.time.monotonic", lambda: float("inf"))
     access.handle(record("next"))
     assert [json.loads(line)["error"] for line in written(stream)] == ["left", "next"]
 

@@ -15,7 +15,7 @@ from tests.said import configure, restored
 
 from rightseat import CopilotSDK
 from rightseat.chat import TextDelta, Usage
-from rightseat.gateway.recent import trace_of
+from rightseat.gateway.observe.request_log import trace_of
 from rightseat.layers import Observe, stack
 from rightseat.layers.observe import Call
 from rightseat.simulator.script import Rule, Script, ScriptedError

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rightseat.upstream.store import Account, FileStore
+from rightseat.accounts.store import Account, FileStore
 
 ADMIN = {"authorization": "Bearer management-key-0123456789"}
 ASK = {

@@ -179,7 +179,7 @@ async def test_json_that_is_too_deep_or_too_strange(gateway, path):
 def test_a_small_body_that_holds_a_huge_one_is_refused_before_it_is_expanded():
     import gzip
 
-    from rightseat.gateway.asgi import BodyTooLargeError, _expanded
+    from rightseat.gateway.http.asgi import BodyTooLargeError, _expanded
 
     bomb = gzip.compress(b"0" * 50_000_000)
     assert len(bomb) < 60_000
@@ -208,7 +208,7 @@ async def test_no_path_leads_to_management_without_its_key(gateway, path):
 
 def test_what_stands_for_a_name_in_a_path_is_never_a_path_of_files(tmp_path):
     from rightseat import ConfigError
-    from rightseat.upstream.store import FileStore
+    from rightseat.accounts.store import FileStore
 
     for name in ("../x", "..", "a/b", "/etc/passwd", "a\0b", ""):
         with pytest.raises(ConfigError):
@@ -255,7 +255,8 @@ async def test_an_answer_that_points_elsewhere_is_not_followed(tmp_path):
     """Upstream is who we think it is, or nobody."""
     from aiohttp import web
 
-    from rightseat.transport.http import AiohttpSender, HttpRequest, fetch
+    from rightseat.transport.http.aiohttp import AiohttpSender
+    from rightseat.transport.http.base import HttpRequest, fetch
 
     asked = []
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rightseat.upstream.accounts import Candidate, Choice, conversation_of, pick_next, rest
+from rightseat.accounts.selection import Candidate, Choice, conversation_of, pick_next, rest
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from rightseat.accounts.device_flow import MARGIN_SECONDS, Prompt, Wait, device_flow
+from rightseat.accounts.hosts import Hosts
+from rightseat.accounts.identity import Editor
 from rightseat.errors import LoginError
-from rightseat.transport.http import HttpAnswer, HttpRequest
-from rightseat.upstream.device_flow import MARGIN_SECONDS, Prompt, Wait, device_flow
-from rightseat.upstream.headers import Editor
-from rightseat.upstream.hosts import Hosts
+from rightseat.transport.http.base import HttpAnswer, HttpRequest
 
 CODE = {
     "device_code": "d",

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
+from rightseat.accounts.hosts import clean_url
+from rightseat.accounts.identity import Editor, copilot_headers, has_image, initiator_of
+from rightseat.accounts.store import Account, FileStore, MemoryStore
+from rightseat.accounts.tokens import TokenSource, Verdict, account_after, decide
 from rightseat.errors import ConfigError, ConnectError, LoginError, UpstreamError
-from rightseat.transport.http import HttpAnswer, HttpRequest
-from rightseat.upstream.headers import Editor, copilot_headers, has_image, initiator_of
-from rightseat.upstream.hosts import clean_url
-from rightseat.upstream.store import Account, FileStore, MemoryStore
-from rightseat.upstream.tokens import TokenSource, Verdict, account_after, decide
+from rightseat.transport.http.base import HttpAnswer, HttpRequest
 
 HOUR = 3600.0
 
@@ -242,7 +242,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 SAVE_FOR_EVER = """
 import sys
 from pathlib import Path
-from rightseat.upstream.store import Account, FileStore
+from rightseat.accounts.store import Account, FileStore
 
 store, number = FileStore(Path(sys.argv[1])), 0
 while True:
@@ -264,10 +264,10 @@ def test_a_writer_that_is_killed_leaves_a_readable_file(tmp_path):
 TWO = """
 import asyncio, sys
 from pathlib import Path
-from rightseat.transport.http import AiohttpSender
-from rightseat.upstream.headers import Editor
-from rightseat.upstream.store import FileStore
-from rightseat.upstream.tokens import TokenSource
+from rightseat.transport.http.aiohttp import AiohttpSender
+from rightseat.accounts.identity import Editor
+from rightseat.accounts.store import FileStore
+from rightseat.accounts.tokens import TokenSource
 
 async def main():
     store = FileStore(Path(sys.argv[1]))

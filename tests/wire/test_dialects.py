@@ -24,7 +24,7 @@ from rightseat.chat import (
     fold,
 )
 from rightseat.chat.plain import PlainTools
-from rightseat.gateway.dialects import ALL, CHAT, MESSAGES, RESPONSES
+from rightseat.gateway.pipeline.dialects import ALL, CHAT, MESSAGES, RESPONSES
 from rightseat.wire.opaque import own, seal, shown, taken
 from rightseat.wire.openai_stream import ChunkError
 from rightseat.wire.sse import MAX_LINE_BYTES, encode_sse

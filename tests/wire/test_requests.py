@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rightseat.gateway.dialects import ALL
-from rightseat.gateway.embeddings import read_body as read_embeddings
-from rightseat.gateway.plan import plan
-from rightseat.upstream.accounts import conversation_of
-from rightseat.upstream.models import Model
+from rightseat.accounts.selection import conversation_of
+from rightseat.backends.registry import Model
+from rightseat.gateway.endpoints.embeddings import read_body as read_embeddings
+from rightseat.gateway.pipeline.dialects import ALL
+from rightseat.gateway.pipeline.plan import plan
 from rightseat.wire.body import BadRequestError, object_with_model
 from rightseat.wire.openai_chat import decode_request, encode_request
 

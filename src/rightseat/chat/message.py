@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, field
@@ -77,6 +78,18 @@ class ToolSpec(Struct, frozen=True):
     format: dict[str, Any] | None = None
 
 
+class Estimate(Struct, frozen=True, gc=False):
+    """What a request may use, in tokens, reckoned before it is sent.
+
+    Attributes:
+        input_tokens: about what it says.
+        most: what it can use at most, the answer included.
+    """
+
+    input_tokens: int
+    most: int
+
+
 class Meta(Struct, frozen=True, gc=False):
     """What is not for the model: for the layers between who asks and who answers.
 
@@ -86,6 +99,9 @@ class Meta(Struct, frozen=True, gc=False):
         caller: who asks, for limits that are counted apart.
         request_id: the same in every log.
         conversation: what ties requests together; they are kept to one account.
+        estimate: what the request may use; None: nobody has reckoned.
+        initiator: who began the turn, "user" or "agent"; "": the backend decides.
+        headers: more headers for upstream, such as `anthropic-beta`; checked where they came in.
     """
 
     priority: int = 0
@@ -93,6 +109,9 @@ class Meta(Struct, frozen=True, gc=False):
     caller: str = ""
     request_id: str = ""
     conversation: str = ""
+    estimate: Estimate | None = None
+    initiator: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 USUAL = Meta()

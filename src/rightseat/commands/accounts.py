@@ -15,15 +15,15 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from rightseat.accounts.device_flow import Prompt
+from rightseat.accounts.hosts import clean_url
+from rightseat.accounts.login import log_in
+from rightseat.accounts.quota import Quota, fetch_quota
+from rightseat.accounts.store import Account, FileStore
+from rightseat.backends.copilot import Copilot, base_url
 from rightseat.errors import TransportError, UpstreamError
 from rightseat.gateway.config import Settings, load_settings
-from rightseat.transport.http import AiohttpSender
-from rightseat.upstream.copilot import Copilot, base_url
-from rightseat.upstream.device_flow import Prompt
-from rightseat.upstream.hosts import clean_url
-from rightseat.upstream.login import log_in
-from rightseat.upstream.store import Account, FileStore
-from rightseat.upstream.usage import Quota, fetch_quota
+from rightseat.transport.http.aiohttp import AiohttpSender
 
 _QUOTA_SECONDS = 10.0
 

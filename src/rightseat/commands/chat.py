@@ -21,12 +21,12 @@ from rich.markdown import Markdown
 from rich.text import Text
 
 from rightseat import CopilotClient
+from rightseat.accounts.store import default_folder
 from rightseat.errors import InvalidOptionError, RightseatError
 from rightseat.facade.sdk import DEFAULT_MODEL, CopilotSDK
 from rightseat.facade.session import ChatResponse, ChatSession
 from rightseat.sdk.handler import SessionHandler
 from rightseat.terminal import INTERVAL_SECONDS, last_screenful
-from rightseat.upstream.store import default_folder
 
 _STOPPED = 130  # as shells tell of SIGINT
 _HELP = """\

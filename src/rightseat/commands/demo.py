@@ -11,14 +11,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from rightseat.accounts.store import Account, FileStore
 from rightseat.errors import ConnectError
 from rightseat.gateway.config import Settings
-from rightseat.gateway.server import serve
+from rightseat.gateway.http.server import serve
 from rightseat.simulator.app import DEFAULT_MODELS, SimulatorApp
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.server import SimulatorServer
-from rightseat.transport.http import AiohttpSender, HttpRequest
-from rightseat.upstream.store import Account, FileStore
+from rightseat.transport.http.aiohttp import AiohttpSender
+from rightseat.transport.http.base import HttpRequest
 from rightseat.wire.openai_stream import ChunkReader
 
 # Names that clients have built in; all of them are the one simulated model.

@@ -23,17 +23,18 @@ from msgspec import Struct
 from rich.console import Console
 
 from rightseat import CliNotFoundError, CliNotRunnableError, __version__, find_cli
+from rightseat.accounts.hosts import Hosts, is_loopback
+from rightseat.accounts.identity import github_headers
+from rightseat.accounts.quota import fetch_quota
+from rightseat.accounts.store import Account, FileStore
+from rightseat.backends.copilot import Copilot
 from rightseat.errors import ConfigError, RightseatError
-from rightseat.gateway.access import pepper_of
+from rightseat.gateway.access.access import pepper_of
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.security.masking import mask
 from rightseat.security.sources import default_sources, first, secrets_file, unsafe_backend
-from rightseat.transport.http import AiohttpSender, HttpRequest, fetch
-from rightseat.upstream.copilot import Copilot
-from rightseat.upstream.headers import github_headers
-from rightseat.upstream.hosts import Hosts, is_loopback
-from rightseat.upstream.store import Account, FileStore
-from rightseat.upstream.usage import fetch_quota
+from rightseat.transport.http.aiohttp import AiohttpSender
+from rightseat.transport.http.base import HttpRequest, fetch
 
 SKEW_SECONDS = 60.0
 NETWORK_SECONDS = 15.0
@@ -211,7 +212,7 @@ def _keys(settings: Settings) -> Iterator[Check]:
     if not settings.database and not file.exists():
         return
     try:
-        from rightseat.gateway.keys.store import count_active
+        from rightseat.state.sql import count_active
     except ModuleNotFoundError:
         return  # said under "packages"
     where = "PostgreSQL" if settings.database.startswith("postgres") else "SQLite"

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from rightseat.errors import ConfigError
-from rightseat.gateway.access import open_store, pepper_of
+from rightseat.gateway.access.access import open_store, pepper_of
+from rightseat.gateway.access.views import key_fields, key_shown, keys_shown
 from rightseat.gateway.config import load_settings
-from rightseat.gateway.keys.key import SCOPES
-from rightseat.gateway.keys.shown import key_fields, key_shown, keys_shown
-from rightseat.gateway.keys.store import KeyStore
+from rightseat.state.keys import SCOPES
+from rightseat.state.sql import KeyStore
 
 console = Console(stderr=True, highlight=False)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -14,11 +14,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from rightseat.accounts.store import FileStore
 from rightseat.gateway.config import Settings, load_settings
-from rightseat.gateway.logs import configure
-from rightseat.gateway.server import serve as run
+from rightseat.gateway.http.server import serve as run
+from rightseat.gateway.observe.logging import configure
 from rightseat.gateway.workers import FD_VARIABLE, SUPERVISOR_VARIABLE, Supervisor, worker_argv
-from rightseat.upstream.store import FileStore
 
 console = Console(stderr=True, highlight=False)
 

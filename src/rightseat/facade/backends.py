@@ -7,13 +7,15 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from rightseat.accounts.store import Account, FileStore, MemoryStore, Store
+from rightseat.backends.copilot import Copilot
+from rightseat.backends.handlers import CompatibleHandler, CopilotHandler
 from rightseat.errors import ConfigError, NotLoggedInError
 from rightseat.handler import Handler
 from rightseat.security.keys import kind_of, said_of
-from rightseat.transport.http import AiohttpSender, CompressingSender, HttpSender
-from rightseat.upstream.copilot import Copilot
-from rightseat.upstream.handler import CompatibleHandler, CopilotHandler
-from rightseat.upstream.store import Account, FileStore, MemoryStore, Store
+from rightseat.transport.http.aiohttp import AiohttpSender
+from rightseat.transport.http.base import HttpSender
+from rightseat.transport.http.compress import CompressingSender
 
 _EXPIRES = re.compile(r"(?:^|;)exp=(\d+)")
 

@@ -12,37 +12,37 @@ from typing import Any, Self
 import msgspec
 
 from rightseat import __version__
+from rightseat.accounts.store import FileStore
+from rightseat.backends.copilot import Copilot
 from rightseat.errors import CallerError, RightseatError
-from rightseat.gateway import models
-from rightseat.gateway.access import Access
-from rightseat.gateway.asgi import Receive, Request, Scope, Send, address_of, read_request, respond
+from rightseat.gateway.access.access import Access
+from rightseat.gateway.access.origins import ForeignHostError, check_host, check_origin, cors_headers
 from rightseat.gateway.config import Settings
-from rightseat.gateway.content import Content
-from rightseat.gateway.dialects import CHAT, MESSAGES, RESPONSES
-from rightseat.gateway.embeddings import EmbeddingsFace
+from rightseat.gateway.endpoints import models
+from rightseat.gateway.endpoints.conversation import Face
+from rightseat.gateway.endpoints.count_tokens import count_tokens
+from rightseat.gateway.endpoints.embeddings import EmbeddingsFace
+from rightseat.gateway.endpoints.management import Management
+from rightseat.gateway.endpoints.multiplex import Multiplex
+from rightseat.gateway.endpoints.responses_socket import Conversations
+from rightseat.gateway.endpoints.ui import respond_page
 from rightseat.gateway.errors import anthropic_body, error_body, error_headers, status_of
-from rightseat.gateway.face import Face
-from rightseat.gateway.guard import ForeignHostError, check_host, check_origin, cors_headers
-from rightseat.gateway.history import History
-from rightseat.gateway.logs import AccessLog
-from rightseat.gateway.management import Management
-from rightseat.gateway.metrics import CONTENT_TYPE, REFRESH_SECONDS, Metrics
-from rightseat.gateway.multiplex import Multiplex
-from rightseat.gateway.page import respond_page
-from rightseat.gateway.recent import Recent, trace_of
+from rightseat.gateway.http.asgi import Receive, Request, Scope, Send, address_of, read_request, respond
+from rightseat.gateway.observe.logging import AccessLog
+from rightseat.gateway.observe.metrics import CONTENT_TYPE, REFRESH_SECONDS, Metrics
+from rightseat.gateway.observe.request_log import Recent, trace_of
+from rightseat.gateway.observe.timeseries import History
+from rightseat.gateway.pipeline.content import Content
+from rightseat.gateway.pipeline.dialects import CHAT, MESSAGES, RESPONSES
 from rightseat.gateway.resilience import Resilience
 from rightseat.gateway.routes import MANAGEMENT, find, openapi
-from rightseat.gateway.tokens import count_tokens
-from rightseat.gateway.websocket import Conversations
 from rightseat.handler import stack
 from rightseat.layers.observe import Observer
 from rightseat.log import logger
 from rightseat.security.masking import mask
 from rightseat.telemetry.metrics import is_shared
 from rightseat.telemetry.tracing import Tracing, is_wanted, provider_of_environment
-from rightseat.transport.http import AiohttpSender
-from rightseat.upstream.copilot import Copilot
-from rightseat.upstream.store import FileStore
+from rightseat.transport.http.aiohttp import AiohttpSender
 
 
 class Gateway:

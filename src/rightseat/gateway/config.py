@@ -14,12 +14,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+from rightseat.accounts.hosts import is_loopback
+from rightseat.accounts.identity import Editor
+from rightseat.accounts.store import default_folder
 from rightseat.errors import ConfigError
 from rightseat.security.masking import mask_secret
 from rightseat.security.sources import NamedFile, resolve
-from rightseat.upstream.headers import Editor
-from rightseat.upstream.hosts import is_loopback
-from rightseat.upstream.store import default_folder
 
 _PREFIX = "RIGHTSEAT_"
 _FROM_ENVIRONMENT = (

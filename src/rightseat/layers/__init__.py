@@ -12,7 +12,7 @@ from rightseat.handler import Handler, Layer, stack
 from rightseat.layers.breaker import Breaker, BreakerPolicy, Circuits
 from rightseat.layers.cache import Cache, CachePolicy, MemoryStore
 from rightseat.layers.deadline import Deadline
-from rightseat.layers.degrade import Degrade
+from rightseat.layers.fallback import Degrade
 from rightseat.layers.observe import Call, Observe, Observer
 from rightseat.layers.queue import Line, Places, Queue, QueuePolicy
 from rightseat.layers.rate import Limit, Limits, Rate

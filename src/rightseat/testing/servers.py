@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from rightseat.accounts.store import Account, FileStore
 from rightseat.gateway.config import Settings
-from rightseat.gateway.server import serve
+from rightseat.gateway.http.server import serve
 from rightseat.simulator.server import SimulatorServer
-from rightseat.upstream.store import Account, FileStore
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -13,6 +13,11 @@ _decode = msgspec.json.Decoder().decode
 
 class BadRequestError(CallerError):
     """A request body that is not what the endpoint takes. The message begins with the field that is wrong."""
+
+    @classmethod
+    def at(cls, field: str, problem: str) -> Self:
+        """The error for one field: its path, and what is wrong with it, as in ("messages[0].role", "must be text")."""
+        return cls(f"{field}: {problem}", field=field)
 
 
 def json_object(data: bytes) -> dict[str, Any]:

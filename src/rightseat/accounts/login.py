@@ -1,0 +1,79 @@
+"""Logging an account in: the device flow driven over HTTP, the account's name found, its first token fetched, all of it saved."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from rightseat.accounts.device_flow import Prompt, Wait, device_flow
+from rightseat.accounts.hosts import Hosts
+from rightseat.accounts.identity import Editor, github_headers
+from rightseat.accounts.store import Account, Store
+from rightseat.accounts.tokens import TokenSource
+from rightseat.errors import LoginError
+from rightseat.transport.http.base import HttpRequest, HttpSender, fetch
+
+
+async def log_in(
+    store: Store, sender: HttpSender, editor: Editor, host: str, base_url: str, on_prompt: Callable[[Prompt], None]
+) -> Account:
+    """Log somebody in, and save the account.
+
+    Args:
+        store: where the account is kept.
+        sender: sends requests.
+        editor: who we say we are.
+        host: "github.com", or "TENANT.ghe.com".
+        base_url: where the account's requests shall go; "" for where its token says.
+        on_prompt: shows the code to the person.
+
+    Raises:
+        LoginError: GitHub refused, or nobody approved in time. Nothing is saved.
+        TransportError: GitHub cannot be reached.
+    """
+    hosts = Hosts.of(host)
+    token = await _github_token(sender, hosts, editor, on_prompt)
+    name = await _user_name(sender, hosts, editor, token)
+    account = Account(name, token, host=host, base_url=base_url)
+    store.save(account)
+    source = TokenSource(store, sender, editor)
+    try:
+        return await source.get(account)
+    except LoginError:
+        store.remove(account.name)
+        raise
+    finally:
+        await source.close()
+
+
+async def _github_token(sender: HttpSender, hosts: Hosts, editor: Editor, on_prompt: Callable[[Prompt], None]) -> str:
+    flow = device_flow(hosts, editor)
+    reply: Any = None
+    while True:
+        try:
+            step = flow.send(reply)
+        except StopIteration as done:
+            return str(done.value)
+        reply = None
+        match step:
+            case HttpRequest():
+                reply = await fetch(sender, step)
+            case Prompt():
+                on_prompt(step)
+            case Wait(seconds):
+                await asyncio.sleep(seconds)
+
+
+async def _user_name(sender: HttpSender, hosts: Hosts, editor: Editor, token: str) -> str:
+    answer = await fetch(
+        sender, HttpRequest("GET", f"{hosts.api}/copilot_internal/user", github_headers(editor, token))
+    )
+    try:
+        name = json.loads(answer.body).get("login")
+    except (ValueError, AttributeError):
+        name = None
+    if not isinstance(name, str) or not name:
+        raise LoginError("unexpected", f"GitHub did not say who logged in (HTTP {answer.status})")
+    return name

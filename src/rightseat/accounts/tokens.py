@@ -1,0 +1,200 @@
+"""A Copilot token that is always fresh: renewed ahead of time, by one exchange however many wait.
+
+`decide` is the whole policy, a function of numbers: time is the wall clock, looked at with each request, so a laptop that slept and
+a clock that jumped are seen at the next one. `TokenSource` acts on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rightseat.accounts.hosts import Hosts, clean_url
+from rightseat.accounts.identity import Editor, github_headers
+from rightseat.accounts.store import Account, Store
+from rightseat.errors import LoginError, RightseatError, TransportError, UpstreamError
+from rightseat.log import logger
+from rightseat.security.masking import mask
+from rightseat.transport.http.base import HttpAnswer, HttpRequest, HttpSender, fetch
+
+AHEAD_SECONDS = 60.0  # renewed this long before `refresh_in` is over
+DEFAULT_REFRESH_SECONDS = 1500.0  # where the exchange says nothing: tokens live some 30 minutes
+MIN_LEFT_SECONDS = 5.0  # a token with less than this is not given to a request
+RETRY_SECONDS = 10.0  # after a failed renewal ahead of time, the next try
+
+
+class Verdict(enum.Enum):
+    """What to do with a token."""
+
+    USE = "use"
+    USE_AND_RENEW = "use and renew"
+    RENEW_FIRST = "renew first"
+
+
+def decide(account: Account, now: float) -> Verdict:
+    """Whether the account's Copilot token can be used at `now` (wall clock, seconds), and whether to renew it.
+
+    A clock that stands before `last_refresh` has jumped back: the token's age is unknown, so it is used and renewed.
+    """
+    if not account.access_token or now >= account.expires_at - MIN_LEFT_SECONDS:
+        return Verdict.RENEW_FIRST
+    if now < account.last_refresh or now >= account.last_refresh + account.refresh_in - AHEAD_SECONDS:
+        return Verdict.USE_AND_RENEW
+    return Verdict.USE
+
+
+def exchange_request(account: Account, editor: Editor) -> HttpRequest:
+    """The request that turns a GitHub token into a Copilot token."""
+    url = f"{Hosts.of(account.host).api}/copilot_internal/v2/token"
+    return HttpRequest("GET", url, github_headers(editor, account.github_access_token))
+
+
+def account_after(account: Account, answer: HttpAnswer, now: float) -> Account:
+    """The account with the token that an exchange gave.
+
+    `expires_at` is reckoned from our own clock and `refresh_in`, so that a wrong clock here does not end the token early.
+
+    Raises:
+        LoginError: GitHub refused for good: no Copilot, a lapsed subscription, a revoked token.
+        UpstreamError: it could not answer now.
+    """
+    try:
+        body: Any = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = None
+    if answer.status in (401, 403, 404):
+        details = (body.get("error_details") if isinstance(body, dict) else None) or {}
+        code = str(details.get("notification_id") or ("bad_credentials" if answer.status == 401 else "forbidden"))
+        text = (
+            details.get("message")
+            or (body.get("message") if isinstance(body, dict) else None)
+            or answer.body[:200].decode("utf-8", "replace")
+        )
+        raise LoginError(code, f"GitHub gives {account.name} no Copilot token ({code}): {mask(str(text))}")
+    if answer.status != 200 or not isinstance(body, dict) or not isinstance(body.get("token"), str):
+        raise UpstreamError(
+            answer.status,
+            f"the token exchange for {account.name} failed: {mask(answer.body[:200].decode('utf-8', 'replace'))}",
+        )
+    refresh_in = float(body.get("refresh_in") or DEFAULT_REFRESH_SECONDS)
+    given = body.get("expires_at")
+    lifetime = float(given) - now if isinstance(given, (int, float)) else 0.0
+    expires_at = now + (lifetime if refresh_in <= lifetime <= 7 * 86400 else refresh_in + AHEAD_SECONDS)
+    endpoints = body.get("endpoints")
+    api = endpoints.get("api") if isinstance(endpoints, dict) else None
+    return msgspec.structs.replace(
+        account,
+        access_token=body["token"],
+        expires_at=expires_at,
+        refresh_in=refresh_in,
+        last_refresh=now,
+        api_url=clean_url(api) if isinstance(api, str) and api else "",
+    )
+
+
+class TokenSource:
+    """Gives accounts with fresh tokens.
+
+    Args:
+        store: where accounts rest; other processes may share it.
+        sender: sends the exchange.
+        editor: who we say we are.
+        now: the wall clock, in seconds.
+    """
+
+    def __init__(self, store: Store, sender: HttpSender, editor: Editor, now: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._sender = sender
+        self._editor = editor
+        self._now = now
+        self._accounts: dict[str, Account] = {}
+        self._renewals: dict[str, asyncio.Task[Account]] = {}
+        self._not_before: dict[str, float] = {}  # account -> when a renewal ahead of time may be tried again
+
+    def latest(self, account: Account) -> Account:
+        """The account as it was last seen, which may be with a newer token."""
+        known = self._accounts.get(account.name)
+        same = known is not None and known.github_access_token == account.github_access_token
+        return known if known is not None and same and known.last_refresh >= account.last_refresh else account
+
+    async def get(self, account: Account) -> Account:
+        """The account with a token that can be used now.
+
+        Raises:
+            LoginError, UpstreamError, TransportError: there is no usable token and none could be got.
+        """
+        known = self._accounts.get(account.name)
+        if known is None or known.github_access_token != account.github_access_token:  # new, or logged in anew
+            known = self._accounts[account.name] = account
+        account = known
+        match decide(account, self._now()):
+            case Verdict.USE:
+                return account
+            case Verdict.USE_AND_RENEW:
+                # More than RETRY_SECONDS to wait can only mean that the clock has jumped back.
+                if not 0 < self._not_before.get(account.name, -math.inf) - self._now() <= RETRY_SECONDS:
+                    self._renew(account)
+                return account
+        return await asyncio.shield(self._renew(account))
+
+    async def renew(self, account: Account) -> Account:
+        """The account with another token than the one it has, which was refused. Raises as `get` does."""
+        current = self._accounts.get(account.name, account)
+        if current.access_token != account.access_token:
+            return current  # somebody else has done it meanwhile
+        return await asyncio.shield(self._renew(current))
+
+    def _renew(self, account: Account) -> asyncio.Task[Account]:
+        """One exchange for all who wait. It belongs to nobody: whoever is cancelled, the others still get it."""
+        task = self._renewals.get(account.name)
+        if task is None:
+            task = self._renewals[account.name] = asyncio.ensure_future(self._exchange(account))
+            task.add_done_callback(lambda done: self._renewed(account.name, done))
+        return task
+
+    async def _exchange(self, account: Account) -> Account:
+        if not account.github_access_token:
+            raise LoginError(
+                "token_expired", "the Copilot token has ended or was refused; only a GitHub token can renew it"
+            )
+        async with self._store.lock(account.name):
+            stored = self._store.load(account.name)
+            if (
+                stored is not None
+                and stored.access_token != account.access_token
+                and decide(stored, self._now()) is Verdict.USE
+            ):
+                return stored  # another process has done it meanwhile
+            answer = await fetch(self._sender, exchange_request(account, self._editor))
+            fresh = account_after(account, answer, self._now())
+            try:
+                self._store.save(fresh)
+            except RightseatError as e:
+                logger.error("%s", e)
+            return fresh
+
+    def _renewed(self, name: str, done: asyncio.Task[Account]) -> None:
+        del self._renewals[name]
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            self._accounts[name] = done.result()
+            self._not_before.pop(name, None)
+            return
+        self._not_before[name] = self._now() + RETRY_SECONDS
+        if isinstance(error, (UpstreamError, LoginError, TransportError)):
+            logger.warning("renewing the token of %s failed: %s", name, error)
+
+    async def close(self) -> None:
+        """Stop what is under way."""
+        tasks = list(self._renewals.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,85 @@
+"""A chat request as a model takes it: the endpoint that serves it, its own id, limits and efforts. Pure decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rightseat.backends.registry import Model
+from rightseat.chat import ChatRequest, Image
+from rightseat.wire.apis import CHAT, MESSAGES, RESPONSES, Api
+from rightseat.wire.body import BadRequestError
+
+# These refuse `max_tokens` on the chat endpoint and want `max_completion_tokens`.
+COMPLETION_LIMIT = ("gpt-5", "gpt-6", "o1", "o3", "o4")
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+def api_for(model: Model | None, preferred: Api | None = None) -> Api:
+    """The endpoint to ask a model on: the preferred one where it serves the model, else the richest that does.
+
+    Raises:
+        BadRequestError: none of them serves it.
+    """
+    if model is None:
+        return CHAT
+    if preferred is not None and preferred.path in model.endpoints:
+        return preferred
+    spoken = [api for api in (MESSAGES, RESPONSES, CHAT) if api.path in model.endpoints]
+    if not spoken:
+        raise BadRequestError(
+            f"model: {model.id} serves {', '.join(model.endpoints) or 'nothing'} and no conversations"
+        )
+    return spoken[0]
+
+
+def initiator(request: ChatRequest) -> str:
+    """Who began this: "user" when the last word is the user's, else "agent"."""
+    return "user" if not request.messages or request.messages[-1].role == "user" else "agent"
+
+
+def has_image(request: ChatRequest) -> bool:
+    """There is an image in it."""
+    return any(isinstance(part, Image) for message in request.messages for part in message.parts)
+
+
+def intent(request: ChatRequest) -> str:
+    """What it is for, as editors tell it."""
+    return "conversation-agent" if request.tools or request.extra.get("thinking_budget") else "conversation-panel"
+
+
+def fitted(request: ChatRequest, model: Model | None, api: Api, *, stream: bool) -> ChatRequest:
+    """The request as the model takes it: its own id, no more output than it can give, the effort that it has."""
+    extra = dict(request.extra)
+    if model is not None:
+        limit = extra.get("max_tokens")
+        if isinstance(limit, (int, float)) and model.max_output_tokens and limit > model.max_output_tokens:
+            extra["max_tokens"] = model.max_output_tokens
+        if api is CHAT and "max_tokens" in extra and model.id.startswith(COMPLETION_LIMIT):
+            extra["max_completion_tokens"] = extra.pop("max_tokens")
+        budget = extra.get("thinking_budget")
+        if budget and api is not MESSAGES and not model.id.startswith("claude"):
+            del extra["thinking_budget"]  # only Claude has one; others have an effort
+            extra.setdefault("reasoning_effort", _effort_for(budget))
+        if isinstance(effort := extra.get("reasoning_effort"), str):
+            extra["reasoning_effort"] = _nearest(effort, model.efforts)
+    return msgspec.structs.replace(request, model=model.id if model else request.model, stream=stream, extra=extra)
+
+
+def _effort_for(budget: Any) -> str:
+    if not isinstance(budget, (int, float)):
+        return "medium"
+    return "low" if budget < 4096 else "medium" if budget < 16_384 else "high"
+
+
+def _nearest(effort: str, offered: tuple[str, ...]) -> str:
+    """The effort itself, or the most that is offered and not above it; "max" is Anthropic's word alone."""
+    if not offered:
+        return "high" if effort == "max" else effort
+    if effort in offered or effort not in _EFFORTS:
+        return effort
+    at = _EFFORTS.index(effort)
+    ranked = sorted((e for e in offered if e in _EFFORTS), key=_EFFORTS.index)
+    below = [e for e in ranked if _EFFORTS.index(e) <= at]
+    return below[-1] if below else ranked[0] if ranked else effort

@@ -1,0 +1,160 @@
+"""An answer that may still be coming. The only thing in this package that is alive."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeAlias, TypeVar
+
+from rightseat.chat.event import ModelEvent, Usage
+
+T = TypeVar("T")
+OnClose: TypeAlias = Callable[[BaseException | None], None]
+
+
+class Guard(Protocol):
+    """Somebody who may end an answer while its next piece is waited for."""
+
+    def waiting(self) -> None:
+        """The next piece is waited for from now on. May raise, which ends the answer."""
+
+    def came(self) -> None:
+        """It has come."""
+
+    def error(self, e: BaseException) -> BaseException:
+        """What ended the answer, as it shall be told."""
+
+
+class Answer(Generic[T]):
+    """What comes piece by piece: iterate over it, and close it.
+
+        async with await handler(request) as answer:
+            async for piece in answer:
+                ...
+
+    Leaving the block closes the source at once, also after a `break`. Without the block, an answer that is read to its end
+    or its error closes itself.
+
+    It can also be pushed: `await answer.into(write)`.
+
+    Args:
+        pieces: the source. Asked for its `aclose`, if it has one, when the answer is closed.
+        close: called after that, once, also for an answer that nobody has read.
+
+    Attributes:
+        usage: tokens, as far as the answer has told.
+        is_final: `usage` is the last word: the answer was complete when it was told.
+        received: tokens that the answer had so far, reckoned from its size by whoever reads it; for answers that break off before they tell.
+    """
+
+    def __init__(self, pieces: AsyncIterator[T], close: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.usage: Usage | None = None
+        self.is_final = False
+        self.received = 0
+        self._close = close
+        self._sources = [pieces]  # the last one is read; each reads the one before it
+        self._on_close: list[OnClose] = []
+        self._guard: Guard | None = None
+        self._tracked: AsyncIterator[T] | None = None
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        if not self._on_close and self._guard is None:
+            return self._sources[-1]
+        if self._tracked is None:
+            self._tracked = self._track()
+        return self._tracked
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def through(self, change: Callable[[AsyncIterator[T]], AsyncIterator[T]]) -> None:
+        """Let the pieces run through something. For layers, before anybody reads."""
+        self._sources.append(change(self._sources[-1]))
+
+    def on_close(self, callback: OnClose) -> None:
+        """Call when the answer is over, once: with None, or with the error that broke it. The last one added is called first.
+
+        For layers that hold something as long as the answer lasts, before anybody reads.
+        """
+        self._on_close.append(callback)
+
+    def guard(self, guard: Guard) -> None:
+        """Have somebody watch over the waiting. For layers, before anybody reads; the first one is the innermost."""
+        if self._guard is not None:
+            inner = self._guard
+            self.through(lambda pieces: _guarded(pieces, inner))
+        self._guard = guard
+
+    async def aclose(self) -> None:
+        """Stop the source. May be called twice."""
+        try:
+            for source in (self._tracked, *reversed(self._sources)):
+                close = getattr(source, "aclose", None)
+                if close is not None:
+                    await close()
+        finally:
+            try:
+                if (last := self._close) is not None:
+                    self._close = None
+                    await last()
+            finally:
+                self._over(None)
+
+    async def into(self, write: Callable[[T], Awaitable[None]]) -> None:
+        """Push every piece, one after another, and close. What `write` raises ends the answer."""
+        async with self:
+            async for piece in self:
+                await write(piece)
+
+    async def _track(self) -> AsyncIterator[T]:
+        """All pieces, watched over, and what is to be done at the end. One generator, however many layers: each costs every piece."""
+        error: BaseException | None = None
+        source, guard = self._sources[-1], self._guard
+        try:
+            if guard is None:
+                async for piece in source:
+                    yield piece
+            else:
+                guard.waiting()
+                async for piece in source:
+                    guard.came()
+                    yield piece
+                    guard.waiting()
+        except GeneratorExit:
+            raise
+        except BaseException as e:
+            error = guard.error(e) if guard is not None else e
+            if error is e:
+                raise
+            raise error from None
+        finally:
+            self._over(error)
+
+    def _over(self, error: BaseException | None) -> None:
+        while self._on_close:
+            self._on_close.pop()(error)
+
+
+async def _guarded(pieces: AsyncIterator[T], guard: Guard) -> AsyncIterator[T]:
+    guard.waiting()
+    try:
+        async for piece in pieces:
+            guard.came()
+            yield piece
+            guard.waiting()
+    except GeneratorExit:
+        raise
+    except BaseException as e:
+        error = guard.error(e)
+        if error is e:
+            raise
+        raise error from None
+
+
+class Reply(Answer[ModelEvent]):
+    """A model's answer, event by event."""

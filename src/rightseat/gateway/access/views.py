@@ -1,0 +1,81 @@
+"""Keys as management and the command show them and take them. No digest leaves here."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rightseat.errors import ConfigError
+from rightseat.state.keys import USUAL_SCOPES, Key
+from rightseat.wire.body import BadRequestError
+
+if TYPE_CHECKING:
+    from rightseat.state.sql import KeyStore
+
+_HIDDEN = ("digest", "previous_digest")
+_NUMBERS = ("requests_per_minute", "tokens_per_minute")
+_COUNTS = ("daily_tokens", "monthly_tokens")
+_LISTS = ("scopes", "models")
+
+
+def key_shown(key: Key) -> dict[str, Any]:
+    """A key for people."""
+    value = {name: one for name, one in msgspec.to_builtins(key).items() if name not in _HIDDEN}
+    return {**value, "state": key.state(time.time())}
+
+
+def keys_shown(store: KeyStore) -> list[dict[str, Any]]:
+    """All keys, with what they used in this day and month."""
+    spent = store.spent()
+    return [
+        {**key_shown(key), "used": {name: msgspec.to_builtins(one) for name, one in spent.get(key.id, {}).items()}}
+        for key in store.list()
+    ]
+
+
+def key_fields(body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a new key out of a request.
+
+    Raises:
+        BadRequestError: naming the field that is wrong.
+    """
+    known = {"name", "expires_in", *_NUMBERS, *_COUNTS, *_LISTS}
+    if unknown := sorted(set(body) - known):
+        raise BadRequestError(f"{unknown[0][:40]}: no such field; there is {', '.join(sorted(known))}")
+    fields: dict[str, Any] = {"name": body.get("name")}
+    if not isinstance(fields["name"], str):
+        raise BadRequestError("name: must be text")
+    for name in _LISTS:
+        given = body.get(name)
+        if given is None:
+            continue
+        if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+            raise BadRequestError(f"{name}: must be a list of texts")
+        fields[name] = tuple(given) or (USUAL_SCOPES if name == "scopes" else ())
+    for name in (*_NUMBERS, *_COUNTS):
+        if (number := _number(body, name, whole=name in _COUNTS)) is not None:
+            fields[name] = number
+    if (seconds := _number(body, "expires_in", whole=False)) is not None:
+        fields["expires_at"] = time.time() + seconds
+    try:
+        Key(id="x", digest="", created_at=0.0, **fields)
+    except ConfigError as e:
+        raise BadRequestError(str(e)) from e
+    return fields
+
+
+def grace_of(body: dict[str, Any]) -> float:
+    """How long the old secret of a rotated key still counts, in seconds. Raises BadRequestError."""
+    return _number(body, "grace_seconds", whole=False, least=0) or 0.0
+
+
+def _number(body: dict[str, Any], name: str, *, whole: bool, least: float | None = None) -> float | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not fits or not (value > 0 if least is None else value >= least) or value > 1e12:
+        raise BadRequestError(f"{name}: must be a {'whole ' if whole else ''}number more than 0")
+    return int(value) if whole else float(value)

@@ -1,1 +1,0 @@
-"""Keys of the gateway's own: made, kept as hashes, limited and counted."""
