@@ -8,10 +8,11 @@ import pytest
 SRC = Path(__file__).parent.parent / "src" / "rightseat"
 
 # Leaves: everybody may use them.
-LEAVES = {"errors", "clock", "security", "log", "tokens"}
+LEAVES = {"errors", "clock", "ids", "security", "log", "tokens"}
 ALLOWED = {
     "errors": set(),
     "clock": set(),
+    "ids": set(),
     "security": {"errors"},
     "log": set(),
     "tokens": set(),

@@ -1,4 +1,8 @@
-"""Now, sleep and chance: the only doors for time and randomness in what must be repeatable."""
+"""Time: what the clock shows and how to wait. The only module that reads the machine's clock.
+
+Whatever needs time takes a `Clock`, `SYSTEM_CLOCK` where nobody gives another one, so that tests can own it: `rightseat.testing`
+has `FakeClock`, turned by hand, and `LoopClock`, which follows an event loop in virtual time.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,18 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time as somebody sees it."""
+    """Time as one part of a program sees it."""
 
     def now(self) -> float:
-        """Seconds, always growing."""
+        """Monotonic seconds: for durations and deadlines. On a running event loop, comparable with `loop.time()`."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since 1970-01-01 UTC: for dates that others see. It may jump."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait."""
         ...
 
 
@@ -26,9 +34,13 @@ class SystemClock:
         """See Clock."""
         return time.monotonic()
 
+    def wall(self) -> float:
+        """See Clock."""
+        return time.time()
+
     async def sleep(self, seconds: float) -> None:
         """See Clock."""
         await asyncio.sleep(seconds)
 
 
-SYSTEM_CLOCK = SystemClock()
+SYSTEM_CLOCK: Clock = SystemClock()

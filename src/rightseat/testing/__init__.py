@@ -5,7 +5,7 @@
 Nothing here needs the network, and nothing sleeps for real. Fixtures for pytest are in `rightseat.pytest_plugin`.
 """
 
-from rightseat.testing.clock import FakeClock, LoopClock, NothingLeftError, VirtualTimeLoop, run_virtual
+from rightseat.testing.clock import FakeClock, LoopClock, NothingLeftError, SeededIds, VirtualTimeLoop, run_virtual
 from rightseat.testing.faults import Cut, Fail, Hang, Slow
 from rightseat.testing.record import NotRecordedError, Recorder, Replayer
 from rightseat.testing.scripted import Call, Played, ScriptedHandler
@@ -25,6 +25,7 @@ __all__ = [
     "Replayer",
     "ScriptedHandler",
     "ScriptedSession",
+    "SeededIds",
     "Slow",
     "VirtualTimeLoop",
     "run_virtual",

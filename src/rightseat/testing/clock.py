@@ -3,26 +3,35 @@
     def test_it_waits_a_minute():
         run_virtual(main)          # every sleep and every timeout within takes no real time
 
-`VirtualTimeLoop` is an event loop whose clock jumps to the next timer as soon as nothing else is to be done. `LoopClock` tells layers
-the loop's time; `FakeClock` is a number that a test turns by hand.
+`VirtualTimeLoop` is an event loop whose clock jumps to the next timer as soon as nothing else is to be done. `LoopClock` follows
+the loop's time; `FakeClock` is a number that a test turns by hand. `SeededIds` makes the same ids in every run.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import selectors
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from rightseat.ids import SystemIds
+
 T = TypeVar("T")
+EPOCH = 1_800_000_000.0
+"""What `wall()` of a test's clock shows when `now()` shows 0: 2027-01-15 08:00:00 UTC."""
 
 
 class LoopClock:
-    """The running event loop's time, for layers in virtual time."""
+    """The running event loop's time, for whatever runs in virtual time."""
 
     def now(self) -> float:
         """See Clock."""
         return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        """See Clock: the loop's time, counted from `EPOCH`."""
+        return EPOCH + self.now()
 
     async def sleep(self, seconds: float) -> None:
         """See Clock."""
@@ -47,6 +56,10 @@ class FakeClock:
         """See Clock."""
         return self._at
 
+    def wall(self) -> float:
+        """See Clock: what `now` shows, counted from `EPOCH`."""
+        return EPOCH + self._at
+
     async def sleep(self, seconds: float) -> None:
         """See Clock."""
         self.slept.append(seconds)
@@ -56,6 +69,25 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Let time pass; less than zero: the clock jumps back."""
         self._at += seconds
+
+
+class SeededIds(SystemIds):
+    """Ids and chance from a seed: the same in every run. Never for real secrets.
+
+    Args:
+        seed: another seed, other ids.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
+
+    def entropy(self, nbytes: int) -> bytes:
+        """See Ids."""
+        return self._random.randbytes(nbytes)
+
+    def chance(self) -> float:
+        """See Ids."""
+        return self._random.random()
 
 
 class NothingLeftError(RuntimeError):
