@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from rightseat.commands.root import cli
-from rightseat.gateway.config import _FROM_ENVIRONMENT
+from rightseat.gateway.config import FROM_ENVIRONMENT
 from rightseat.gateway.routes import ROUTES
 
 ROOT = Path(__file__).parent.parent
@@ -85,7 +85,7 @@ def variables(text):
 
 
 def test_manifests_name_paths_commands_and_settings_that_exist():
-    known = {name.upper() for name in _FROM_ENVIRONMENT} | {"HOME", "KEYRING", "KEY_PEPPER"}
+    known = {name.upper() for name in FROM_ENVIRONMENT} | {"HOME", "KEYRING", "KEY_PEPPER"}
     for path in [
         *DEPLOY.rglob("*.yml"),
         *DEPLOY.rglob("*.yaml"),

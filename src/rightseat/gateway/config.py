@@ -1,15 +1,16 @@
-"""Settings: one frozen value, out of a TOML file, the environment and the command line, in this order of growing weight.
+"""Settings: one frozen value, out of a TOML file, the environment and the command line; the later ones win.
 
-This is the only module that reads them. A file that is wrong is refused with the name of the setting.
+This is the only module that reads them. What is wrong is refused by the name of the setting and the place where it stands.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
@@ -18,58 +19,94 @@ from rightseat.accounts.hosts import is_loopback
 from rightseat.accounts.identity import Editor
 from rightseat.accounts.store import default_folder
 from rightseat.errors import ConfigError
+from rightseat.gateway.setting_values import convert, unknown_variables
+from rightseat.log import logger
 from rightseat.security.masking import mask_secret
 from rightseat.security.sources import NamedFile, resolve
 
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 _PREFIX = "RIGHTSEAT_"
-_FROM_ENVIRONMENT = (
-    "host", "port", "keys", "allowed_hosts", "allowed_origins", "management_key", "github_host", "home", "body_limit", "header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "connections",
-    "header_limit", "database", "require_key", "lockout_failures", "redact_requests", "redact_answers", "screen_requests", "sensitive", "metrics", "log_content",
-    "custom_tools", "unsupported_tools", "answer_seconds", "attempts", "breaker", "concurrency", "queue", "queue_seconds", "log", "log_level",
+_TABLES = ("aliases", "editor")  # in a file only
+_LISTS = ("keys", "allowed_hosts", "allowed_origins", "trusted_proxies")
+# Variables of ours that are read elsewhere, without the prefix.
+_OTHER_VARIABLES = (
+    "AZURE_VAULT", "CHILD", "KEYRING", "KEYS_FILE", "KEY_PEPPER", "KEY_PEPPER_FILE", "LISTENER", "MANAGEMENT_KEY_FILE", "SECRETS_NEW_PASSPHRASE",
+    "SECRETS_PASSPHRASE", "SECRETS_PASSPHRASE_FILE", "SIMULATOR_URL", "SUPERVISOR", "VAULT_PATH",
+)  # fmt: skip
+# Settings that are built into what runs: a change of one needs a restart. All others may change on SIGHUP.
+_NEED_RESTART = frozenset({
+    "host", "port", "home", "database", "editor", "metrics", "answer_seconds", "attempts", "breaker", "concurrency", "queue", "queue_seconds",
+    "body_memory", "socket_memory",
+})  # fmt: skip
+_AT_LEAST_1 = (
+    "body_limit", "header_limit", "body_memory", "socket_memory", "connections", "sockets_per_key", "max_messages", "max_tools", "attempts",
+)  # fmt: skip
+_MORE_THAN_0 = ("answer_seconds", "queue_seconds")
+_NOT_NEGATIVE = (
+    "header_seconds", "body_seconds", "ping_seconds", "drain_seconds", "connections_per_address", "concurrency", "queue", "lockout_failures",
 )  # fmt: skip
 
-_LISTS = ("keys", "allowed_hosts", "allowed_origins")
+
+class Changes(Struct, frozen=True):
+    """How two settings differ. Names only, since values may be secrets.
+
+    Attributes:
+        changed: the settings that differ.
+        needs_restart: those of them that take effect only after a restart.
+    """
+
+    changed: tuple[str, ...]
+    needs_restart: tuple[str, ...]
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """All settings of the gateway.
+    """All settings of the gateway. Sizes are in bytes, times in seconds.
 
     Attributes:
-        host, port: where it listens. Off loopback, there must be `keys`, or `require_key`.
-        keys: what clients must show, as a bearer or as `x-api-key`; empty: nothing.
-        management_key: what `/v0/management` wants to be shown; empty: it is switched off.
-        github_host: where new accounts log in when they do not say: "github.com", or "TENANT.ghe.com".
+        host, port: the address to listen on. Off loopback, `keys` or `require_key` must be set.
+        keys: keys that clients must send as a bearer token or as `x-api-key`; empty: none is needed.
+        management_key: the key of `/v0/management`; empty: management is off.
+        github_host: where new accounts log in by default: "github.com", or "TENANT.ghe.com".
         home: the folder with the accounts.
-        allowed_hosts: names in the Host header that are ours, beside loopback's, while it listens on loopback; "*": any.
-        allowed_origins: web pages from elsewhere that may use it, as in "https://chat.example.org"; "*": any.
-        require_key: a key must be shown, also while there is none yet; else one must be as soon as there is one.
-        database: of the gateway's own keys, as SQLAlchemy writes it; "": the file `keys.sqlite` beside the accounts.
-        lockout_failures: wrong keys from one address within a minute, after which it is not listened to for a while; 0: any number.
-        redact_requests: what to do about secrets in requests: "off", "report" (in the log and the metrics), "redact" or "block".
-        redact_answers: the same for answers. All but "off" read and write them event by event instead of passing them on.
-        screen_requests: what to do about requests that look like an injection: "off", "report" or "block".
-        sensitive: what counts: "secrets", or "all" with personal data, too.
-        metrics: `/metrics` is served.
-        log_content: what is said is logged, too, redacted.
-        header_limit: bytes of the largest head of a request.
-        body_limit: bytes of the largest request.
-        header_seconds: how long the head of a request may take to come; 0: for ever.
-        body_seconds: and how long its body.
-        ping_seconds: how long a stream may be silent before a comment line keeps it alive; 0: never.
-        drain_seconds: how long open streams may go on after SIGTERM.
-        connections: how many clients may be connected at once.
-        answer_seconds: how long an answer may take in all.
-        attempts: how many times a request is sent, if nobody answers or Copilot is in trouble; never after the answer has begun.
-        breaker: a model that fails most of the time is left alone for some seconds.
-        concurrency: answers at once; 0: as many as there are clients.
-        queue: requests that may wait then.
-        queue_seconds: how long.
-        custom_tools: tools that take text pass as they are, or become functions that take an object with a text.
-        unsupported_tools: tools that only OpenAI or Anthropic can run are refused where the model's dialect is another, or dropped.
-        log: "console" says a line a request, "json" the same for machines, "off" warnings only.
+        allowed_hosts: names accepted in the Host header beside loopback's, while listening on loopback; "*": any.
+        allowed_origins: web origins that may call the gateway, such as "https://chat.example.org"; "*": any.
+        trusted_proxies: addresses or networks of proxies whose X-Forwarded-For and Forwarded headers tell the client's address. From
+            any other peer these headers are ignored.
+        require_key: clients must send a key even while none exists; otherwise only once one exists.
+        database: SQLAlchemy URL of the database for keys; "": the file `keys.sqlite` in `home`.
+        lockout_failures: wrong keys from one address within a minute before that address is locked out; 0: no lockout.
+        redact_requests: what to do with secrets in requests: "off", "report" (log and metrics), "redact" or "block".
+        redact_answers: the same for answers. All but "off" decode and encode each event instead of passing it on.
+        screen_requests: what to do with requests that look like a prompt injection: "off", "report" or "block".
+        sensitive: what counts as sensitive: "secrets", or "all" to include personal data.
+        metrics: serve `/metrics`.
+        log_content: log requests and answers, redacted.
+        header_limit: the largest head of a request.
+        body_limit: the largest body of a request.
+        body_memory: memory for the bodies of all requests together; a request that does not fit gets 503.
+        socket_memory: memory for what all WebSocket sessions hold together.
+        header_seconds: time limit for receiving the head of a request; 0: none.
+        body_seconds: time limit for receiving the body; 0: none.
+        ping_seconds: silence in a stream after which a comment keeps it alive; 0: never.
+        drain_seconds: how long open streams may continue after SIGTERM.
+        connections: connections at once.
+        connections_per_address: connections at once from one address; 0: no limit.
+        sockets_per_key: WebSockets at once of one key.
+        max_messages: messages or input items in one request.
+        max_tools: tools in one request.
+        answer_seconds: time limit for a whole answer.
+        attempts: tries per request, if upstream does not answer or fails; never after the answer has begun.
+        breaker: stop asking a model for some seconds after most of its requests failed.
+        concurrency: answers at once; 0: no limit.
+        queue: requests that may wait while `concurrency` is reached.
+        queue_seconds: how long they may wait.
+        custom_tools: "pass" tools with free-text input unchanged, or make each a "function" with one text parameter.
+        unsupported_tools: "refuse" or "drop" tools that only OpenAI or Anthropic can run, where the model speaks another dialect.
+        log: "console": a line per request for people; "json": the same for machines; "off": warnings only.
         log_level: "debug", "info", "warning" or "error".
-        aliases: names of models -> ids.
-        editor: who we say we are.
+        aliases: model name -> model id.
+        editor: what the gateway says it is, to GitHub.
     """
 
     host: str = "127.0.0.1"
@@ -80,6 +117,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     home: str = ""
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     require_key: bool = False
     database: str = ""
     lockout_failures: int = 10
@@ -91,11 +129,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     log_content: bool = False
     header_limit: int = 64 * 1024
     body_limit: int = 64 * 1024 * 1024
+    body_memory: int = 128 * 1024 * 1024
+    socket_memory: int = 128 * 1024 * 1024
     header_seconds: float = 20.0
     body_seconds: float = 120.0
     ping_seconds: float = 15.0
     drain_seconds: float = 30.0
     connections: int = 10_000
+    connections_per_address: int = 4096
+    sockets_per_key: int = 100
+    max_messages: int = 10_000
+    max_tools: int = 1024
     answer_seconds: float = 3600.0
     attempts: int = 2
     breaker: bool = True
@@ -114,6 +158,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         """The folder with the accounts."""
         return Path(self.home) if self.home else default_folder()
 
+    @property
+    def proxy_networks(self) -> tuple[Network, ...]:
+        """`trusted_proxies`, read."""
+        return tuple(ipaddress.ip_network(each, strict=False) for each in self.trusted_proxies)
+
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port: must be 0 to 65535, not {self.port}")
@@ -121,29 +170,34 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigError(
                 f"host: listening on {self.host} needs keys=[...] or require_key=true, so that not everybody can use your account"
             )
+        self._check_keys()
+        self._check_numbers()
+        _check_proxies(self.trusted_proxies)
+
+    def _check_keys(self) -> None:
         if any(len(key) < 16 for key in self.keys):
             raise ConfigError("keys: a key must have at least 16 characters")
         if self.management_key and len(self.management_key) < 16:
             raise ConfigError("management_key: a key must have at least 16 characters")
         if self.management_key and self.management_key in self.keys:
-            raise ConfigError("management_key: must be another one than the keys of clients")
-        for name in ("body_limit", "header_limit", "connections", "attempts"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: must be at least 1, not {getattr(self, name)}")
-        for name in ("answer_seconds", "queue_seconds"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name}: must be more than 0, not {getattr(self, name)}")
-        for name in (
-            "header_seconds",
-            "body_seconds",
-            "ping_seconds",
-            "drain_seconds",
-            "concurrency",
-            "queue",
-            "lockout_failures",
-        ):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name}: must not be negative, not {getattr(self, name)}")
+            raise ConfigError("management_key: must differ from the keys of clients")
+
+    def _check_numbers(self) -> None:
+        values = {name: getattr(self, name) for name in (*_AT_LEAST_1, *_MORE_THAN_0, *_NOT_NEGATIVE)}
+        for name, value in values.items():
+            if name in _AT_LEAST_1 and not value >= 1:
+                raise ConfigError(f"{name}: must be at least 1, not {value}")
+            if name in _MORE_THAN_0 and not value > 0:
+                raise ConfigError(f"{name}: must be more than 0, not {value}")
+            if not value >= 0:
+                raise ConfigError(f"{name}: must not be negative, not {value}")
+        if self.body_memory < self.body_limit:
+            raise ConfigError(f"body_memory: must be at least body_limit, {self.body_limit}, not {self.body_memory}")
+
+    def changes(self, other: Settings) -> Changes:
+        """What differs in the other settings, and what of it a running gateway cannot take over."""
+        changed = tuple(name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name))
+        return Changes(changed, tuple(name for name in changed if name in _NEED_RESTART))
 
     def shown(self) -> dict[str, Any]:
         """The settings for people, secrets masked."""
@@ -157,6 +211,18 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         }
 
 
+FROM_ENVIRONMENT = tuple(name for name in Settings.__struct_fields__ if name not in _TABLES)
+
+
+def _check_proxies(proxies: tuple[str, ...]) -> None:
+    for i, each in enumerate(proxies):
+        try:
+            ipaddress.ip_network(each, strict=False)
+        except ValueError:
+            said = f"trusted_proxies[{i}]: {each[:60]!r} is not an address or a network such as 10.0.0.0/8"
+            raise ConfigError(said) from None
+
+
 def _without_password(url: str) -> str:
     head, at, tail = url.rpartition("@")
     return f"{head.partition('://')[0]}://...@{tail}" if at else url
@@ -167,33 +233,43 @@ def load_settings(
 ) -> Settings:
     """The settings in force.
 
+    A variable that begins with RIGHTSEAT_ and means nothing is named in a warning.
+
     Args:
         path: a TOML file; `rightseat.toml` in the account folder otherwise, if it is there.
-        environment: variables such as RIGHTSEAT_PORT; ours otherwise. RIGHTSEAT_KEYS is separated by commas.
-        given: from the command line; None counts as not given.
+        environment: variables such as RIGHTSEAT_PORT; the process's own otherwise. Lists are separated by commas.
+        given: from the command line; None and () count as not given.
 
     Raises:
-        ConfigError: naming the file, variable or option, and what is wrong with it.
+        ConfigError: naming the setting, what is wrong with it, and the file or variable.
     """
     environment = os.environ if environment is None else environment
-    values: dict[str, Any] = {}
-    if path is None and (standard := default_folder() / "rightseat.toml").is_file():
-        path = standard
-    if path is not None:
-        values |= _read(path)
-    for name in _FROM_ENVIRONMENT:
-        text = environment.get(_PREFIX + name.upper())
-        if text:
-            values[name] = [part.strip() for part in text.split(",") if part.strip()] if name in _LISTS else text
-    values |= {name: value for name, value in (given or {}).items() if value not in (None, ())}
+    values, places = _gather(path, environment, given or {})
+    for name, hint in unknown_variables(environment, _PREFIX, [*map(str.upper, FROM_ENVIRONMENT), *_OTHER_VARIABLES]):
+        logger.warning("the environment variable %s is not a setting and is ignored%s", name[:100], hint)
     folder = Path(values["home"]) if isinstance(values.get("home"), str) and values["home"] else None
     _resolve_secrets(values, environment, folder)
-    try:
-        return msgspec.convert(values, Settings, strict=False)
-    except msgspec.ValidationError as e:
-        if isinstance(e.__cause__, ConfigError):
-            raise e.__cause__ from None
-        raise ConfigError(f"settings{f' ({path})' if path else ''}: {e}") from e
+    return convert(values, Settings, places)
+
+
+def _gather(
+    path: Path | None, environment: Mapping[str, str], given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values of all sources, and where each comes from."""
+    if path is None and (standard := default_folder() / "rightseat.toml").is_file():
+        path = standard
+    values = _read(path) if path is not None else {}
+    places = dict.fromkeys(values, str(path))
+    for name in FROM_ENVIRONMENT:
+        variable = _PREFIX + name.upper()
+        if text := environment.get(variable):
+            values[name] = [part.strip() for part in text.split(",") if part.strip()] if name in _LISTS else text
+            places[name] = variable
+    for name, value in given.items():
+        if value not in (None, ()):
+            values[name] = value
+            places[name] = ""
+    return values, places
 
 
 def _resolve_secrets(values: dict[str, Any], environment: Mapping[str, str], folder: Path | None) -> None:
