@@ -130,6 +130,9 @@ class SimulatorApp:
         if any(name == b"content-encoding" for name, _ in scope["headers"]):
             await _answer(send, 415, _dump({"message": "compressed requests are not taken"}))
             return
+        if path in self.cloud.behaviour.hang:
+            await _gone(receive)
+            return
         authorization = _authorization(scope)
         if path in _COPILOT_API and (said := self.cloud.refusal(authorization)) is not None:
             await _answer(send, 401, said.encode(), content_type=b"text/plain")
@@ -223,6 +226,17 @@ class SimulatorApp:
         await _answer(send, wrong.status, dialect.error(wrong.message, "invalid_request_error", wrong.code))
 
     async def _chat(self, body: bytes, receive: Receive, send: Send, dialect: Dialect) -> None:
+        # A client that leaves ends the answer at once, also before its head, as it does with the real thing.
+        answering = asyncio.ensure_future(self._answered(body, send, dialect))
+        leaving = asyncio.ensure_future(_gone(receive))
+        await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
+        for task in (answering, leaving):
+            task.cancel()
+        await asyncio.gather(answering, leaving, return_exceptions=True)
+        if not answering.cancelled():
+            answering.result()
+
+    async def _answered(self, body: bytes, send: Send, dialect: Dialect) -> None:
         try:
             request = dialect.decode(body)
             reply = await self._model(request)
@@ -235,15 +249,7 @@ class SimulatorApp:
             extra = [(b"retry-after", text.encode())] if after is not None else []
             await _answer(send, error.status, dialect.error(error.message, "simulated_error", error.code), extra)
         else:
-            # A client that leaves ends the answer at once, as it does with the real thing.
-            saying = asyncio.ensure_future(self._say(request, body, reply, send, dialect))
-            leaving = asyncio.ensure_future(_gone(receive))
-            await asyncio.wait([saying, leaving], return_when=asyncio.FIRST_COMPLETED)
-            for task in (saying, leaving):
-                task.cancel()
-            await asyncio.gather(saying, leaving, return_exceptions=True)
-            if not saying.cancelled():
-                saying.result()
+            await self._say(request, body, reply, send, dialect)
 
     async def _say(self, request: ChatRequest, body: bytes, reply: Reply, send: Send, dialect: Dialect) -> None:
         fault = reply.fault if isinstance(reply, FaultyReply) else Fault()

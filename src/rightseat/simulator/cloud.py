@@ -33,6 +33,7 @@ class Behaviour(Struct, kw_only=True):
         fail_exchange: this many exchanges are answered with 500.
         premium_remaining: premium requests left, of 300.
         token_based_billing: the plan is billed by tokens, as newer ones are.
+        hang: requests to these paths are never answered, such as "/copilot_internal/v2/token" or "/models".
     """
 
     approve_after: int | None = 1
@@ -47,6 +48,7 @@ class Behaviour(Struct, kw_only=True):
     fail_exchange: int = 0
     premium_remaining: int = 300
     token_based_billing: bool = False
+    hang: tuple[str, ...] = ()
 
 
 class _Login(Struct):
