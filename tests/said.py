@@ -5,9 +5,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rightseat.gateway import logs
+from rightseat.gateway.observe import logging as logs
 
-LOGGERS = ("rightseat", "uvicorn", "uvicorn.error")
+LOGGERS = ("", "rightseat", "uvicorn", "uvicorn.error")
 
 
 class Said(io.StringIO):

@@ -17,7 +17,7 @@ from rightseat.gateway.access.access import ANYBODY, Access
 from rightseat.gateway.config import Settings
 from rightseat.gateway.errors import status_of
 from rightseat.gateway.http.asgi import Receive, Request, Send, respond, stream
-from rightseat.gateway.observe.content_log import Spoken
+from rightseat.gateway.observe.content_log import ContentLog
 from rightseat.gateway.observe.request_log import Entry, Recent
 from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.dialects import Dialect
@@ -67,7 +67,7 @@ class Face:
     async def __call__(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
         """Answer a request. What is wrong before the answer begins is raised."""
         made = await self.plan(request)
-        spoken = Spoken(made, request_id) if self._settings.log_content else None
+        spoken = ContentLog(made, request_id) if self._settings.log_content else None
         async with self.asked(made, request, request_id) as (entry, upstream):
             headers = [(self._dialect.id_header, request_id.encode())]
             if made.dropped:
@@ -186,7 +186,7 @@ class Face:
         )
 
 
-async def _heard(pieces: AsyncIterator[bytes], spoken: Spoken) -> AsyncIterator[bytes]:
+async def _heard(pieces: AsyncIterator[bytes], spoken: ContentLog) -> AsyncIterator[bytes]:
     try:
         async for piece in pieces:
             spoken.hear(piece)

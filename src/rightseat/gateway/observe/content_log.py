@@ -1,61 +1,94 @@
-"""What was said, for the log, where the owner has asked for it: redacted, and no more than so much of it."""
+"""Prompts and answers in the log, where the owner has asked for it: redacted, and bounded in bytes."""
 
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 from rightseat.backends import reading
 from rightseat.chat import ReasoningDelta, TextDelta, ToolCallEvent
 from rightseat.errors import RightseatError
+from rightseat.gateway.observe.logging import CONTENT_LOGGER
 from rightseat.gateway.pipeline.plan import Plan
-from rightseat.log import logger
 from rightseat.security.redaction import redact
 from rightseat.wire.openai_stream import ChunkError
 
-MOST = 64 * 1024  # characters of a request, and of an answer
-_MOST_BYTES = 1024 * 1024  # of an answer that are kept
+MOST = 64 * 1024  # characters of a request, and of an answer, that are logged
+_ANSWER_BYTES = 1024 * 1024  # of an answer that are kept until its end
+_FIELDS = ("system", "instructions", "messages", "input")
+
+_logger = logging.getLogger(CONTENT_LOGGER)
 
 
-class Spoken:
-    """One request and its answer."""
+class ContentLog:
+    """Logs one request and its answer."""
 
     def __init__(self, plan: Plan, request_id: str) -> None:
         self._plan = plan
         self._request_id = request_id
         self._pieces: list[bytes] = []
         self._size = 0
-        said = {name: plan.body[name] for name in ("system", "instructions", "messages", "input") if name in plan.body}
-        self._log("asked", said)
+        self._log("asked", {name: plan.body[name] for name in _FIELDS if name in plan.body})
 
     def hear(self, piece: bytes) -> None:
         """A piece of the answer, as the client gets it."""
-        if self._size < _MOST_BYTES:
-            self._pieces.append(piece)
-            self._size += len(piece)
+        if self._size < _ANSWER_BYTES:
+            self._pieces.append(piece[: _ANSWER_BYTES - self._size])
+            self._size += len(self._pieces[-1])
 
     def end(self) -> None:
-        """That was all."""
-        data, api = b"".join(self._pieces), self._plan.client.api
+        """The answer is over."""
+        data = b"".join(self._pieces)
+        self._pieces.clear()
         if not data:
             return
         try:
-            if self._plan.wants_stream:
-                reader = api.reader()
-                events = [*reader.feed(data), *reader.feed_eof()]
-            else:
-                events = reading.whole(api, data)
-        except (RightseatError, ChunkError):
+            events = self._read(data)
+        except (RightseatError, ChunkError, RecursionError):
             self._log("answered", "(cannot be read)")
             return
-        text = "".join(e.text for e in events if isinstance(e, TextDelta))
-        thought = "".join(e.text for e in events if isinstance(e, ReasoningDelta))
         calls = [{"name": e.call.name, "arguments": e.call.arguments} for e in events if isinstance(e, ToolCallEvent)]
-        self._log(
-            "answered",
-            {"text": text, **({"reasoning": thought} if thought else {}), **({"calls": calls} if calls else {})},
-        )
+        thought = "".join(e.text for e in events if isinstance(e, ReasoningDelta))
+        said: dict[str, Any] = {"text": "".join(e.text for e in events if isinstance(e, TextDelta))}
+        if thought:
+            said["reasoning"] = thought
+        if calls:
+            said["calls"] = calls
+        self._log("answered", said)
+
+    def _read(self, data: bytes) -> list[Any]:
+        if not self._plan.wants_stream:
+            return list(reading.whole(self._plan.client.api, data))
+        reader = self._plan.client.api.reader()
+        return [*reader.feed(data), *reader.feed_eof()]
 
     def _log(self, what: str, value: Any) -> None:
-        text = redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        logger.info("%s %s: %s", self._request_id, what, text[:MOST])
+        if _logger.isEnabledFor(logging.INFO):
+            # Redacted with what follows the cut, so that no half of a secret stays before it.
+            text = redact(_beginning(value, 2 * MOST))
+            _logger.info("%s %s: %s", self._request_id, what, text[:MOST])
+
+
+def _beginning(value: Any, most: int) -> str:
+    """The first characters of a value as JSON; the work is bounded by them, and not by the value."""
+    if isinstance(value, str):
+        return value[:most]
+    try:
+        return json.dumps(_trimmed(value, [most]), ensure_ascii=False)[:most]
+    except RecursionError:
+        return "(too deep)"
+
+
+def _trimmed(value: Any, left: list[int]) -> Any:
+    """The value without what comes after so many characters."""
+    left[0] -= 2
+    if isinstance(value, str):
+        piece = value[: max(0, left[0])]
+        left[0] -= len(piece)
+        return piece
+    if isinstance(value, dict):
+        return {_trimmed(key, left): _trimmed(each, left) for key, each in value.items() if left[0] > 0}
+    if isinstance(value, list):
+        return [_trimmed(each, left) for each in value if left[0] > 0]
+    return value

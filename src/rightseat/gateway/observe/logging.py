@@ -15,21 +15,29 @@ import sys
 import time
 from typing import IO, Any, Literal, TypeAlias
 
+from rightseat.gateway.observe.line_writer import LineWriter
 from rightseat.gateway.observe.request_log import Entry
 from rightseat.layers.observe import Call
 from rightseat.security.masking import mask
 
 Form: TypeAlias = Literal["off", "console", "json"]
 
+CLOSE_SECONDS = 1.0
+CONTENT_LOGGER = "rightseat.content"  # of prompts and answers, where the owner has asked for them
+CONTENT_CHARS = 64 * 1024 + 1024
+MESSAGE_CHARS = 2048  # more of a message is left out
+TRACEBACK_CHARS = 16 * 1024
+FACTS_CHARS = 16 * 1024  # of a line about a request; beyond that each fact is cut
 GATHER_SECONDS = 0.1
 GATHER_LINES = 500
 access_logger = logging.getLogger("rightseat.access")
 _FIELDS = "request"  # the attribute of a record that holds a request's facts
+_encode = json.JSONEncoder(default=str).encode
 _CONTROL = {i: f"\\x{i:02x}" for i in (*range(32), 127)} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 def configure(form: Form, level: str = "info", stream: IO[str] | None = None) -> None:
-    """Send what this package and uvicorn say to `stream`, in one form. For programs, once, at the start.
+    """Send what this package, uvicorn and others say to `stream`, in one form. For programs, at the start and when settings change.
 
     Args:
         form: "console" for people, "json" for machines, "off" for warnings only, as people read them.
@@ -37,12 +45,25 @@ def configure(form: Form, level: str = "info", stream: IO[str] | None = None) ->
         stream: standard error otherwise.
     """
     lines = JsonFormatter() if form == "json" else ConsoleFormatter()
-    handler = GatheringHandler(stream or sys.stderr, lines)
+    handler = _handler_of(stream or sys.stderr, lines)
     for name in ("rightseat", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = [handler] if name != "uvicorn.error" else []
         logger.propagate = name == "uvicorn.error"
+    root = logging.getLogger()  # what other libraries say, which Python would write to standard error itself, unmasked
+    root.handlers = [*(h for h in root.handlers if not isinstance(h, GatheringHandler)), handler]
     logging.getLogger("rightseat").setLevel("WARNING" if form == "off" else level.upper())
+
+
+def _handler_of(stream: IO[str], form: _Masking) -> GatheringHandler:
+    """The one that writes to this stream already, so that lines stay in order; else a new one."""
+    for handler in logging.getLogger("rightseat").handlers:
+        if isinstance(handler, GatheringHandler):
+            handler.flush()
+            if handler.stream is stream:
+                handler.use(form)
+                return handler
+    return GatheringHandler(stream, form)
 
 
 class AccessLog:
@@ -60,18 +81,31 @@ class AccessLog:
             access_logger.handle(access_logger.makeRecord(name, logging.INFO, "", 0, "request", (), None, extra=fields))
 
 
-class GatheringHandler(logging.StreamHandler[IO[str]]):
-    """Writes to a stream. Lines about requests are gathered for GATHER_SECONDS; anything else is written at once, after them.
+class GatheringHandler(logging.Handler):
+    """Writes lines to a stream, and never waits for it: see `LineWriter`. A stream in memory is written to at once.
 
-    What is gathered is written at the end of the program too, as `logging` sees to; it is lost if the process is killed.
+    Lines about requests are gathered for GATHER_SECONDS; anything else is handed on at once, after them. What is left at the end of the
+    program is written within CLOSE_SECONDS, as `logging` sees to; it is lost if the process is killed.
     """
 
     def __init__(self, stream: IO[str], form: _Masking) -> None:
-        super().__init__(stream)
-        self.setFormatter(form)
-        self._form = form
+        super().__init__()
+        self.stream = stream
+        self.use(form)
+        descriptor = _descriptor(stream)
+        self._writer = None if descriptor is None else LineWriter(descriptor, self._notice)
         self._gathered: list[logging.LogRecord] = []
         self._due = 0.0
+
+    def use(self, form: _Masking) -> None:
+        """Write lines in this form from now on."""
+        self.setFormatter(form)
+        self._form = form
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were lost because nobody took them."""
+        return self._writer.dropped if self._writer is not None else 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """See logging."""
@@ -81,32 +115,49 @@ class GatheringHandler(logging.StreamHandler[IO[str]]):
             self.flush()
 
     def flush(self) -> None:
-        """Write what is gathered."""
-        with contextlib.suppress(ValueError), self.lock or contextlib.nullcontext():  # the stream may be closed by now
+        """Hand on what is gathered."""
+        with self.lock or contextlib.nullcontext():
             records, self._gathered = self._gathered, []
             if records:
-                self._write(records)
-            super().flush()
+                self._hand_on(masked(self._lines(records)))
 
-    def _write(self, records: list[logging.LogRecord]) -> None:
+    def close(self) -> None:
+        """See logging. Waits for the stream, but not for long."""
+        self.flush()
+        if self._writer is not None:
+            self._writer.drain(CLOSE_SECONDS)
+        super().close()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """See logging, which would show what could not be put into the line, secrets and all."""
+        error = sys.exc_info()[1]
+        with contextlib.suppress(Exception):
+            where = f"{record.name} ({record.pathname}:{record.lineno})"
+            said = f"a line of {where} could not be written: {type(error).__name__}"
+            self._hand_on([self._own_line(logging.ERROR, said)])
+
+    def _lines(self, records: list[logging.LogRecord]) -> list[str]:
         lines = []
         for record in records:
             try:
                 lines.append(self._form.plain(record))
             except Exception:
                 self.handleError(record)
-        try:
-            self.stream.write("".join(f"{line}\n" for line in masked(lines)))
-        except Exception:
-            self.handleError(records[-1])
+        return lines
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        """See logging, which would show what could not be put into the line, secrets and all."""
-        error = sys.exc_info()[1]
-        with contextlib.suppress(Exception):
-            said = f"a line of {record.name} ({record.pathname}:{record.lineno}) could not be written: {type(error).__name__}"
-            line = logging.LogRecord("rightseat", logging.ERROR, "", 0, said, (), None)
-            self.stream.write(f"{self.format(line)}\n")
+    def _hand_on(self, lines: list[str]) -> None:
+        if self._writer is not None:
+            self._writer.put(lines)
+            return
+        with contextlib.suppress(ValueError):  # the stream may be closed by now
+            self.stream.write("".join([f"{line}\n" for line in lines]))
+            self.stream.flush()
+
+    def _notice(self, lines: int) -> str:
+        return self._own_line(logging.WARNING, f"{lines} lines of this log were dropped: nobody read them in time")
+
+    def _own_line(self, level: int, said: str) -> str:
+        return self.format(logging.LogRecord("rightseat", level, "", 0, said, (), None))
 
     def _will_be_written(self) -> bool:
         """A flush is due; made so if it can be. One that a dead event loop has taken along is not waited for."""
@@ -119,6 +170,19 @@ class GatheringHandler(logging.StreamHandler[IO[str]]):
             return False
         self._due = now + GATHER_SECONDS
         return True
+
+
+def _descriptor(stream: IO[str]) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):  # io.UnsupportedOperation is both of the first
+        return None
+
+
+def dropped_lines() -> int:
+    """Lines of this process's log that were lost."""
+    handlers = logging.getLogger("rightseat").handlers
+    return sum(handler.dropped for handler in handlers if isinstance(handler, GatheringHandler))
 
 
 def masked(lines: list[str]) -> list[str]:
@@ -144,12 +208,13 @@ class JsonFormatter(_Masking):
         """See _Masking."""
         value: dict[str, Any] = {"at": _when(record, "T"), "level": record.levelname.lower(), "logger": record.name}
         facts = getattr(record, _FIELDS, None)
-        value |= (
-            {"event": "request", **facts, "at": value["at"]} if facts is not None else {"event": record.getMessage()}
-        )
+        value |= {"event": "request", **facts, "at": value["at"]} if facts is not None else {"event": _message(record)}
         if error := _error(record):
             value["exception"] = error
-        return json.dumps(value, default=str)
+        line = _encode(value)
+        if facts is None or len(line) <= FACTS_CHARS:
+            return line
+        return _encode({name: _short(fact) for name, fact in value.items()})
 
 
 class ConsoleFormatter(_Masking):
@@ -158,7 +223,7 @@ class ConsoleFormatter(_Masking):
     def plain(self, record: logging.LogRecord) -> str:
         """See _Masking."""
         facts = getattr(record, _FIELDS, None)
-        said = _line(facts) if facts is not None else record.getMessage()
+        said = _line(facts)[:FACTS_CHARS] if facts is not None else _message(record)
         head = f"{_when(record, ' ')} {record.levelname.lower():7} "
         text = head + said.rstrip("\n").translate(_CONTROL)
         error = _error(record)
@@ -199,7 +264,23 @@ def _second(second: int, between: str) -> str:
     return time.strftime(f"%Y-%m-%d{between}%H:%M:%S", time.gmtime(second))
 
 
+def _message(record: logging.LogRecord) -> str:
+    """What it says, cut before anything else looks at it."""
+    most = CONTENT_CHARS if record.name == CONTENT_LOGGER else MESSAGE_CHARS
+    return _cut(record.getMessage(), most)
+
+
 def _error(record: logging.LogRecord) -> str:
-    if record.exc_info:
-        return logging.Formatter().formatException(record.exc_info)
-    return record.exc_text or ""
+    text = logging.Formatter().formatException(record.exc_info) if record.exc_info else record.exc_text or ""
+    if len(text) <= TRACEBACK_CHARS:
+        return text
+    half = TRACEBACK_CHARS // 2  # the place is at the end, the first cause at the beginning
+    return f"{text[:half]}\n... ({len(text) - 2 * half} characters left out)\n{text[-half:]}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}... ({len(text) - most} characters left out)"
+
+
+def _short(fact: Any) -> Any:
+    return _cut(fact, 256) if isinstance(fact, str) else fact

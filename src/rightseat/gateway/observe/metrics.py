@@ -13,6 +13,7 @@ from typing import Any
 from prometheus_client import Counter, Gauge
 
 from rightseat.backends.copilot import Copilot
+from rightseat.gateway.observe.logging import dropped_lines
 from rightseat.gateway.observe.request_log import Entry
 from rightseat.gateway.resilience import Resilience
 from rightseat.layers.observe import Call
@@ -49,6 +50,10 @@ class Metrics(CallMetrics):
             "sensitive_found_total", "Sensitive data found in what passes.", ("kind", "direction"), **made
         )
         self._suspects = Counter("suspect_requests_total", "Requests that look like an injection.", (), **made)
+        self._dropped = Counter(
+            "log_lines_dropped_total", "Lines of the log that were lost because nobody read them in time.", (), **made
+        )
+        self._seen_dropped = 0
         self._breaker = Gauge(
             "breaker_state", "State of a model's circuit: 0 closed, 1 half open, 2 open.", ("model",), **latest
         )
@@ -90,6 +95,9 @@ class Metrics(CallMetrics):
             if more := count - self._seen_refusals.get(reason, 0):
                 self._refused.labels(reason).inc(more)
                 self._seen_refusals[reason] = count
+        if more := dropped_lines() - self._seen_dropped:
+            self._dropped.inc(more)
+            self._seen_dropped += more
         state = self._resilience.shown()
         for model, name in state["circuits"].items():
             self._breaker.labels(self._name(model)).set(_STATES[name])
