@@ -33,7 +33,7 @@ def metric_names():
         def shown(self):
             return {"circuits": {}, "running": 0, "waiting": 0}
 
-    families = Metrics(Nobody(), Nobody(), {}).registry.collect()
+    families = Metrics(Nobody(), Nobody(), {}, bool).registry.collect()
     names = set()
     for family in families:
         base = family.name

@@ -112,7 +112,7 @@ class TestMetrics:
         assert value(found, "rightseat_breaker_state", model="gpt-4.1") == 2
         names = {name for name, _ in found}
         assert value(found, "rightseat_token_left_seconds") > 0
-        assert {"rightseat_token_age_seconds", "rightseat_account_resting", "rightseat_queue_waiting"} <= names
+        assert {"rightseat_token_age_seconds", "rightseat_account_cooldown", "rightseat_queue_waiting"} <= names
         assert 0 <= value(found, "rightseat_quota_remaining_ratio", quota="premium_interactions") <= 1
         assert "rightseat_quota_remaining_ratio" in names
 
@@ -178,6 +178,18 @@ class TestMetrics:
             len({dict(labels)["model"] for (name, labels) in found if name == "rightseat_requests_total"}) == MODELS + 1
         )
         assert value(found, "rightseat_requests_total", model="other") == 2 * MODELS
+
+    @pytest.mark.parametrize("logged_in", [False, True])
+    async def test_no_name_that_a_client_invents_becomes_a_label(self, gateway, logged_in):
+        served = await gateway(logged_in=logged_in)
+        for i in range(5):
+            await post(served, {**ASK, "model": f"invented-{i}"})
+            await post(served, {"model": f"invented-{i}", "input": "x"}, "/v1/embeddings")
+        await post(served, path="/invented")
+        async with aiohttp.ClientSession() as http, http.request("INVENTED", f"{served.url}/v1/models") as response:
+            assert response.status >= 400
+        async with aiohttp.ClientSession() as http, http.get(f"{served.url}/metrics") as response:
+            assert "invented" not in (await response.text()).lower()
 
     async def test_where_answers_of_a_cache_came_from(self):
         from prometheus_client import generate_latest

@@ -170,6 +170,10 @@ class Copilot:
                 merged = {**self._lists[name][0].models, **merged}
         return Registry(merged, self._aliases, seed=False)
 
+    def offers(self, model: str) -> bool:
+        """Whether the last lists have a model of this id. Asks nobody."""
+        return any(model in registry.models for registry, _ in self._lists.values())
+
     def look_again(self) -> None:
         """The accounts have changed: they are looked up before the next request."""
         self._accounts_at = float("-inf")

@@ -30,14 +30,14 @@ from rightseat.gateway.errors import anthropic_body, error_body, error_headers, 
 from rightseat.gateway.http.asgi import Receive, Request, Scope, Send, address_of, read_request, respond
 from rightseat.gateway.observe.logging import AccessLog
 from rightseat.gateway.observe.metrics import CONTENT_TYPE, REFRESH_SECONDS, Metrics
-from rightseat.gateway.observe.request_log import Recent, trace_of
-from rightseat.gateway.observe.timeseries import History
+from rightseat.gateway.observe.request_log import Recent, RequestRecord, trace_of
+from rightseat.gateway.observe.timeseries import TimeSeries
 from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.dialects import CHAT, MESSAGES, RESPONSES
 from rightseat.gateway.resilience import Resilience
 from rightseat.gateway.routes import MANAGEMENT, find, openapi
 from rightseat.handler import stack
-from rightseat.layers.observe import Observer
+from rightseat.layers.observe import ObserverOf
 from rightseat.log import logger
 from rightseat.security.masking import mask
 from rightseat.telemetry.metrics import is_shared
@@ -57,10 +57,14 @@ class Gateway:
         self._sender = AiohttpSender()
         self._copilot = Copilot(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
         self._resilience = Resilience(settings)
-        self._metrics = Metrics(self._copilot, self._resilience, self._access.refusals) if settings.metrics else None
+        self._metrics = (
+            Metrics(self._copilot, self._resilience, self._access.refusals, self._copilot.offers)
+            if settings.metrics
+            else None
+        )
         self._provider = provider_of_environment() if is_wanted() else None
-        self._history = History()
-        observers: list[Observer] = [AccessLog(), self._history]
+        self._timeseries = TimeSeries()
+        observers: list[ObserverOf[RequestRecord]] = [AccessLog(), self._timeseries]
         if self._metrics is not None:
             observers.append(self._metrics)
         if self._provider is not None:
@@ -70,7 +74,7 @@ class Gateway:
         given = (self._copilot, ask, settings, self._recent, self._access, content)
         self._chat, self._responses, self._messages = (Face(d, *given) for d in (CHAT, RESPONSES, MESSAGES))
         self._management = Management(
-            settings, self._copilot, self._sender, self._recent, self._resilience, self._access, self._history
+            settings, self._copilot, self._sender, self._recent, self._resilience, self._access, self._timeseries
         )
         self._conversations = Conversations(self._responses, self._access)
         self._multiplex = Multiplex(self._serve, self._access)

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -88,20 +88,28 @@ class Call:
         return None if at is None else at - self.begun
 
 
-class Observer(Protocol):
-    """Somebody who is told of calls, on the event loop."""
+C_contra = TypeVar("C_contra", bound=Call, contravariant=True)
+R = TypeVar("R", bound=Call)
 
-    def began(self, call: Call) -> None:
+
+class ObserverOf(Protocol[C_contra]):
+    """Somebody who is told of calls of one kind, on the event loop."""
+
+    def began(self, call: C_contra, /) -> None:
         """A call begins."""
 
-    def ended(self, call: Call) -> None:
+    def ended(self, call: C_contra, /) -> None:
         """It is over, one way or another."""
+
+
+class Observer(ObserverOf[Call], Protocol):
+    """Somebody who is told of any call."""
 
 
 CURRENT: contextvars.ContextVar[Call | None] = contextvars.ContextVar("rightseat_call", default=None)
 
 
-def tell(observers: Sequence[Observer], call: Call, *, over: bool) -> None:
+def tell(observers: Sequence[ObserverOf[R]], call: R, *, over: bool) -> None:
     """Tell all observers; what one of them raises is logged."""
     for observer in observers:
         try:

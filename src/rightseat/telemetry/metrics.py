@@ -7,6 +7,7 @@ prometheus-client keeps the numbers in files there, and `exposition` adds them u
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -17,7 +18,8 @@ from rightseat.layers.observe import Call
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-MODELS = 200  # names of models that get a series of their own; more are "other"
+MODELS = 200  # names of models that get a series of their own; more are OTHER
+OTHER = "other"  # the label of what is in no closed set
 
 
 class CallMetrics:
@@ -30,9 +32,16 @@ class CallMetrics:
     Args:
         registry: where the metrics go; one of its own otherwise.
         prefix: of all names.
+        known_model: whether a model may become a label; None: the first MODELS that are seen. Give it where callers choose the names.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None, prefix: str = "rightseat") -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        prefix: str = "rightseat",
+        known_model: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._known_model = known_model
         self.registry = registry if registry is not None else CollectorRegistry()
         who = ("operation", "dialect", "model")
         made: dict[str, Any] = {"registry": self.registry, "namespace": prefix}
@@ -69,8 +78,8 @@ class CallMetrics:
 
     def ended(self, call: Call) -> None:
         """See Observer."""
-        self._open.labels(call.operation).dec()
-        model = self._name(call.model)
+        self.turned_away(call)
+        model = self.model_label(call.model)
         key = (call.operation, call.dialect, model)
         series = self._series.get(key)
         if series is None:
@@ -82,7 +91,9 @@ class CallMetrics:
         status = call.status or 500
         counter = self._counted.get((*key, status))
         if counter is None:
-            counter = self._counted[*key, status] = self._requests.labels(*key, str(status))
+            counter = self._requests.labels(*key, status_label(status))
+            if 100 <= status <= 599:
+                self._counted[*key, status] = counter
         counter.inc()
         if call.cache:
             self._cache.labels(call.cache).inc()
@@ -101,14 +112,23 @@ class CallMetrics:
             if usage.reasoning_tokens:
                 kinds[3].inc(usage.reasoning_tokens)
 
-    def _name(self, model: str) -> str:
-        """The label of a model. A client that invents names must not fill the memory."""
+    def turned_away(self, call: Call) -> None:
+        """A call that began is over before any model was asked: it is not under way any more, and counts for no model."""
+        self._open.labels(call.operation).dec()
+
+    def model_label(self, model: str) -> str:
+        """The label of a model. Nothing that a client invents becomes one."""
         name = self._models.get(model)
         if name is None:
-            name = model[:80] if len(self._models) < MODELS else "other"
-            if len(self._models) < MODELS:
-                self._models[model] = name
+            if len(self._models) >= MODELS or not (self._known_model is None or self._known_model(model)):
+                return OTHER
+            name = self._models[model] = model[:80]
         return name
+
+
+def status_label(status: int) -> str:
+    """The label of an HTTP status."""
+    return str(status) if 100 <= status <= 599 else OTHER
 
 
 def is_shared() -> bool:

@@ -23,7 +23,7 @@ from rightseat.gateway.access.views import grace_of, key_fields, key_shown, keys
 from rightseat.gateway.config import Settings
 from rightseat.gateway.http.asgi import Request, Send, respond
 from rightseat.gateway.observe.request_log import KEEP, Recent
-from rightseat.gateway.observe.timeseries import History
+from rightseat.gateway.observe.timeseries import TimeSeries
 from rightseat.gateway.resilience import Resilience
 from rightseat.security.masking import mask, mask_secret
 from rightseat.transport.http.base import HttpSender
@@ -67,7 +67,7 @@ class Management:
         recent: the last requests.
         resilience: the layers around each call.
         access: the gateway's own keys.
-        history: the last minutes.
+        timeseries: the last minutes.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Management:
         recent: Recent,
         resilience: Resilience,
         access: Access,
-        history: History,
+        timeseries: TimeSeries,
     ) -> None:
         self._settings = settings
         self._copilot = copilot
@@ -86,7 +86,7 @@ class Management:
         self._recent = recent
         self._resilience = resilience
         self._access = access
-        self._history = history
+        self._timeseries = timeseries
         self._store = FileStore(settings.folder)
         self._logins: dict[str, _Login] = {}
         self._started = time.time()
@@ -188,7 +188,7 @@ class Management:
         return {
             "version": __version__,
             "uptime_seconds": round(time.time() - self._started, 1),
-            "history": self._history.shown(),
+            "history": self._timeseries.shown(),
             "resilience": self._resilience.shown(),
             "accounts": [self._account(account) for account, _ in accounts],
             "quotas": {account.name: candidate.quota for account, candidate in accounts},

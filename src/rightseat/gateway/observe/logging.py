@@ -16,8 +16,7 @@ import time
 from typing import IO, Any, Literal, TypeAlias
 
 from rightseat.gateway.observe.line_writer import LineWriter
-from rightseat.gateway.observe.request_log import Entry
-from rightseat.layers.observe import Call
+from rightseat.gateway.observe.request_log import RequestRecord
 from rightseat.security.masking import mask
 
 Form: TypeAlias = Literal["off", "console", "json"]
@@ -67,18 +66,19 @@ def _handler_of(stream: IO[str], form: _Masking) -> GatheringHandler:
 
 
 class AccessLog:
-    """An observer that writes a line a request. Costs next to nothing where nobody listens."""
+    """An observer that writes a line per request; for quiet ones that succeeded, at level "debug" only."""
 
-    def began(self, call: Call) -> None:
+    def began(self, record: RequestRecord) -> None:
         """See Observer."""
 
-    def ended(self, call: Call) -> None:
+    def ended(self, record: RequestRecord) -> None:
         """See Observer."""
-        if access_logger.isEnabledFor(logging.INFO) and isinstance(call, Entry):
-            # What `info` would do, without looking for the line of code that said it.
-            fields = {_FIELDS: call.shown()}
+        level = logging.DEBUG if record.quiet and (record.status or 500) < 400 else logging.INFO
+        if access_logger.isEnabledFor(level):
+            # What `log` would do, without looking for the line of code that called it.
+            fields = {_FIELDS: record.shown()}
             name = access_logger.name
-            access_logger.handle(access_logger.makeRecord(name, logging.INFO, "", 0, "request", (), None, extra=fields))
+            access_logger.handle(access_logger.makeRecord(name, level, "", 0, "request", (), None, extra=fields))
 
 
 class GatheringHandler(logging.Handler):

@@ -10,13 +10,13 @@ from typing import Any
 from rightseat.chat import Usage
 from rightseat.gateway.http.asgi import StreamBrokenError
 from rightseat.gateway.pipeline.plan import Plan
-from rightseat.layers.observe import Call, Observer, tell
+from rightseat.layers.observe import Call, ObserverOf, tell
 from rightseat.security.masking import mask
 
 KEEP = 1000
 
 
-class Entry(Call):
+class RequestRecord(Call):
     """One request, under way or done: a Call with what the gateway knows beside it.
 
     Attributes:
@@ -26,13 +26,17 @@ class Entry(Call):
         pieces: how many pieces of a streamed answer were sent.
         found: kinds of sensitive data that were found, and how often.
         suspect: signs of an injection.
+        route, method: the operation of `routes` that was asked for, and the HTTP method.
+        quiet: listed and logged only if it failed.
     """
 
     __slots__ = (
-        "_observers", "asked_for", "at", "found", "found_in_answer", "initiator", "left_out", "message", "pieces", "suspect", "upstream", "vision",
+        "_observers", "asked_for", "at", "found", "found_in_answer", "initiator", "left_out", "message", "method", "pieces", "quiet", "route", "suspect", "upstream", "vision",
     )  # fmt: skip
 
-    def __init__(self, operation: str, model: str, observers: Sequence[Observer] = (), **known: Any) -> None:
+    def __init__(
+        self, operation: str, model: str, observers: Sequence[ObserverOf[RequestRecord]] = (), **known: Any
+    ) -> None:
         super().__init__(operation, model, **known)
         self._observers = observers
         self.at = time.time()
@@ -46,6 +50,9 @@ class Entry(Call):
         self.found: Mapping[str, int] = {}
         self.found_in_answer: Mapping[str, int] = {}
         self.suspect: tuple[str, ...] = ()
+        self.route = self.dialect if operation == "chat" else operation
+        self.method = "POST"
+        self.quiet = False
 
     def note(self, usage: Usage | None) -> None:
         """What was used, once somebody has told."""
@@ -107,6 +114,9 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 4)
 
 
+Entry = RequestRecord
+
+
 class Recent:
     """The last requests, newest first.
 
@@ -115,7 +125,7 @@ class Recent:
         keep: how many.
     """
 
-    def __init__(self, observers: Sequence[Observer] = (), keep: int = KEEP) -> None:
+    def __init__(self, observers: Sequence[ObserverOf[RequestRecord]] = (), keep: int = KEEP) -> None:
         self._observers = tuple(observers)
         self._entries: deque[Entry] = deque(maxlen=keep)
 

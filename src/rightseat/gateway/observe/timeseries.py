@@ -1,4 +1,4 @@
-"""The last minutes at a glance: an observer that adds up by second, for the dashboard. Of this worker alone."""
+"""The last minutes, second by second, for the dashboard. Of this process alone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 from collections import deque
 from typing import Any
 
-from rightseat.layers.observe import Call
+from rightseat.gateway.observe.request_log import RequestRecord
 
 SECONDS = 300
-_SAMPLES = 200  # of latency, in one second
+_SAMPLES = 200  # latencies that are kept of one second
 
 
 class _Second:
@@ -22,33 +22,35 @@ class _Second:
         self.seconds: list[float] = []
 
 
-class History:
-    """An observer."""
+class TimeSeries:
+    """An observer that adds up requests by the second. Quiet requests count only where they failed."""
 
     def __init__(self) -> None:
         self._seconds: deque[_Second] = deque(maxlen=SECONDS)
         self._total = _Second(0)
         self.open = 0
 
-    def began(self, call: Call) -> None:  # noqa: ARG002
+    def began(self, record: RequestRecord) -> None:
         """See Observer."""
-        self.open += 1
+        self.open += not record.quiet
 
-    def ended(self, call: Call) -> None:
+    def ended(self, record: RequestRecord) -> None:
         """See Observer."""
-        self.open -= 1
+        self.open -= not record.quiet
+        usage, failed = record.usage, (record.status or 500) >= 400
+        if record.quiet and not failed:
+            return
         now = self._now()
-        usage, failed = call.usage, (call.status or 500) >= 400
         for one in (now, self._total):
             one.requests += 1
             one.errors += failed
             if usage is not None:
                 one.input_tokens += usage.input_tokens
                 one.output_tokens += usage.output_tokens
-        if len(now.first) < _SAMPLES:
-            if (first := call.seconds(call.first_at)) is not None:
+        if len(now.first) < _SAMPLES and record.model:
+            if (first := record.seconds(record.first_at)) is not None:
                 now.first.append(first)
-            if (whole := call.seconds(call.ended_at)) is not None:
+            if (whole := record.seconds(record.ended_at)) is not None:
                 now.seconds.append(whole)
 
     def shown(self, span: int = SECONDS) -> dict[str, Any]:
