@@ -62,12 +62,14 @@ class RightseatError(Exception):
     Attributes:
         status_hint: the HTTP status that fits.
         retry_after: seconds until it is worth asking again; None: not known.
+        reached: the request had been sent, at least in part, so it may have cost something.
     """
 
     status_hint: ClassVar[int] = 500
     field: str | None = None
     code: str | int | None = None
     retry_after: float | None = None
+    reached: bool = False
     _public: str | None = None
 
     def __init__(
@@ -245,8 +247,8 @@ class LoginError(PeerError):
 
     status_hint = 403
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, message: str, *, public: str | None = None) -> None:
+        super().__init__(message, public=public)
         self.code = code
 
 
@@ -269,8 +271,9 @@ class UpstreamError(PeerError):
         code: str | None = None,
         retry_after: float | None = None,
         request_id: str | None = None,
+        public: str | None = None,
     ) -> None:
-        super().__init__(f"HTTP {status}: {message}")
+        super().__init__(f"HTTP {status}: {message}", public=message if public is None else public)
         self.status = status
         self.code = code
         self.message = message
@@ -296,9 +299,11 @@ class ConnectionLostError(TransportError, ConnectionError):
         stderr_tail: the last lines the CLI wrote to stderr, masked; "" when there were none.
     """
 
-    def __init__(self, message: str, *, exit_status: int | None = None, stderr_tail: str = "") -> None:
+    def __init__(
+        self, message: str, *, exit_status: int | None = None, stderr_tail: str = "", public: str | None = None
+    ) -> None:
         tail = f"\nlast lines of its stderr:\n{stderr_tail}" if stderr_tail else ""
-        super().__init__(message + tail)
+        super().__init__(message + tail, public=public)
         self.exit_status = exit_status
         self.stderr_tail = stderr_tail
 

@@ -92,7 +92,10 @@ async def test_alive_and_ready_with_reasons(gateway):
 async def test_ready_while_an_account_can_be_asked(gateway):
     from rightseat.simulator.script import Rule, Script, ScriptedError
 
-    script = Script([Rule(when="quota", error=ScriptedError(402, "no more", "quota_exceeded", 600))])
+    script = Script([
+        Rule(when="quota", error=ScriptedError(402, "no more", "quota_exceeded", 600)),
+        Rule(when="limit", error=ScriptedError(429, "slow down", "user_global_rate_limited:pro", 600)),
+    ])  # fmt: skip
     served = await gateway(script=script)
     async with aiohttp.ClientSession() as http:
         async with http.get(f"{served.url}/readyz") as response:
@@ -101,8 +104,13 @@ async def test_ready_while_an_account_can_be_asked(gateway):
         async with http.post(f"{served.url}/v1/chat/completions", json=body) as response:
             assert response.status == 402
         async with http.get(f"{served.url}/readyz") as response:
+            assert response.status == 200  # one model is not the account
+        body = {**ASK, "model": "gpt-4o", "messages": [{"role": "user", "content": "limit"}]}
+        async with http.post(f"{served.url}/v1/chat/completions", json=body) as response:
+            assert response.status == 429
+        async with http.get(f"{served.url}/readyz") as response:
             assert response.status == 503
-            assert "rests for 600 s: quota_exceeded" in (await response.json())["reasons"][0]
+            assert (await response.json())["reasons"] == ["every account is cooling down"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from msgspec import Struct
 from rightseat.accounts.hosts import Hosts
 from rightseat.accounts.identity import Editor, github_headers
 from rightseat.errors import LoginError
-from rightseat.transport.http.base import HttpAnswer, HttpRequest
+from rightseat.transport.http.base import SMALL, HttpAnswer, HttpRequest
 
 _GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 MARGIN_SECONDS = 1.0  # added to each wait: a poll that comes a moment early is answered with slow_down
@@ -96,7 +96,7 @@ def device_flow(hosts: Hosts, editor: Editor) -> Generator[Step, Any, str]:
 
 def _post(url: str, editor: Editor, **form: str) -> HttpRequest:
     headers = {**github_headers(editor), "content-type": "application/x-www-form-urlencoded"}
-    return HttpRequest("POST", url, headers, urlencode(form).encode())
+    return HttpRequest("POST", url, headers, urlencode(form).encode(), SMALL, "GitHub")
 
 
 def _decode(answer: HttpAnswer) -> dict[str, Any]:

@@ -5,11 +5,12 @@ Versions and ids are settings: GitHub asks editors to say who they are, and deci
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
+
+from rightseat.ids import SYSTEM_IDS
 
 
 class Editor(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +74,7 @@ def copilot_headers(
         "copilot-integration-id": editor.integration_id,
         "openai-intent": intent,
         "x-github-api-version": editor.chat_api_version,
-        "x-request-id": request_id or str(uuid.uuid4()),
+        "x-request-id": request_id or SYSTEM_IDS.uuid(),
     }
     if initiator is not None:
         headers["x-initiator"] = initiator

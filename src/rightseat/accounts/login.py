@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +11,19 @@ from rightseat.accounts.hosts import Hosts
 from rightseat.accounts.identity import Editor, github_headers
 from rightseat.accounts.store import Account, Store
 from rightseat.accounts.tokens import TokenSource
+from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import LoginError
-from rightseat.transport.http.base import HttpRequest, HttpSender, fetch
+from rightseat.transport.http.base import SMALL, HttpRequest, HttpSender, fetch
 
 
 async def log_in(
-    store: Store, sender: HttpSender, editor: Editor, host: str, base_url: str, on_prompt: Callable[[Prompt], None]
+    store: Store,
+    sender: HttpSender,
+    editor: Editor,
+    host: str,
+    base_url: str,
+    on_prompt: Callable[[Prompt], None],
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Account:
     """Log somebody in, and save the account.
 
@@ -28,17 +34,20 @@ async def log_in(
         host: "github.com", or "TENANT.ghe.com".
         base_url: where the account's requests shall go; "" for where its token says.
         on_prompt: shows the code to the person.
+        clock: time.
+
+    `host` and `base_url` are the owner's: from the settings file or the command line, never from a request over HTTP.
 
     Raises:
         LoginError: GitHub refused, or nobody approved in time. Nothing is saved.
         TransportError: GitHub cannot be reached.
     """
     hosts = Hosts.of(host)
-    token = await _github_token(sender, hosts, editor, on_prompt)
+    token = await _github_token(sender, hosts, editor, on_prompt, clock)
     name = await _user_name(sender, hosts, editor, token)
     account = Account(name, token, host=host, base_url=base_url)
     store.save(account)
-    source = TokenSource(store, sender, editor)
+    source = TokenSource(store, sender, editor, clock)
     try:
         return await source.get(account)
     except LoginError:
@@ -48,7 +57,9 @@ async def log_in(
         await source.close()
 
 
-async def _github_token(sender: HttpSender, hosts: Hosts, editor: Editor, on_prompt: Callable[[Prompt], None]) -> str:
+async def _github_token(
+    sender: HttpSender, hosts: Hosts, editor: Editor, on_prompt: Callable[[Prompt], None], clock: Clock
+) -> str:
     flow = device_flow(hosts, editor)
     reply: Any = None
     while True:
@@ -63,13 +74,13 @@ async def _github_token(sender: HttpSender, hosts: Hosts, editor: Editor, on_pro
             case Prompt():
                 on_prompt(step)
             case Wait(seconds):
-                await asyncio.sleep(seconds)
+                await clock.sleep(seconds)
 
 
 async def _user_name(sender: HttpSender, hosts: Hosts, editor: Editor, token: str) -> str:
-    answer = await fetch(
-        sender, HttpRequest("GET", f"{hosts.api}/copilot_internal/user", github_headers(editor, token))
-    )
+    url = f"{hosts.api}/copilot_internal/user"
+    headers = github_headers(editor, token)
+    answer = await fetch(sender, HttpRequest("GET", url, headers, limits=SMALL, peer="GitHub"))
     try:
         name = json.loads(answer.body).get("login")
     except (ValueError, AttributeError):

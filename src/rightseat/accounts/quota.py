@@ -16,7 +16,7 @@ from rightseat.accounts.hosts import Hosts
 from rightseat.accounts.identity import Editor, github_headers
 from rightseat.accounts.store import Account
 from rightseat.errors import UpstreamError
-from rightseat.transport.http.base import HttpRequest, HttpSender, fetch
+from rightseat.transport.http.base import SMALL, HttpRequest, HttpSender, fetch
 
 
 class Snapshot(Struct, frozen=True):
@@ -64,7 +64,8 @@ async def fetch_quota(sender: HttpSender, editor: Editor, account: Account) -> Q
     """
     hosts = Hosts.of(account.host)
     headers = github_headers(editor, account.github_access_token)
-    answer = await fetch(sender, HttpRequest("GET", f"{hosts.api}/copilot_internal/user", headers))
+    url = f"{hosts.api}/copilot_internal/user"
+    answer = await fetch(sender, HttpRequest("GET", url, headers, limits=SMALL, peer="GitHub"))
     if answer.status != 200:
         raise UpstreamError(502, f"GitHub did not tell the quota (HTTP {answer.status})", code="quota_unknown")
     try:

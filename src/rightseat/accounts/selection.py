@@ -1,8 +1,9 @@
 """Which of several accounts is asked: a pure decision, and the state it is made from.
 
 A conversation stays with its account as long as that account can serve it: thinking signatures and encrypted content belong to the
-account that made them. An account, or one model of it, that was refused cools down for as long as the server said. This module
-refuses to know tokens and HTTP.
+account that made them. The smallest thing that was refused cools down: one model of one account, for as long as the server said; the
+account as a whole only where the refusal names it. A 403 may be the caller's own doing (its content, its model), so it counts for that
+caller alone, and only as a preference for other accounts. This module refuses to know tokens and HTTP.
 """
 
 from __future__ import annotations
@@ -13,12 +14,54 @@ from typing import Any
 
 from msgspec import Struct, field
 
-# How long an account rests after a refusal without a retry-after, by HTTP status.
-COOL_DOWN_SECONDS = {402: 3600.0, 403: 300.0, 429: 60.0}
-# Copilot's codes that concern one model and not the account.
-_OF_ONE_MODEL = frozenset(
-    {"user_model_rate_limited", "model_overloaded", "model_not_supported", "upstream_provider_rate_limit"}
+# How long something cools down after a refusal without a retry-after, by HTTP status.
+COOLDOWN_SECONDS = {402: 3600.0, 403: 300.0, 429: 60.0}
+MOST_SECONDS = 7 * 86400.0  # a server that says more is not believed
+FAILED_SECONDS = 10.0  # after a token could not be fetched
+# Codes of refusals that concern the account as a whole, as far as the colon; all others concern the model that was asked.
+WHOLE_ACCOUNT = frozenset(
+    {"user_global_rate_limited", "user_weekly_rate_limited", "integration_rate_limited", "extension_blocked"}
 )
+# Codes by which a 403 is about what was said; no other account would say otherwise.
+_ABOUT_CONTENT = ("content", "policy", "off_topic", "safety", "filter")
+_MOST_COOLDOWNS = 1000  # of an account
+
+
+class Cooldown(Struct, frozen=True):
+    """Something is not asked for a while.
+
+    Attributes:
+        until: in seconds of the caller's clock.
+        status, code, message: the refusal as the server said it, for whoever must be refused meanwhile.
+        avoid: asked nevertheless where no other account can serve.
+    """
+
+    until: float
+    status: int = 429
+    code: str | None = None
+    message: str = ""
+    avoid: bool = False
+
+    @property
+    def reason(self) -> str:
+        """In a word, for people."""
+        return self.code or f"HTTP {self.status}"
+
+
+class Refusal(Struct, frozen=True):
+    """What an account answered instead of serving a request.
+
+    Attributes:
+        status, code, message: as the server said it.
+        retry_after: seconds, where it said.
+        whole: the account itself was refused, such as by the token exchange.
+    """
+
+    status: int
+    code: str | None = None
+    message: str = ""
+    retry_after: float | None = None
+    whole: bool = False
 
 
 class Candidate(Struct):
@@ -28,8 +71,7 @@ class Candidate(Struct):
         name: the account.
         models: the ids on its live list; None: not known yet.
         load: requests under way.
-        resting: model id, or "" for the whole account -> until when, in seconds of the caller's clock.
-        reason: why it rests, for people.
+        cooldowns: (model, caller) -> what it waits for; "" stands for every model, and for every caller.
         quota: kind -> what is left of it, from 0 to 1, as an answer told.
         quota_at: when it was looked at, in seconds of the caller's clock.
     """
@@ -37,22 +79,39 @@ class Candidate(Struct):
     name: str
     models: frozenset[str] | None = None
     load: int = 0
-    resting: dict[str, float] = field(default_factory=dict)
-    reason: str = ""
+    cooldowns: dict[tuple[str, str], Cooldown] = field(default_factory=dict)
     quota: dict[str, float] = field(default_factory=dict)
     quota_at: float = float("-inf")
 
-    def rests_until(self, model: str, now: float) -> float | None:
-        """When the account can serve the model again; None: now."""
-        until = max(self.resting.get("", 0.0), self.resting.get(model, 0.0))
-        return until if until > now else None
+    def cooling(self, model: str, now: float, caller: str = "") -> Cooldown | None:
+        """What keeps the account from serving a model for a caller; of several the one that lasts longest. None: nothing."""
+        if not self.cooldowns:
+            return None
+        keys = {("", ""), (model, ""), (model, caller)}
+        found = [one for key in keys if (one := self.cooldowns.get(key)) is not None and one.until > now]
+        return max(found, key=lambda one: (not one.avoid, one.until), default=None)
+
+    def cooling_models(self, now: float) -> dict[str, Cooldown]:
+        """Model, or "*" for the whole account -> what is cooling down now, for people. A single caller's are left out."""
+        return {model or "*": one for (model, caller), one in self.cooldowns.items() if one.until > now and not caller}
+
+    def cool(self, model: str, caller: str, cooldown: Cooldown, now: float) -> None:
+        """Note a cooldown; one that lasts longer stays."""
+        old = self.cooldowns.get((model, caller))
+        if old is None or old.until < cooldown.until:
+            self.cooldowns[model, caller] = cooldown
+        if len(self.cooldowns) > _MOST_COOLDOWNS:
+            self.cooldowns = {key: one for key, one in self.cooldowns.items() if one.until > now}
+            while len(self.cooldowns) > _MOST_COOLDOWNS:
+                del self.cooldowns[next(iter(self.cooldowns))]
 
 
 class Choice(Struct, frozen=True):
-    """The account to ask; or, when all rest, None and the seconds until one is back."""
+    """The account to ask; or, when all are cooling down, None, the seconds until one is back, and what that one waits for."""
 
     name: str | None
     wait: float | None = None
+    cooldown: Cooldown | None = None
 
 
 def pick_next(
@@ -61,6 +120,7 @@ def pick_next(
     now: float,
     *,
     conversation: str = "",
+    caller: str = "",
     tried: frozenset[str] = frozenset(),
 ) -> Choice:
     """The account for a request.
@@ -70,43 +130,49 @@ def pick_next(
         model: the model's id.
         now: the caller's clock, in seconds.
         conversation: what ties requests together; "" for nothing.
+        caller: who asks; "" for nobody in particular.
         tried: accounts that have refused this request already.
 
     Returns:
-        Among those that have the model and do not rest: for a conversation always the same one (rendezvous hashing: when one drops
-        out, only its own conversations move), else the least loaded, else the first.
+        Among those that have the model and are not cooling down: for a conversation always the same one (rendezvous hashing: when one
+        drops out, only its own conversations move), else the least loaded, else the first.
     """
     able = [c for c in candidates if c.name not in tried and (c.models is None or model in c.models)]
-    awake = [c for c in able if c.rests_until(model, now) is None]
-    if awake:
+    cooling = [c.cooling(model, now, caller) for c in able]
+    ready = [c for c, one in zip(able, cooling, strict=True) if one is None] or [
+        c for c, one in zip(able, cooling, strict=True) if one is not None and one.avoid
+    ]
+    if ready:
         if conversation:
-            return Choice(max(awake, key=lambda c: _weight(conversation, c.name)).name)
-        return Choice(min(awake, key=lambda c: c.load).name)
-    ends = [until for c in able if (until := c.rests_until(model, now)) is not None]
-    return Choice(None, min(ends) - now if ends else None)
+            return Choice(max(ready, key=lambda c: _weight(conversation, c.name)).name)
+        return Choice(min(ready, key=lambda c: c.load).name)
+    first = min((one for one in cooling if one is not None), key=lambda one: one.until, default=None)
+    return Choice(None) if first is None else Choice(None, first.until - now, first)
 
 
-def rest(
-    candidate: Candidate,
-    model: str,
-    now: float,
-    *,
-    status: int,
-    code: str | None,
-    retry_after: float | None,
-    whole: bool = False,
-) -> bool:
-    """Note a refusal. True: another account may be asked instead.
-
-    A 403 is about the model, unless `whole` says that the account itself was refused.
-    """
-    if status not in COOL_DOWN_SECONDS:
+def cool_down(candidate: Candidate, model: str, now: float, refusal: Refusal, *, caller: str = "") -> bool:
+    """Note a refusal. True: another account may be asked instead."""
+    seconds = COOLDOWN_SECONDS.get(refusal.status)
+    if seconds is None:
         return False
-    scope = model if code in _OF_ONE_MODEL or (status == 403 and not whole) else ""
-    seconds = retry_after if retry_after is not None else COOL_DOWN_SECONDS[status]
-    candidate.resting[scope] = max(candidate.resting.get(scope, 0.0), now + seconds)
-    candidate.reason = code or f"HTTP {status}"
+    if refusal.retry_after is not None:
+        seconds = min(refusal.retry_after, MOST_SECONDS)
+    kind = (refusal.code or "").partition(":")[0].lower()
+    if refusal.status == 403 and not refusal.whole:
+        if any(word in kind for word in _ABOUT_CONTENT):
+            return False
+        cooldown = Cooldown(now + seconds, refusal.status, refusal.code, refusal.message, avoid=True)
+        candidate.cool(model, caller, cooldown, now)
+        return True
+    scope = "" if refusal.whole or kind in WHOLE_ACCOUNT else model
+    candidate.cool(scope, "", Cooldown(now + seconds, refusal.status, refusal.code, refusal.message), now)
     return True
+
+
+def avoid(candidate: Candidate, now: float, refusal: Refusal) -> None:
+    """An account whose token cannot be fetched at the moment: others are asked first."""
+    cooldown = Cooldown(now + FAILED_SECONDS, refusal.status, refusal.code, refusal.message, avoid=True)
+    candidate.cool("", "", cooldown, now)
 
 
 def _weight(conversation: str, name: str) -> bytes:

@@ -1,7 +1,8 @@
-"""Where accounts rest: one JSON file each, readable by its owner only, replaced whole or not at all.
+"""Where accounts are kept: one JSON file each, readable by its owner only, replaced whole or not at all.
 
 The file holds the fields `access_token` (Copilot's), `github_access_token`, `expires_at` and `refresh_in`, and what else is needed
-to renew them. This module refuses to know how tokens are got.
+to renew them. A file that cannot be read stops nobody: it is named, and the others serve. This module refuses to know how tokens
+are got.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ import asyncio
 import fcntl
 import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 
+from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError
+from rightseat.log import logger
 from rightseat.security.files import write_private
 
+LOCK_SECONDS = 20.0  # more than an exchange can take: whoever holds the lock for longer has stopped
+_LOCK_POLL_SECONDS = 0.05
+_MOST_BYTES = 256 * 1024  # of an account file
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -59,6 +66,40 @@ class Account(Struct, frozen=True, omit_defaults=False):
         return f"Account({self.name!r})"
 
 
+class Store(Protocol):
+    """A place for accounts.
+
+    Attributes:
+        problem: why nothing can be written at the moment; "" for nothing wrong. It names the place.
+    """
+
+    problem: str
+
+    def list(self) -> list[Account]:
+        """All accounts that can be read, by name."""
+        ...
+
+    def problems(self) -> tuple[str, ...]:
+        """What could not be read when the accounts were last listed, and why."""
+        ...
+
+    def load(self, name: str) -> Account | None:
+        """One account, or None. Raises ConfigError: it is there and cannot be read."""
+        ...
+
+    def save(self, account: Account) -> None:
+        """Keep an account. Raises ConfigError: it cannot be written; what was there is untouched."""
+        ...
+
+    def remove(self, name: str) -> bool:
+        """Forget an account. False: there was none. Raises ConfigError: it cannot be removed."""
+        ...
+
+    def lock(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Be the only one who renews this account's token."""
+        ...
+
+
 def default_folder() -> Path:
     """`RIGHTSEAT_HOME`, else the folder `rightseat` where this user's settings are (XDG Base Directory)."""
     if home := os.environ.get("RIGHTSEAT_HOME"):
@@ -67,25 +108,58 @@ def default_folder() -> Path:
 
 
 class FileStore:
-    """Accounts in the folder `accounts` below `folder` (0700), a file each (0600)."""
+    """Accounts in the folder `accounts` below `folder` (0700), a file each (0600).
 
-    def __init__(self, folder: Path | None = None) -> None:
+    Args:
+        folder: None: see `default_folder`.
+        only: the name of the one account that is seen.
+        clock: time.
+
+    Attributes:
+        problem: see Store.
+    """
+
+    def __init__(self, folder: Path | None = None, *, only: str | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         self._folder = (folder or default_folder()) / "accounts"
+        self._only = only
+        self._clock = clock
+        self._damaged: dict[Path, str] = {}
+        self.problem = ""
 
     def list(self) -> list[Account]:
-        """All accounts, by name.
+        """All accounts that can be read, by name. What cannot be is logged once, left as it is, and told by `problems`."""
+        found: dict[str, Account] = {}
+        damaged: dict[Path, str] = {}
+        for path in self._files(damaged):
+            try:
+                account = self._read(path)
+            except ConfigError as e:
+                damaged[path] = str(e)
+            else:
+                if account.name in found:
+                    damaged[path] = f"the account file {path} is a second one of {account.name}; it is not used"
+                found.setdefault(account.name, account)
+        for path, problem in damaged.items():
+            if self._damaged.get(path) != problem:
+                logger.warning("%s", problem)
+        self._damaged = damaged
+        return [found[name] for name in sorted(found) if self._only in (None, name)]
 
-        Raises:
-            ConfigError: a file cannot be read; the message names it. It is left as it is.
-        """
-        if not self._folder.is_dir():
-            return []
-        return [self._read(path) for path in sorted(self._folder.glob("*.json"))]
+    def problems(self) -> tuple[str, ...]:
+        """See Store."""
+        return tuple(self._damaged.values())
 
     def load(self, name: str) -> Account | None:
-        """One account, or None. Raises as `list` does."""
+        """One account, or None.
+
+        Raises:
+            ConfigError: its file cannot be read; the message names it.
+        """
         path = self._path(name)
-        return self._read(path) if path.exists() else None
+        try:
+            return self._read(path) if path.exists() else None
+        except OSError as e:
+            raise _unreadable(path, e) from e
 
     def save(self, account: Account) -> None:
         """Write an account: the old file or the new one is there at any moment, never a torn one.
@@ -96,43 +170,113 @@ class FileStore:
         path = self._path(account.name)
         data = msgspec.json.format(msgspec.json.encode(account), indent=1)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._folder.chmod(0o700)
+            self._make_folder()
             write_private(path, data)
         except OSError as e:
-            raise ConfigError(f"the account {account.name} cannot be saved in {self._folder}: {e.strerror}") from e
+            self.problem = f"accounts cannot be saved in {self._folder}: {e.strerror or e}"
+            raise ConfigError(
+                f"the account {account.name} cannot be saved in {self._folder}: {e.strerror or e}",
+                public="the account cannot be saved",
+            ) from e
+        self.problem = ""
 
     def remove(self, name: str) -> bool:
-        """Forget an account. False: there was none."""
+        """See Store."""
         path = self._path(name)
-        if not path.exists():
+        try:
+            path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
             return False
-        path.unlink()
+        except OSError as e:
+            raise ConfigError(
+                f"the account file {path} cannot be removed: {e.strerror or e}",
+                public="the account cannot be removed",
+            ) from e
         return True
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[None]:
-        """Be the only one on this machine who renews this account's token."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(self._folder / f".{self._path(name).stem}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Be the only one on this machine who renews this account's token.
+
+        Nobody waits longer than LOCK_SECONDS, and where no lock can be made nobody waits at all: two renewals are better than none.
+        """
+        handle = self._open_lock(name)
         try:
-            await asyncio.to_thread(fcntl.flock, handle, fcntl.LOCK_EX)
+            if handle is not None:
+                await self._wait_for(handle, name)
             yield
         finally:
-            os.close(handle)
+            if handle is not None:
+                os.close(handle)
+
+    def _open_lock(self, name: str) -> int | None:
+        path = self._folder / f".{self._path(name).stem}.lock"
+        try:
+            self._make_folder()
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as e:
+            self.problem = f"accounts cannot be saved in {self._folder}: {e.strerror or e}"
+            return None
+
+    async def _wait_for(self, handle: int, name: str) -> None:
+        patience = self._clock.now() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self._clock.now() >= patience:
+                    logger.warning(
+                        "another process has held the lock of %s for %g s; going on without it", name, LOCK_SECONDS
+                    )
+                    return
+                await self._clock.sleep(_LOCK_POLL_SECONDS)
+            except OSError:  # a file system without locks
+                return
+            else:
+                return
+
+    def _make_folder(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._folder.stat().st_mode & 0o777 != 0o700:
+            self._folder.chmod(0o700)
+
+    def _files(self, damaged: dict[Path, str]) -> Iterable[Path]:
+        try:
+            return sorted(path for path in self._folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as e:
+            damaged[self._folder] = f"the folder of accounts {self._folder} cannot be read: {e.strerror or e}"
+            return []
 
     def _read(self, path: Path) -> Account:
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Account)
+            if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+                raise ConfigError(f"the account file {path} is damaged (no file of an account's size)")
+            value = msgspec.json.decode(path.read_bytes())
+            account = msgspec.convert(_with_login(value, path), Account)
         except OSError as e:
-            raise ConfigError(f"the account file {path} cannot be read: {e.strerror}") from e
-        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            raise _unreadable(path, e) from e
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
             raise ConfigError(f"the account file {path} is damaged ({e}); remove it and log in again") from e
+        self._path(account.name)  # a name that cannot be one
+        return account
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name.replace("@", ".")):
             raise ConfigError(f"{name!r} cannot be the name of an account")
         return self._folder / f"{name}.json"
+
+
+def _with_login(value: Any, path: Path) -> Any:
+    """Other programs' files, and the first ones of this kind, hold no login: the file's name stands for it."""
+    if isinstance(value, dict) and "login" not in value:
+        return {**value, "login": path.stem.partition("@")[0]}
+    return value
+
+
+def _unreadable(path: Path, e: OSError) -> ConfigError:
+    return ConfigError(f"the account file {path} cannot be read: {e.strerror or e}", public="an account cannot be read")
 
 
 class MemoryStore:
@@ -141,28 +285,31 @@ class MemoryStore:
     def __init__(self, *accounts: Account) -> None:
         self._accounts = {account.name: account for account in accounts}
         self._locks: dict[str, asyncio.Lock] = {}
+        self.problem = ""
 
     def list(self) -> list[Account]:
-        """See FileStore."""
+        """See Store."""
         return [self._accounts[name] for name in sorted(self._accounts)]
 
+    def problems(self) -> tuple[str, ...]:
+        """See Store."""
+        return ()
+
     def load(self, name: str) -> Account | None:
-        """See FileStore."""
+        """See Store."""
         return self._accounts.get(name)
 
     def save(self, account: Account) -> None:
-        """See FileStore."""
+        """See Store."""
         self._accounts[account.name] = account
 
     def remove(self, name: str) -> bool:
-        """See FileStore."""
+        """See Store."""
+        self._locks.pop(name, None)
         return self._accounts.pop(name, None) is not None
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[None]:
-        """See FileStore."""
+        """See Store."""
         async with self._locks.setdefault(name, asyncio.Lock()):
             yield
-
-
-Store = FileStore | MemoryStore

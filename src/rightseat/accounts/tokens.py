@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
-import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from rightseat.accounts.hosts import Hosts, clean_url
+from rightseat.accounts.hosts import Hosts, belongs, clean_url
 from rightseat.accounts.identity import Editor, github_headers
 from rightseat.accounts.store import Account, Store
-from rightseat.errors import LoginError, RightseatError, TransportError, UpstreamError
+from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.errors import ConfigError, LoginError, RightseatError, UpstreamError
 from rightseat.log import logger
 from rightseat.security.masking import mask
-from rightseat.transport.http.base import HttpAnswer, HttpRequest, HttpSender, fetch
+from rightseat.transport.http.base import SMALL, HttpAnswer, HttpRequest, HttpSender, fetch
 
 AHEAD_SECONDS = 60.0  # renewed this long before `refresh_in` is over
 DEFAULT_REFRESH_SECONDS = 1500.0  # where the exchange says nothing: tokens live some 30 minutes
@@ -52,7 +51,8 @@ def decide(account: Account, now: float) -> Verdict:
 def exchange_request(account: Account, editor: Editor) -> HttpRequest:
     """The request that turns a GitHub token into a Copilot token."""
     url = f"{Hosts.of(account.host).api}/copilot_internal/v2/token"
-    return HttpRequest("GET", url, github_headers(editor, account.github_access_token))
+    headers = github_headers(editor, account.github_access_token)
+    return HttpRequest("GET", url, headers, limits=SMALL, peer="GitHub")
 
 
 def account_after(account: Account, answer: HttpAnswer, now: float) -> Account:
@@ -69,22 +69,17 @@ def account_after(account: Account, answer: HttpAnswer, now: float) -> Account:
     except (msgspec.DecodeError, UnicodeDecodeError):
         body = None
     if answer.status in (401, 403, 404):
-        details = (body.get("error_details") if isinstance(body, dict) else None) or {}
-        code = str(details.get("notification_id") or ("bad_credentials" if answer.status == 401 else "forbidden"))
-        text = (
-            details.get("message")
-            or (body.get("message") if isinstance(body, dict) else None)
-            or answer.body[:200].decode("utf-8", "replace")
-        )
-        raise LoginError(code, f"GitHub gives {account.name} no Copilot token ({code}): {mask(str(text))}")
+        raise _refused(account, answer, body)
     if answer.status != 200 or not isinstance(body, dict) or not isinstance(body.get("token"), str):
         raise UpstreamError(
-            answer.status,
+            answer.status if answer.status >= 400 else 502,
             f"the token exchange for {account.name} failed: {mask(answer.body[:200].decode('utf-8', 'replace'))}",
+            code="token_exchange_failed",
+            public="GitHub gives no Copilot token at the moment",
         )
-    refresh_in = float(body.get("refresh_in") or DEFAULT_REFRESH_SECONDS)
-    given = body.get("expires_at")
-    lifetime = float(given) - now if isinstance(given, (int, float)) else 0.0
+    refresh_in = _seconds(body.get("refresh_in")) or DEFAULT_REFRESH_SECONDS
+    given = _seconds(body.get("expires_at"))
+    lifetime = given - now if given else 0.0
     expires_at = now + (lifetime if refresh_in <= lifetime <= 7 * 86400 else refresh_in + AHEAD_SECONDS)
     endpoints = body.get("endpoints")
     api = endpoints.get("api") if isinstance(endpoints, dict) else None
@@ -94,25 +89,55 @@ def account_after(account: Account, answer: HttpAnswer, now: float) -> Account:
         expires_at=expires_at,
         refresh_in=refresh_in,
         last_refresh=now,
-        api_url=clean_url(api) if isinstance(api, str) and api else "",
+        api_url=_believed(api, account),
     )
+
+
+def _seconds(value: Any) -> float:
+    """A time that GitHub gave; 0 for anything that is none."""
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e12
+    return float(value) if fits else 0.0
+
+
+def _refused(account: Account, answer: HttpAnswer, body: Any) -> LoginError:
+    """GitHub has said no, for good."""
+    body = body if isinstance(body, dict) else {}
+    given = body.get("error_details")
+    details = given if isinstance(given, dict) else {}
+    code = str(details.get("notification_id") or ("bad_credentials" if answer.status == 401 else "forbidden"))
+    text = details.get("message") or body.get("message") or answer.body[:200].decode("utf-8", "replace")
+    said = f"no Copilot token ({code}): {mask(str(text))}"
+    return LoginError(code, f"GitHub gives {account.name} {said}", public=f"GitHub gives {said}")
+
+
+def _believed(api: Any, account: Account) -> str:
+    """The address that a token names, if it is one of the account's own GitHub."""
+    if not isinstance(api, str) or not api:
+        return ""
+    if not belongs(api, account.host):
+        logger.warning(
+            "the token of %s names an address of somebody else, which is not used: %.200s", account.name, api
+        )
+        return ""
+    return clean_url(api)
 
 
 class TokenSource:
     """Gives accounts with fresh tokens.
 
     Args:
-        store: where accounts rest; other processes may share it.
+        store: where accounts are kept; other processes may share it. While it cannot be written, tokens are kept in memory.
         sender: sends the exchange.
         editor: who we say we are.
-        now: the wall clock, in seconds.
+        clock: time; tokens end by its wall clock.
     """
 
-    def __init__(self, store: Store, sender: HttpSender, editor: Editor, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, sender: HttpSender, editor: Editor, clock: Clock = SYSTEM_CLOCK) -> None:
         self._store = store
         self._sender = sender
         self._editor = editor
-        self._now = now
+        self._now = clock.wall
+        self._said = ""  # the problem of the store that is in the log already
         self._accounts: dict[str, Account] = {}
         self._renewals: dict[str, asyncio.Task[Account]] = {}
         self._not_before: dict[str, float] = {}  # account -> when a renewal ahead of time may be tried again
@@ -164,7 +189,7 @@ class TokenSource:
                 "token_expired", "the Copilot token has ended or was refused; only a GitHub token can renew it"
             )
         async with self._store.lock(account.name):
-            stored = self._store.load(account.name)
+            stored = self._stored(account.name)
             if (
                 stored is not None
                 and stored.access_token != account.access_token
@@ -175,9 +200,25 @@ class TokenSource:
             fresh = account_after(account, answer, self._now())
             try:
                 self._store.save(fresh)
-            except RightseatError as e:
-                logger.error("%s", e)
+            except ConfigError as e:
+                self._keep_in_memory(e)
+            else:
+                self._said = ""
             return fresh
+
+    def _stored(self, name: str) -> Account | None:
+        """What other processes know of it; a file that was damaged meanwhile tells nothing."""
+        try:
+            return self._store.load(name)
+        except ConfigError:
+            return None
+
+    def _keep_in_memory(self, e: ConfigError) -> None:
+        """The store cannot be written: said once, until it can be again."""
+        problem = self._store.problem or str(e)
+        if problem != self._said:
+            logger.error("%s; new tokens are kept in memory, and each process fetches its own", problem)
+            self._said = problem
 
     def _renewed(self, name: str, done: asyncio.Task[Account]) -> None:
         del self._renewals[name]
@@ -189,7 +230,7 @@ class TokenSource:
             self._not_before.pop(name, None)
             return
         self._not_before[name] = self._now() + RETRY_SECONDS
-        if isinstance(error, (UpstreamError, LoginError, TransportError)):
+        if isinstance(error, RightseatError):
             logger.warning("renewing the token of %s failed: %s", name, error)
 
     async def close(self) -> None:

@@ -5,14 +5,17 @@ The facade and the gateway know a backend by this alone. It refuses to know who 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Protocol
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import Struct
 
 from rightseat.backends.registry import Registry
 from rightseat.chat import Answer, ChatRequest, Meta, Reply
 from rightseat.chat.message import USUAL
+from rightseat.errors import ConnectionLostError
+from rightseat.transport.http.base import CUT, joined
 
 
 class UpstreamRequest(Struct, frozen=True):
@@ -40,15 +43,51 @@ class UpstreamRequest(Struct, frozen=True):
 class RelayAnswer(Answer[bytes]):
     """The bytes of an answer as they come.
 
-    Attributes:
+    Args:
+        pieces: the body.
+        close: see Answer.
         status: the HTTP status.
-        headers: names in lower case.
+        headers: names in any case, looked up in lower case.
         account: who answers, for logs; "" for nobody in particular.
+        framed: see HttpStream.
     """
 
-    status: int = 200
-    headers: Mapping[str, str] = {}
-    account: str = ""
+    def __init__(
+        self,
+        pieces: AsyncIterator[bytes],
+        close: Callable[[], Awaitable[None]] | None = None,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        account: str = "",
+        framed: bool = True,
+    ) -> None:
+        super().__init__(pieces, close)
+        self.status = status
+        self.headers: Mapping[str, str] = headers if headers is not None else {}
+        self.account = account
+        self._framed = framed
+
+    @property
+    def is_json(self) -> bool:
+        """The body is one JSON value, says its head."""
+        return "json" in self.headers.get("content-type", "")
+
+    @property
+    def is_stream(self) -> bool:
+        """The body is a stream of events, says its head."""
+        return "event-stream" in self.headers.get("content-type", "")
+
+    async def read(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            ConnectionLostError: it was cut off, or it ended with the connection and is no whole JSON. HttpTimeoutError: it stopped.
+        """
+        data = await joined(aiter(self), "the answer")
+        if not self._framed and self.is_json:
+            _check_complete(data)
+        return data
 
 
 class Readiness(Struct, frozen=True):
@@ -57,14 +96,21 @@ class Readiness(Struct, frozen=True):
     Attributes:
         reasons: why not; empty: they can. They may name accounts and addresses, so they are for whoever runs this.
         public: the same for anybody: no account and no address is named.
+        problems: what is wrong although requests are served, such as a store that cannot be written; they may name places.
+        public_problems: the same for anybody.
     """
 
     reasons: tuple[str, ...] = ()
-    public: tuple[str, ...] = field(default=())
+    public: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    public_problems: tuple[str, ...] = ()
 
 
 class Backend(Protocol):
-    """Who answers."""
+    """Who answers.
+
+    Every error that `relay` and `handle` raise says by `reached` whether anything was sent; `meta.on_sent` is called right before.
+    """
 
     async def models(self) -> Registry:
         """The models that can be asked. The last list that was got, while a new one cannot be."""
@@ -86,3 +132,16 @@ class Backend(Protocol):
     async def readiness(self) -> Readiness:
         """Whether it can answer now: asks for what a request would need, and waits for a few seconds at most."""
         ...
+
+    async def aclose(self) -> None:
+        """Stop what is under way in the background."""
+        ...
+
+
+def _check_complete(data: bytes) -> None:
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        lost = ConnectionLostError("the connection ended in the middle of a JSON body without a length", public=CUT)
+        lost.reached = True
+        raise lost from e

@@ -1,4 +1,4 @@
-"""Asking Copilot: the right address, the right headers, a fresh token, and one second chance when the token was refused.
+"""The Copilot API over HTTP, as a backend: the right address and headers, a fresh token, the next account where one refuses.
 
 A request can never choose where it goes: the address is the account's (configured by its owner, else named by its token, else the
 official one). What is wrong before the answer begins is raised; what breaks later is raised while the body is read.
@@ -6,177 +6,167 @@ official one). What is wrong before the answer begins is raised; what breaks lat
 
 from __future__ import annotations
 
-import asyncio
-import email.utils
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 import msgspec
-from msgspec import Struct, field
 
-from rightseat.accounts.hosts import Hosts, clean_url
+from rightseat.accounts.hosts import copilot_url
 from rightseat.accounts.identity import Editor, copilot_headers
+from rightseat.accounts.pool import AccountPool
 from rightseat.accounts.quota import quota_left
-from rightseat.accounts.selection import Candidate, pick_next, rest
+from rightseat.accounts.selection import Candidate
 from rightseat.accounts.store import Account, Store
 from rightseat.accounts.tokens import TokenSource
+from rightseat.backends.asking import Sent, checked
+from rightseat.backends.base import Readiness, RelayAnswer, UpstreamRequest
+from rightseat.backends.catalogue import Catalogue
+from rightseat.backends.fitting import api_for, fitted, has_image, initiator, intent
+from rightseat.backends.readiness import WITHIN, Asked, Contact, CopilotReadiness
+from rightseat.backends.reading import reply_of
 from rightseat.backends.registry import Model, Registry, registry_of
-from rightseat.chat import Answer, Meta
-from rightseat.chat.message import USUAL
-from rightseat.errors import LoginError, NotLoggedInError, RightseatError, UpstreamError
-from rightseat.log import logger
-from rightseat.security.masking import mask
-from rightseat.transport.http.base import HttpRequest, HttpSender, HttpStream, joined
+from rightseat.chat import ChatRequest, Reply
+from rightseat.chat.plain import PlainTools
+from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.errors import LoginError, RightseatError, TransportError, UpstreamError
+from rightseat.ids import SYSTEM_IDS, Ids
+from rightseat.transport.http.base import SMALL, HttpRequest, HttpSender, HttpStream, Limits, within
 
-MODELS_SECONDS = 600.0  # how long a model list is believed
 QUOTA_SECONDS = 1.0  # how often the headers of an answer are looked at for the quota
-ACCOUNTS_SECONDS = 1.0  # and the list of accounts
+PEER = "Copilot"
 
 
-class Ask(Struct, frozen=True):
-    """What is posted.
-
-    Attributes:
-        path: below the API's address, such as "/chat/completions".
-        body: JSON.
-        model: the model's id.
-        initiator: "user" or "agent".
-        vision: the request holds an image.
-        stream: the answer shall be an event stream.
-        intent: see `headers.copilot_headers`.
-        extra: see there.
-        meta: the request's id, which becomes `x-request-id`; its conversation, see `accounts.pick_next`.
-    """
-
-    path: str
-    body: bytes
-    model: str
-    initiator: str
-    vision: bool = False
-    stream: bool = False
-    intent: str = "conversation-panel"
-    extra: Mapping[str, str] = field(default_factory=dict)
-    meta: Meta = USUAL
-
-
-class Copilot:
-    """The Copilot API, for the accounts in a store.
+class CopilotBackend:
+    """The Copilot API, for the accounts in a store. A Backend.
 
     Args:
         store: the accounts.
         sender: sends requests.
         editor: who we say we are.
         aliases: names of models -> ids.
+        clock: time.
+        ids: of requests that have none.
     """
 
     def __init__(
-        self, store: Store, sender: HttpSender, editor: Editor | None = None, aliases: Mapping[str, str] | None = None
+        self,
+        store: Store,
+        sender: HttpSender,
+        editor: Editor | None = None,
+        aliases: Mapping[str, str] | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        ids: Ids = SYSTEM_IDS,
     ) -> None:
-        self._store = store
         self._sender = sender
         self._editor = editor or Editor()
-        self._aliases = dict(aliases or {})
-        self._tokens = TokenSource(store, sender, self._editor)
-        self._accounts: dict[str, Account] = {}
-        self._accounts_at = float("-inf")
-        self._candidates: dict[str, Candidate] = {}
-        self._lists: dict[str, tuple[Registry, float]] = {}  # account -> its models, and when they were got
-        self._fetching: asyncio.Task[None] | None = None
+        self._clock = clock
+        self._ids = ids
+        self._pool = AccountPool(store, clock)
+        self._tokens = TokenSource(store, sender, self._editor, clock)
+        self._catalogue = Catalogue(self._pool, self._fetch_models, aliases or {}, clock)
+        self._contact = Contact(clock)
+        probe = functools.partial(self._get_models, limits=WITHIN)
+        self._readiness = Asked(CopilotReadiness(self._pool, self._tokens, self._contact, probe, clock), clock)
 
-    def accounts(self) -> list[tuple[Account, Candidate]]:
-        """The accounts and what is known of their health, for people."""
-        return [(self._tokens.latest(account), self._candidate(name)) for name, account in self._known().items()]
+    async def models(self) -> Registry:
+        """The models of all accounts; the seed list while nobody has logged in. The last good list serves while it is renewed.
 
-    def unready(self) -> list[str]:
-        """Why no request can be served now; nothing: one can."""
-        known = self._known()
-        if not known:
-            return ["no account: run `rightseat login`"]
-        now = time.monotonic()
-        resting = [c for c in map(self._candidate, known) if c.resting.get("", 0.0) > now]
-        if len(resting) < len(known):
-            return []
-        return [f"account {c.name} rests for {c.resting[''] - now:.0f} s: {c.reason}" for c in resting]
+        Raises:
+            RightseatError: there is no list yet, and none can be got.
+        """
+        return await self._catalogue.registry()
 
-    async def open(self, ask: Ask) -> Counted:
-        """Post a request; return when the head of the answer is there.
+    async def relay(self, request: UpstreamRequest) -> RelayAnswer:
+        """Post a body; return when the head of the answer is there.
 
-        An account that refuses for a reason of its own (402, 403, 429) rests, and the next one is asked; never after the head.
+        An account that refuses for a reason of its own (402, 403, 429) cools down, and the next one is asked; never after the head.
 
         Raises:
             NotLoggedInError: no account.
-            UpstreamError: the answer is an HTTP error.
+            UpstreamError: the answer is an HTTP error, or all accounts are cooling down from one.
             LoginError, TransportError: there is no token, or no answer.
         """
-        model = ask.model
+        meta = request.meta
+        sent = Sent(meta)
+        with sent.marking():
+            attempts = self._pool.attempts(request.model, meta.conversation, meta.caller)
+            while True:
+                account, candidate = attempts.next()
+                candidate.load += 1
+                answer: RelayAnswer | None = None
+                try:
+                    try:
+                        account = await self._tokens.get(account)
+                    except RightseatError as e:
+                        if not attempts.without_token(candidate, e):
+                            raise
+                        continue
+                    answer = self._answer(await self._send(account, request, sent), candidate)
+                except (UpstreamError, LoginError) as e:
+                    if not attempts.refused(candidate, e):
+                        raise
+                else:
+                    return answer
+                finally:
+                    if answer is None:
+                        candidate.load -= 1
 
-        def request(account: Account) -> HttpRequest:
-            headers = copilot_headers(
-                self._editor,
-                account.access_token,
-                initiator=ask.initiator,
-                vision=ask.vision,
-                stream=ask.stream,
-                request_id=ask.meta.request_id or None,
-                intent=ask.intent,
-                extra=ask.extra,
-            )
-            return HttpRequest("POST", base_url(account) + ask.path, headers, ask.body)
+    async def handle(self, request: ChatRequest) -> Reply:
+        """Answer a request, event by event; see Handler.
 
-        known = self._known()
-        if not known:
-            raise NotLoggedInError("no account: run `rightseat login`")
-        tried: frozenset[str] = frozenset()
-        refusal: UpstreamError | LoginError | None = None
-        while True:
-            now = time.monotonic()
-            candidates = [self._candidate(name) for name in known]
-            choice = pick_next(candidates, model, now, conversation=ask.meta.conversation, tried=tried)
-            if choice.name is None:
-                raise refusal or _all_rest(candidates, model, choice.wait)
-            candidate = self._candidates[choice.name]
-            tried |= {choice.name}
-            candidate.load += 1
-            try:
-                return Counted(await self._send(known[choice.name], request), candidate)
-            except (UpstreamError, LoginError) as e:
-                candidate.load -= 1
-                refusal = e
-                status, code = (e.status, e.code) if isinstance(e, UpstreamError) else (403, e.code)
-                whole = isinstance(e, LoginError)
-                if not rest(candidate, model, now, status=status, code=code, retry_after=e.retry_after, whole=whole):
-                    raise
-                if len(known) > 1:
-                    logger.warning("account %s rests for %s: %s", candidate.name, model, e)
-            except BaseException:
-                candidate.load -= 1
-                raise
+        Raises:
+            BadRequestError: it cannot be expressed for this model.
+            NotLoggedInError, LoginError, UpstreamError, TransportError: see `relay`.
+        """
+        model = await self.resolve(request.model)
+        api = api_for(model)
+        streams = model is None or model.streaming is not False
+        plain = PlainTools(fitted(request, model, api, stream=streams), text_tools=api.text_tools)
+        meta = msgspec.structs.replace(
+            request.meta,
+            initiator=request.meta.initiator or initiator(request),
+            headers={**request.meta.headers, **api.headers},
+        )
+        asked = UpstreamRequest(
+            api.path,
+            api.encode(plain.request),
+            plain.request.model,
+            vision=has_image(request),
+            stream=streams,
+            intent=intent(request),
+            meta=meta,
+        )
+        return reply_of(api, await self.relay(asked), plain, streamed=streams)
 
-    async def registry(self) -> Registry:
-        """The models of all accounts; the seed list while nobody has logged in. A list that cannot be renewed stays."""
-        known = self._known()
-        if not known:
-            return Registry(aliases=self._aliases)
-        now = time.monotonic()
-        stale = [name for name in known if now - self._lists.get(name, (None, float("-inf")))[1] >= MODELS_SECONDS]
-        if stale:
-            if self._fetching is None:  # one fetch, however many wait
-                self._fetching = asyncio.ensure_future(self._fetch_lists([known[name] for name in stale]))
-                self._fetching.add_done_callback(lambda _: setattr(self, "_fetching", None))
-            await asyncio.shield(self._fetching)
-        merged: dict[str, Model] = {}
-        for name in known:
-            if name in self._lists:
-                merged = {**self._lists[name][0].models, **merged}
-        return Registry(merged, self._aliases, seed=False)
+    async def readiness(self) -> Readiness:
+        """Whether requests can be served now: an account that is not cooling down, a usable token, and Copilot within reach.
+
+        Answers within 3 seconds, and asks at most every few seconds, however many ask at once.
+        """
+        return await self._readiness.get()
+
+    async def resolve(self, name: str) -> Model | None:
+        """The model that somebody means; None while only the seed list is known. Raises UpstreamError: there is none (404)."""
+        return resolved(await self.models(), name)
 
     def offers(self, model: str) -> bool:
         """Whether the last lists have a model of this id. Asks nobody."""
-        return any(model in registry.models for registry, _ in self._lists.values())
+        return self._catalogue.offers(model)
 
-    def look_again(self) -> None:
+    def accounts(self) -> list[tuple[Account, Candidate]]:
+        """The accounts and what is known of their health, for people."""
+        known = self._pool.known()
+        return [(self._tokens.latest(account), self._pool.candidate(name)) for name, account in known.items()]
+
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the store of accounts, for people: files that cannot be read, a folder that cannot be written."""
+        self._pool.known()
+        return self._pool.problems()
+
+    def reload(self) -> None:
         """The accounts have changed: they are looked up before the next request."""
-        self._accounts_at = float("-inf")
+        self._pool.reload()
 
     async def refresh(self, name: str) -> None:
         """Fetch a new token for an account, however good the one it has.
@@ -185,159 +175,105 @@ class Copilot:
             KeyError: there is no such account.
             LoginError, UpstreamError, TransportError: there is no new token.
         """
-        self.look_again()  # else a token that was fetched in between would do
-        await self._tokens.renew(self._known()[name])
-        self._candidates.pop(name, None)
-        self.look_again()
-
-    async def close(self) -> None:
-        """Stop what is under way."""
-        if self._fetching is not None:
-            self._fetching.cancel()
-        await self._tokens.close()
-
-    def _known(self) -> dict[str, Account]:
-        """The accounts, looked up at most every ACCOUNTS_SECONDS: a login is seen soon, and a request costs no file access."""
-        now = time.monotonic()
-        if now - self._accounts_at >= ACCOUNTS_SECONDS:
-            fresh = {a.name: a for a in self._store.list()}
-            for name, account in fresh.items():
-                old = self._accounts.get(name)
-                if old is not None and old.github_access_token != account.github_access_token:  # logged in anew
-                    self._candidates.pop(name, None)
-                    self._lists.pop(name, None)
-            self._accounts, self._accounts_at = fresh, now
-        return self._accounts
-
-    def _candidate(self, name: str) -> Candidate:
-        candidate = self._candidates.get(name)
-        if candidate is None:
-            candidate = self._candidates[name] = Candidate(name)
-        return candidate
-
-    async def _fetch_lists(self, accounts: list[Account]) -> None:
-        """The model lists of some accounts. What fails is said, and raised only if there is no list at all."""
-        results = await asyncio.gather(*(self._fetch_list(account) for account in accounts), return_exceptions=True)
-        for account, result in zip(accounts, results, strict=True):
-            if isinstance(result, Registry):
-                self._lists[account.name] = (result, time.monotonic())
-                self._candidate(account.name).models = frozenset(result.models)
-            elif isinstance(result, RightseatError):
-                logger.warning("no model list of %s: %s", account.name, result)
-                if account.name in self._lists:
-                    self._lists[account.name] = (self._lists[account.name][0], time.monotonic())
-            else:
-                raise result
-        if not self._lists:
-            raise next(result for result in results if isinstance(result, RightseatError))
-
-    async def _fetch_list(self, account: Account) -> Registry:
-        def request(account: Account) -> HttpRequest:
-            headers = copilot_headers(self._editor, account.access_token, intent="model-access")
-            return HttpRequest("GET", base_url(account) + "/models", headers)
-
-        stream = await self._send(account, request)
-        try:
-            return registry_of(await stream.read(), self._aliases)
-        except ValueError as e:
-            raise UpstreamError(502, f"the Copilot API gave no model list: {e}") from e
-        finally:
-            await stream.aclose()
-
-    async def _send(self, account: Account, request: Callable[[Account], HttpRequest]) -> HttpStream:
-        account = await self._tokens.get(account)
-        stream = await self._sender.open(request(account))
-        if stream.status == 401:  # a token that we believed in was refused: once more with another one
-            await stream.aclose()
-            account = await self._tokens.renew(account)
-            stream = await self._sender.open(request(account))
-        if stream.status >= 400:
-            try:
-                raise error_of(stream.status, stream.headers, await stream.read())
-            finally:
-                await stream.aclose()
-        return stream
-
-
-class Counted(Answer[bytes]):
-    """An HTTP answer, piece by piece, that counts as load of its account until it is over.
-
-    Attributes:
-        account: the name of the account that answers.
-    """
-
-    def __init__(self, inner: HttpStream, candidate: Candidate) -> None:
-        super().__init__(inner.chunks())
-        self._inner = inner
-        self._candidate: Candidate | None = candidate
-        self.account = candidate.name
-        if (now := time.monotonic()) - candidate.quota_at >= QUOTA_SECONDS:
-            candidate.quota_at = now
-            candidate.quota.update(quota_left(inner.headers))
-        self.status, self.headers = inner.status, inner.headers
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """See HttpStream."""
-        return aiter(self)
-
-    async def read(self) -> bytes:
-        """See HttpStream."""
-        return await joined(aiter(self), "the Copilot API")
+        self._pool.reload()  # else a token that was fetched in between would do
+        await self._tokens.renew(self._pool.known()[name])
+        self._pool.forget(name)
+        self._pool.reload()
 
     async def aclose(self) -> None:
-        """See HttpStream."""
-        if self._candidate is not None:
-            self._candidate.load -= 1
-            self._candidate = None
+        """Stop what is under way in the background."""
+        await self._readiness.aclose()
+        await self._catalogue.aclose()
+        await self._tokens.close()
+
+    async def _send(self, account: Account, request: UpstreamRequest, sent: Sent) -> HttpStream:
+        meta = request.meta
+
+        def build(account: Account) -> HttpRequest:
+            headers = copilot_headers(
+                self._editor,
+                account.access_token,
+                initiator=meta.initiator or "user",
+                vision=request.vision,
+                stream=request.stream,
+                request_id=meta.request_id or self._ids.uuid(),
+                intent=request.intent,
+                extra=meta.headers,
+            )
+            return HttpRequest(
+                "POST", address_of(account) + request.path, headers, request.body, peer=PEER, on_sent=sent
+            )
+
+        return await self._open(account, build)
+
+    async def _open(self, account: Account, build: Callable[[Account], HttpRequest]) -> HttpStream:
+        """Send with an account's token; with another one, once, where that token was refused. Raises UpstreamError for error answers."""
         try:
-            await super().aclose()
-        finally:
-            await self._inner.aclose()
+            stream = await self._sender.open(build(account))
+            if stream.status == 401:
+                await stream.aclose()
+                stream = await self._sender.open(build(await self._tokens.renew(account)))
+        except TransportError:
+            self._contact.failed()
+            raise
+        self._contact.made(ok=stream.status < 500)
+        return await checked(stream, self._clock)
+
+    def _answer(self, stream: HttpStream, candidate: Candidate) -> RelayAnswer:
+        now = self._clock.now()
+        if now - candidate.quota_at >= QUOTA_SECONDS:
+            candidate.quota_at = now
+            candidate.quota.update(quota_left(stream.headers))
+        open_ = True
+
+        async def close() -> None:
+            nonlocal open_
+            if open_:
+                open_ = False
+                candidate.load -= 1
+            await stream.aclose()
+
+        return RelayAnswer(
+            stream.chunks(),
+            close,
+            status=stream.status,
+            headers=stream.headers,
+            account=candidate.name,
+            framed=stream.framed,
+        )
+
+    async def _fetch_models(self, account: Account) -> Registry:
+        account = await self._tokens.get(account)
+        try:
+            return registry_of(await self._get_models(account, SMALL), {})
+        except ValueError as e:
+            raise UpstreamError(502, f"the Copilot API gave no model list: {e}") from e
+
+    async def _get_models(self, account: Account, limits: Limits) -> bytes:
+        def build(account: Account) -> HttpRequest:
+            headers = copilot_headers(
+                self._editor, account.access_token, intent="model-access", request_id=self._ids.uuid()
+            )
+            return HttpRequest("GET", address_of(account) + "/models", headers, limits=limits, peer=PEER)
+
+        async with within(limits, PEER):
+            stream = await self._open(account, build)
+            try:
+                return await stream.read()
+            finally:
+                await stream.aclose()
 
 
-def _all_rest(candidates: list[Candidate], model: str, wait: float | None) -> UpstreamError:
-    if wait is None:
-        return UpstreamError(404, f"no account has the model {model!r}", code="model_not_found")
-    reasons = ", ".join(f"{c.name} ({c.reason})" for c in candidates)
-    return UpstreamError(429, f"every account rests: {reasons}", code="accounts_exhausted", retry_after=wait)
-
-
-def base_url(account: Account) -> str:
+def address_of(account: Account) -> str:
     """Where an account's requests go: the owner's choice, else what the token names, else the official address of its host."""
-    return clean_url(account.base_url) if account.base_url else account.api_url or Hosts.of(account.host).copilot
+    return copilot_url(account.host, account.base_url, account.api_url)
 
 
-def error_of(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """An error answer of any of the API's forms: `{error: {message, code}}`, flat JSON, or text."""
-    text = mask(body[:4000].decode("utf-8", "replace")).strip()
-    code = None
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        value = None
-    if isinstance(value, dict):
-        inner = value.get("error")
-        inner = inner if isinstance(inner, dict) else value
-        code = str(inner["code"]) if inner.get("code") else None
-        text = mask(str(inner.get("message") or inner.get("error") or text))
-    return UpstreamError(
-        status,
-        text or f"HTTP {status}",
-        code=code,
-        retry_after=retry_after(headers.get("retry-after")),
-        request_id=headers.get("x-github-request-id") or headers.get("x-request-id"),
-    )
-
-
-def retry_after(value: str | None, now: float | None = None) -> float | None:
-    """The header Retry-After in seconds: a number, or a date (RFC 9110, section 10.2.3). None for neither."""
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now))
-    except (ValueError, TypeError):
-        return None
+def resolved(registry: Registry, name: str) -> Model | None:
+    """The model that somebody means; None while only the seed list is known. Raises UpstreamError: there is none (404)."""
+    model = registry.resolve(name)
+    if model is None and not registry.seed:
+        raise UpstreamError(
+            404, f"the model {name!r} does not exist or is not enabled for this account", code="model_not_found"
+        )
+    return model

@@ -1,4 +1,4 @@
-"""Answers of the Copilot API as chat events, streamed or whole; what broke is an error, never an end."""
+"""Answers of an API as chat events, streamed or whole; what broke is an error, never an end."""
 
 from __future__ import annotations
 
@@ -6,33 +6,49 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from rightseat.chat import ModelEvent
+from rightseat.backends.base import RelayAnswer
+from rightseat.chat import ModelEvent, ReasoningDelta, ReasoningOpaque, Reply, TextDelta, ToolCallEvent, Usage
+from rightseat.chat.plain import PlainTools
 from rightseat.errors import TransportError, UpstreamError
-from rightseat.transport.http.base import HttpStream
+from rightseat.transport.http.base import CUT
 from rightseat.wire.apis import Api
 from rightseat.wire.openai_stream import ChunkError
 
-CUT = "stream disconnected before completion"
+BYTES_A_TOKEN = 4  # about; of an answer that broke off before it told
 
 
-async def events(api: Api, stream: HttpStream, *, streamed: bool) -> AsyncIterator[ModelEvent]:
+def reply_of(api: Api, answer: RelayAnswer, plain: PlainTools, *, streamed: bool) -> Reply:
+    """An answer as a reply: its events with the tools as the caller knows them, and what it has told so far for booking."""
+    reply = Reply(_nothing(), answer.aclose)
+    reply.account = answer.account
+    reply.through(lambda _: _told(reply, api, answer, plain, streamed=streamed))
+    return reply
+
+
+async def events(
+    api: Api, answer: RelayAnswer, *, streamed: bool, reply: Reply | None = None
+) -> AsyncIterator[ModelEvent]:
     """The events of an answer.
 
     Args:
         api: the endpoint it comes from.
-        stream: the answer, whose head is there.
-        streamed: it was asked for as a stream.
+        answer: the answer, whose head is there.
+        streamed: it was asked for as a stream. One that says it is JSON is read whole all the same.
+        reply: whose `is_final` is set when the answer is complete.
 
     Raises:
         UpstreamError: it held an error, or ended in the middle (408, "stream_disconnected").
     """
-    if not streamed:
-        for event in whole(api, await stream.read()):
+    if not streamed or answer.is_json:
+        said = whole(api, await answer.read())
+        if reply is not None:
+            reply.is_final = any(type(event) is Usage for event in said)
+        for event in said:
             yield event
         return
     reader = api.reader()
     try:
-        async for chunk in stream.chunks():
+        async for chunk in answer:
             for event in reader.feed(chunk):
                 yield event
         left = reader.feed_eof()
@@ -44,6 +60,8 @@ async def events(api: Api, stream: HttpStream, *, streamed: bool) -> AsyncIterat
         left = reader.feed_eof()
     if not reader.whole:
         raise cut()
+    if reply is not None:
+        reply.is_final = reply.usage is not None or any(type(event) is Usage for event in left)
     for event in left:
         yield event
 
@@ -52,17 +70,60 @@ def whole(api: Api, data: bytes) -> list[ModelEvent]:
     """The events of a whole answer. Raises UpstreamError: it cannot be read, or holds an error."""
     try:
         return api.read_whole(msgspec.json.decode(data))
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise UpstreamError(502, "Copilot gave no answer that can be read") from e
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        error = UpstreamError(502, "Copilot gave no answer that can be read")
+        error.reached = True
+        raise error from e
     except ChunkError as e:
         raise inside(e) from e
 
 
 def inside(error: ChunkError) -> UpstreamError:
     """An error that came within an answer."""
-    return UpstreamError(502, str(error), code=error.code)
+    found = UpstreamError(502, str(error), code=error.code)
+    found.reached = True
+    return found
 
 
 def cut() -> UpstreamError:
     """An answer that ended in the middle."""
-    return UpstreamError(408, CUT, code="stream_disconnected")
+    error = UpstreamError(408, CUT, code="stream_disconnected")
+    error.reached = True
+    return error
+
+
+async def _told(
+    reply: Reply, api: Api, answer: RelayAnswer, plain: PlainTools, *, streamed: bool
+) -> AsyncIterator[ModelEvent]:
+    size = 0
+    try:
+        async for event in events(api, answer, streamed=streamed, reply=reply):
+            kind = type(event)
+            if kind is Usage:
+                reply.usage = event  # type: ignore[assignment]
+            else:
+                size += _size(event)
+                reply.received = -(-size // BYTES_A_TOKEN)
+            yield plain.restored(event) if plain.changed else event
+    finally:
+        await answer.aclose()
+
+
+def _size(event: ModelEvent) -> int:
+    """Bytes that a model has written, about."""
+    match event:
+        case TextDelta() | ReasoningDelta():
+            text = event.text
+        case ReasoningOpaque():
+            text = event.data
+        case ToolCallEvent():
+            text = event.call.name + event.call.arguments
+        case _:
+            return 0
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+async def _nothing() -> AsyncIterator[ModelEvent]:
+    nothing: tuple[ModelEvent, ...] = ()
+    for event in nothing:
+        yield event

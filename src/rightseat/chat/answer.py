@@ -42,12 +42,14 @@ class Answer(Generic[T]):
         close: called after that, once, also for an answer that nobody has read.
 
     Attributes:
+        account: who answers, for logs; "" for nobody in particular.
         usage: tokens, as far as the answer has told.
         is_final: `usage` is the last word: the answer was complete when it was told.
         received: tokens that the answer had so far, reckoned from its size by whoever reads it; for answers that break off before they tell.
     """
 
     def __init__(self, pieces: AsyncIterator[T], close: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.account = ""
         self.usage: Usage | None = None
         self.is_final = False
         self.received = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
@@ -102,6 +102,7 @@ class Meta(Struct, frozen=True, gc=False):
         estimate: what the request may use; None: nobody has reckoned.
         initiator: who began the turn, "user" or "agent"; "": the backend decides.
         headers: more headers for upstream, such as `anthropic-beta`; checked where they came in.
+        on_sent: called each time right before the bytes of a request for this one go out; from then on it may cost something.
     """
 
     priority: int = 0
@@ -112,6 +113,7 @@ class Meta(Struct, frozen=True, gc=False):
     estimate: Estimate | None = None
     initiator: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    on_sent: Callable[[], None] | None = None
 
 
 USUAL = Meta()

@@ -20,7 +20,7 @@ from rightseat.accounts.hosts import clean_url
 from rightseat.accounts.login import log_in
 from rightseat.accounts.quota import Quota, fetch_quota
 from rightseat.accounts.store import Account, FileStore
-from rightseat.backends.copilot import Copilot, base_url
+from rightseat.backends.copilot import CopilotBackend, address_of
 from rightseat.errors import TransportError, UpstreamError
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.transport.http.aiohttp import AiohttpSender
@@ -84,7 +84,10 @@ def logout(name: str | None, everyone: bool) -> None:
 def status(as_json: bool, offline: bool) -> None:
     """Show the accounts, how long their tokens live, and their quota. No secret is shown."""
     settings = load_settings()
-    accounts = FileStore(settings.folder).list()
+    store = FileStore(settings.folder)
+    accounts = store.list()
+    for problem in store.problems():
+        console.print(f"[red]{problem}[/red]")
     quotas = [None] * len(accounts) if offline else asyncio.run(_quotas(settings, accounts))
     rows = [_status_of(account, quota) for account, quota in zip(accounts, quotas, strict=True)]
     if as_json:
@@ -126,7 +129,7 @@ def _status_of(account: Account, quota: Quota | str | None) -> dict[str, Any]:
     return {
         "name": account.name,
         "host": account.host,
-        "base_url": base_url(account),
+        "base_url": address_of(account),
         "token_seconds_left": max(0, int(account.expires_at - time.time())) if account.access_token else 0,
         "quota": {"error": quota} if isinstance(quota, str) else msgspec.to_builtins(quota),
     }
@@ -166,8 +169,8 @@ def models(as_json: bool) -> None:
 
 async def _registry(settings: Settings) -> Any:
     async with AiohttpSender() as sender:
-        copilot = Copilot(FileStore(settings.folder), sender, settings.editor, settings.aliases)
+        copilot = CopilotBackend(FileStore(settings.folder), sender, settings.editor, settings.aliases)
         try:
-            return await copilot.registry()
+            return await copilot.models()
         finally:
-            await copilot.close()
+            await copilot.aclose()

@@ -27,7 +27,7 @@ from rightseat.accounts.hosts import Hosts, is_loopback
 from rightseat.accounts.identity import github_headers
 from rightseat.accounts.quota import fetch_quota
 from rightseat.accounts.store import Account, FileStore
-from rightseat.backends.copilot import Copilot
+from rightseat.backends.copilot import CopilotBackend
 from rightseat.errors import ConfigError, RightseatError
 from rightseat.gateway.access.access import pepper_of
 from rightseat.gateway.config import Settings, load_settings
@@ -108,16 +108,14 @@ def run_checks(path: Path | None = None, *, offline: bool = False) -> Iterator[C
     yield from _keys(settings)
     yield _descriptors(settings)
     yield _port(settings)
-    try:
-        accounts = FileStore(settings.folder).list()
-    except ConfigError as e:
-        yield Check("accounts", "failed", str(e), "remove the file and run `rightseat login`")
-        accounts = []
-    else:
-        if accounts:
-            yield Check("accounts", "ok", ", ".join(account.name for account in accounts))
-        else:
-            yield Check("accounts", "failed", "nobody has logged in", "run `rightseat login`")
+    store = FileStore(settings.folder)
+    accounts = store.list()
+    for problem in store.problems():
+        yield Check("accounts", "failed", problem, "remove the file and run `rightseat login`")
+    if accounts:
+        yield Check("accounts", "ok", ", ".join(account.name for account in accounts))
+    elif not store.problems():
+        yield Check("accounts", "failed", "nobody has logged in", "run `rightseat login`")
     if not offline:
         yield from asyncio.run(_online(settings, accounts))
 
@@ -287,7 +285,7 @@ async def _network(sender: AiohttpSender, settings: Settings, host: str) -> list
 
 async def _account(sender: AiohttpSender, settings: Settings, account: Account) -> Check:
     name = f"account {account.name}"
-    copilot = Copilot(FileStore(settings.folder), sender, settings.editor)
+    copilot = CopilotBackend(FileStore(settings.folder), sender, settings.editor)
     try:
         async with asyncio.timeout(NETWORK_SECONDS):
             await copilot.refresh(account.name)
@@ -296,7 +294,7 @@ async def _account(sender: AiohttpSender, settings: Settings, account: Account) 
         advice = "run `rightseat login` again, and look whether this user has Copilot"
         return Check(name, "failed", mask(str(e)) or "no answer in time", advice)
     finally:
-        await copilot.close()
+        await copilot.aclose()
     used_up = [kind for kind, one in quota.snapshots.items() if one.percent_remaining is not None and one.percent_remaining <= 0 and not one.unlimited]  # fmt: skip
     if used_up:
         advice = f"wait until {quota.reset_date or 'the reset'}, or allow more than the quota at GitHub"

@@ -1,26 +1,22 @@
-"""Where answers come from, by the kind of key: the Copilot API, a server that speaks OpenAI's dialect, or somebody's own handler."""
+"""Where answers come from, by the kind of key: the Copilot API, or a server that speaks OpenAI's dialect."""
 
 from __future__ import annotations
 
 import re
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from rightseat.accounts.store import Account, FileStore, MemoryStore, Store
-from rightseat.backends.copilot import Copilot
-from rightseat.backends.handlers import CompatibleHandler, CopilotHandler
+from rightseat.backends.base import Backend
+from rightseat.backends.factory import open_backend
+from rightseat.clock import SYSTEM_CLOCK
 from rightseat.errors import ConfigError, NotLoggedInError
-from rightseat.handler import Handler
 from rightseat.security.keys import kind_of, said_of
-from rightseat.transport.http.aiohttp import AiohttpSender
-from rightseat.transport.http.base import HttpSender
-from rightseat.transport.http.compress import CompressingSender
 
 _EXPIRES = re.compile(r"(?:^|;)exp=(\d+)")
 
 
-async def open_backend(
+async def backend_for(
     stack: AsyncExitStack,
     *,
     api_key: str | None,
@@ -29,8 +25,8 @@ async def open_backend(
     account: str | None,
     home: Path | None,
     compression: bool,
-) -> Handler:
-    """The handler for what was given, opened on `stack`.
+) -> Backend:
+    """The backend for what was given, opened on `stack`.
 
     Raises:
         ConfigError: a key of a kind that cannot be used here; the kind is named, never the key.
@@ -41,19 +37,14 @@ async def open_backend(
             "api_key: this is a GitHub or Copilot token; a server at base_url takes a key of its own. "
             "Leave base_url out to ask Copilot with it."
         )
-    store = store_for(api_key, host, account, home) if base_url is None else None
-    sender: HttpSender = await stack.enter_async_context(AiohttpSender())
-    if compression:
-        sender = CompressingSender(sender)
-    if store is None:
-        return CompatibleHandler(sender, base_url or "", api_key or "")
-    copilot = Copilot(store, sender)
-    stack.push_async_callback(copilot.close)
-    return CopilotHandler(copilot)
+    if base_url is not None:
+        return await open_backend(stack, base_url=base_url, api_key=api_key or "", compression=compression)
+    store = store_for(api_key, host, account, home)
+    return await open_backend(stack, store=store, compression=compression)
 
 
 def store_for(api_key: str | None, host: str, account: str | None, home: Path | None) -> Store:
-    """The accounts that a key stands for. Raises as `open_backend` does."""
+    """The accounts that a key stands for. Raises as `backend_for` does."""
     if api_key is None:
         return _stored(account, home)
     kind = kind_of(api_key)
@@ -61,7 +52,7 @@ def store_for(api_key: str | None, host: str, account: str | None, home: Path | 
         return MemoryStore(Account("api-key", api_key, host=host))
     if kind == "copilot":
         found = _EXPIRES.search(api_key)
-        now = time.time()
+        now = SYSTEM_CLOCK.wall()
         ends = float(found[1]) if found else now + 1500
         return MemoryStore(
             Account("api-key", "", host=host, access_token=api_key, expires_at=ends, refresh_in=1e9, last_refresh=now)
@@ -77,22 +68,12 @@ def _stored(account: str | None, home: Path | None) -> Store:
     accounts = store.list()
     if account is None:
         if not accounts:
+            damaged = "".join(f"; {problem}" for problem in store.problems())
             raise NotLoggedInError(
                 "no api_key and no stored account: run `rightseat login`, or give api_key= (or set COPILOT_API_KEY)"
+                + damaged
             )
         return store
     if store.load(account) is None:
         raise NotLoggedInError(f"no account {account!r}; there is: {', '.join(a.name for a in accounts) or 'none'}")
-    return _One(store, account)
-
-
-class _One(FileStore):
-    """One account of several."""
-
-    def __init__(self, store: FileStore, name: str) -> None:
-        super().__init__(store._folder.parent)
-        self._name = name
-
-    def list(self) -> list[Account]:
-        """See FileStore."""
-        return [account for account in super().list() if account.name == self._name]
+    return FileStore(home, only=account)

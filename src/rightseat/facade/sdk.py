@@ -158,14 +158,15 @@ class CopilotSDK:
 
     async def _backend(self) -> Handler:
         try:
-            from rightseat.facade.backends import open_backend  # needs an HTTP client, which the CLI's part does not
+            from rightseat.facade.backends import backend_for  # needs an HTTP client, which the CLI's part does not
         except ModuleNotFoundError as e:
             raise ConfigError(f"asking over HTTP needs the package {e.name}: pip install 'rightseat[http]'") from e
         key = self._api_key
         if key is None and not self._where["base_url"]:
             found = await asyncio.to_thread(find_secret, "COPILOT_API_KEY", folder=self._where["home"])
             key = found.reveal() if found is not None else None
-        return await open_backend(self._stack, api_key=key, **self._where)
+        backend = await backend_for(self._stack, api_key=key, **self._where)
+        return backend.handle
 
     async def close(self) -> None:
         """Close all sessions and connections. May be called twice."""

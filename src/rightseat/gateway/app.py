@@ -13,7 +13,7 @@ import msgspec
 
 from rightseat import __version__
 from rightseat.accounts.store import FileStore
-from rightseat.backends.copilot import Copilot
+from rightseat.backends.copilot import CopilotBackend
 from rightseat.errors import CallerError, RightseatError
 from rightseat.gateway.access.access import Access
 from rightseat.gateway.access.origins import ForeignHostError, check_host, check_origin, cors_headers
@@ -55,7 +55,7 @@ class Gateway:
             settings.redact_requests, settings.redact_answers, settings.screen_requests, settings.sensitive
         )
         self._sender = AiohttpSender()
-        self._copilot = Copilot(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
+        self._copilot = CopilotBackend(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
         self._resilience = Resilience(settings)
         self._metrics = (
             Metrics(self._copilot, self._resilience, self._access.refusals, self._copilot.offers)
@@ -70,7 +70,7 @@ class Gateway:
         if self._provider is not None:
             observers.insert(0, Tracing(self._provider, server=True))
         self._recent = Recent(observers)
-        ask = stack(*self._resilience.layers)(self._copilot.open)
+        ask = stack(*self._resilience.layers)(self._copilot.relay)
         given = (self._copilot, ask, settings, self._recent, self._access, content)
         self._chat, self._responses, self._messages = (Face(d, *given) for d in (CHAT, RESPONSES, MESSAGES))
         self._management = Management(
@@ -95,7 +95,7 @@ class Gateway:
             self._ticking.cancel()
         await self._multiplex.close()
         await self._management.close()
-        await self._copilot.close()
+        await self._copilot.aclose()
         await self._sender.__aexit__(kind, e, tb)
         await self._access.__aexit__(kind, e, tb)
         if self._provider is not None:
@@ -199,7 +199,7 @@ class Gateway:
             case "count_tokens":
                 await count_tokens(request, send)
             case "model":
-                registry = await self._copilot.registry()
+                registry = await self._copilot.models()
                 if (model := registry.resolve(value)) is not None:
                     request.caller.check_model(model.id)
                 one_body = models.anthropic_one if anthropic else models.one_body
@@ -209,7 +209,7 @@ class Gateway:
                     raise NoSuchEndpointError("metrics are switched off; set metrics to use them")
                 await respond(send, 200, self._metrics.page(), kind=CONTENT_TYPE)
             case "ready":
-                reasons = self._copilot.unready()
+                reasons = (await self._copilot.readiness()).public
                 body = {"status": "not ready" if reasons else "ready", "reasons": reasons}
                 await respond(send, 503 if reasons else 200, msgspec.json.encode(body))
             case "openapi":
@@ -233,7 +233,7 @@ class Gateway:
             case _:
                 anthropic = speaks_anthropic(request.headers, "/models")
                 list_body = models.anthropic_list if anthropic else models.list_body
-                await respond(send, 200, list_body(await self._copilot.registry(), request.caller.key))
+                await respond(send, 200, list_body(await self._copilot.models(), request.caller.key))
 
 
 _ASKS = ("chat", "responses", "messages", "embeddings", "models")

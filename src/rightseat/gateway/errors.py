@@ -95,7 +95,7 @@ def error_headers(error: RightseatError, request_id: str) -> list[tuple[bytes, b
 
 def _fields(error: RightseatError) -> dict[str, object]:
     status = status_of(error)
-    message, code, param = str(error), None, None
+    message, code, param = error.public, None, None
     if isinstance(error, UpstreamError):
         message, code = error.message, error.code
         if error.status == 401:

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from rightseat.accounts.selection import conversation_of
-from rightseat.backends.copilot import Ask, Copilot, Counted
-from rightseat.backends.handlers import resolve
+from rightseat.backends.base import RelayAnswer, UpstreamRequest
+from rightseat.backends.copilot import CopilotBackend
 from rightseat.chat import Meta
 from rightseat.errors import RightseatError, UpstreamError
 from rightseat.gateway.access.access import ANYBODY, Access
@@ -49,8 +49,8 @@ class Face:
     def __init__(
         self,
         dialect: Dialect,
-        copilot: Copilot,
-        ask: Service[Ask, Counted],
+        copilot: CopilotBackend,
+        ask: Service[UpstreamRequest, RelayAnswer],
         settings: Settings,
         recent: Recent,
         access: Access,
@@ -89,7 +89,7 @@ class Face:
                 await respond(send, 200, body, headers)
 
     @asynccontextmanager
-    async def asked(self, made: Plan, request: Request, request_id: str) -> AsyncIterator[tuple[Entry, Counted]]:
+    async def asked(self, made: Plan, request: Request, request_id: str) -> AsyncIterator[tuple[Entry, RelayAnswer]]:
         """Ask, and whatever happens inside, note how it went, give everything back and book what was used."""
         caller = request.caller or ANYBODY
         caller.check_model(made.model)
@@ -125,7 +125,7 @@ class Face:
         raw = request.body
         if inspection.changed:
             body, raw = inspection.body, msgspec.json.encode(inspection.body)
-        model = await resolve(self._copilot, body["model"])
+        model = await self._copilot.resolve(body["model"])
         plain = self._settings.custom_tools == "function"
         return plan(
             self._dialect,
@@ -139,7 +139,7 @@ class Face:
             inspection=inspection,
         )
 
-    async def open(self, made: Plan, request: Request, request_id: str, entry: Entry) -> Counted:
+    async def open(self, made: Plan, request: Request, request_id: str, entry: Entry) -> RelayAnswer:
         """Ask. A refusal because of encrypted reasoning is met once by leaving it out."""
         logger.debug(
             "%s: %s %s over %s, initiator %s, vision %s, stream %s",
@@ -162,7 +162,7 @@ class Face:
         entry.account, entry.head_at = upstream.account, time.monotonic()
         return upstream
 
-    async def _send(self, made: Plan, data: bytes, request: Request, request_id: str) -> Counted:
+    async def _send(self, made: Plan, data: bytes, request: Request, request_id: str) -> RelayAnswer:
         api = made.upstream.api
         extra = dict(api.headers)
         if api is MESSAGES:
@@ -170,18 +170,16 @@ class Face:
             if kept := [b for b in betas if b.startswith(_BETAS)]:
                 extra["anthropic-beta"] = ",".join(kept)
         caller = request.caller or ANYBODY
-        meta = Meta(caller=caller.id, request_id=request_id, conversation=conversation_of(request.headers, made.body))
+        meta = Meta(
+            caller=caller.id,
+            request_id=request_id,
+            conversation=conversation_of(request.headers, made.body),
+            initiator=made.initiator,
+            headers=extra,
+        )
         return await self._ask(
-            Ask(
-                api.path,
-                data,
-                made.model,
-                made.initiator,
-                vision=made.vision,
-                stream=made.streams,
-                intent=made.intent,
-                extra=extra,
-                meta=meta,
+            UpstreamRequest(
+                api.path, data, made.model, vision=made.vision, stream=made.streams, intent=made.intent, meta=meta
             )
         )
 

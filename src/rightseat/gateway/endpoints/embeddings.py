@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from rightseat.backends.copilot import Ask, Copilot, Counted
-from rightseat.backends.handlers import resolve
+from rightseat.backends.base import RelayAnswer, UpstreamRequest
+from rightseat.backends.copilot import CopilotBackend
 from rightseat.chat import Meta
 from rightseat.errors import RightseatError, UpstreamError
 from rightseat.gateway.access.access import ANYBODY, Access
@@ -30,7 +30,12 @@ class EmbeddingsFace:
     """The endpoint. Copilot takes a list of texts only, and gives numbers only."""
 
     def __init__(
-        self, copilot: Copilot, ask: Service[Ask, Counted], recent: Recent, access: Access, content: Content
+        self,
+        copilot: CopilotBackend,
+        ask: Service[UpstreamRequest, RelayAnswer],
+        recent: Recent,
+        access: Access,
+        content: Content,
     ) -> None:
         self._copilot = copilot
         self._ask = ask
@@ -43,7 +48,7 @@ class EmbeddingsFace:
         body, as_base64 = read_body(request.body)
         inspection = self._access.counted(self._content.inspect, body)
         body = inspection.body
-        model = await resolve(self._copilot, body["model"])
+        model = await self._copilot.resolve(body["model"])
         name = model.id if model else body["model"]
         caller = request.caller or ANYBODY
         caller.check_model(name)
@@ -55,8 +60,8 @@ class EmbeddingsFace:
         token, grant = CURRENT.set(entry), None
         try:
             grant = await self._access.admit(caller, data, 0)
-            meta = Meta(caller=caller.id, request_id=request_id)
-            async with await self._ask(Ask(PATH, data, name, "user", meta=meta)) as upstream:
+            meta = Meta(caller=caller.id, request_id=request_id, initiator="user")
+            async with await self._ask(UpstreamRequest(PATH, data, name, meta=meta)) as upstream:
                 entry.account, entry.head_at = upstream.account, time.monotonic()
                 answer = await upstream.read()
             entry.note(usage_in(answer))

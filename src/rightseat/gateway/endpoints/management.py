@@ -16,7 +16,7 @@ from rightseat.accounts.hosts import Hosts, clean_url
 from rightseat.accounts.login import log_in
 from rightseat.accounts.quota import fetch_quota
 from rightseat.accounts.store import Account, FileStore
-from rightseat.backends.copilot import Copilot, base_url
+from rightseat.backends.copilot import CopilotBackend, address_of
 from rightseat.errors import CallerError, ConfigError, RightseatError
 from rightseat.gateway.access.access import Access
 from rightseat.gateway.access.views import grace_of, key_fields, key_shown, keys_shown
@@ -73,7 +73,7 @@ class Management:
     def __init__(
         self,
         settings: Settings,
-        copilot: Copilot,
+        copilot: CopilotBackend,
         sender: HttpSender,
         recent: Recent,
         resilience: Resilience,
@@ -121,14 +121,14 @@ class Management:
             case "management_models":
                 return 200, await self._models()
             case "accounts":
-                self._copilot.look_again()
+                self._copilot.reload()
                 return 200, {"accounts": [self._account(a) for a, _ in self._copilot.accounts()]}
             case "account_add":
                 return 202, await self._begin(json_object(request.body or b"{}"))
             case "account_remove":
                 account = self._named(value)
                 self._store.remove(account.name)
-                self._copilot.look_again()
+                self._copilot.reload()
                 return 200, {"removed": account.name}
             case "account_refresh":
                 self._named(value)
@@ -170,7 +170,7 @@ class Management:
 
     async def _health(self) -> dict[str, Any]:
         accounts = self._copilot.accounts()
-        registry = await self._copilot.registry()
+        registry = await self._copilot.models()
         return {
             "status": "ok" if accounts else "no account",
             "version": __version__,
@@ -183,7 +183,7 @@ class Management:
         }
 
     def _overview(self) -> dict[str, Any]:
-        self._copilot.look_again()
+        self._copilot.reload()
         accounts = self._copilot.accounts()
         return {
             "version": __version__,
@@ -196,7 +196,7 @@ class Management:
         }
 
     async def _models(self) -> dict[str, Any]:
-        registry = await self._copilot.registry()
+        registry = await self._copilot.models()
         providers: dict[str, list[dict[str, Any]]] = {}
         for model in registry.models.values():
             entry = {**msgspec.to_builtins(model), "raw": model.raw}
@@ -206,17 +206,17 @@ class Management:
     def _account(self, account: Account) -> dict[str, Any]:
         candidate = next((c for a, c in self._copilot.accounts() if a.name == account.name), None)
         now = time.monotonic()
-        resting = {} if candidate is None else candidate.resting
+        cooling = {} if candidate is None else candidate.cooling_models(now)
         return {
             "name": account.name,
             "host": account.host,
-            "requests_go_to": base_url(account),
+            "requests_go_to": address_of(account),
             "github_token": mask_secret(account.github_access_token),
             "copilot_token": mask_secret(account.access_token) if account.access_token else None,
             "token_seconds_left": max(0, int(account.expires_at - time.time())) if account.access_token else 0,
             "under_way": 0 if candidate is None else candidate.load,
-            "resting": {model or "*": round(until - now, 1) for model, until in resting.items() if until > now},
-            "reason": None if candidate is None else candidate.reason or None,
+            "resting": {model: round(one.until - now, 1) for model, one in cooling.items()},
+            "reason": next((one.reason for one in cooling.values()), None),
         }
 
     def _named(self, name: str) -> Account:
@@ -264,7 +264,7 @@ class Management:
             login.state, login.error = "failed", type(e).__name__
         else:
             login.state, login.account = "done", account.name
-            self._copilot.look_again()
+            self._copilot.reload()
 
 
 def _limit(query: str) -> int:

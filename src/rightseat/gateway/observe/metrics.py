@@ -12,7 +12,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge
 
-from rightseat.backends.copilot import Copilot
+from rightseat.backends.copilot import CopilotBackend
 from rightseat.gateway.observe.logging import dropped_lines
 from rightseat.gateway.observe.request_log import RequestRecord
 from rightseat.gateway.resilience import Resilience
@@ -42,7 +42,7 @@ class Metrics:
 
     def __init__(
         self,
-        copilot: Copilot,
+        copilot: CopilotBackend,
         resilience: Resilience,
         refusals: Mapping[str, int],
         known_model: Callable[[str], bool],
@@ -150,7 +150,7 @@ class Metrics:
             if account.access_token:
                 self._age.labels(account.name).set(max(0.0, now - account.last_refresh))
                 self._left.labels(account.name).set(max(0.0, account.expires_at - now))
-            self._cooldown.labels(account.name).set(float(any(until > clock for until in candidate.resting.values())))
+            self._cooldown.labels(account.name).set(float(bool(candidate.cooling_models(clock))))
             self._load.labels(account.name).set(candidate.load)
             for quota, ratio in candidate.quota.items():
                 # Written when it has changed only: of several workers' the one that was told last counts.

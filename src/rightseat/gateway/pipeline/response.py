@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from rightseat.backends import reading
+from rightseat.backends.base import RelayAnswer
 from rightseat.chat import Finish, ModelEvent, Usage, fold
 from rightseat.chat.plain import PlainTools
 from rightseat.errors import ProtocolError, RightseatError, TransportError
@@ -19,12 +20,12 @@ from rightseat.gateway.observe.request_log import Entry
 from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.dialects import CHAT
 from rightseat.gateway.pipeline.plan import Plan
-from rightseat.transport.http.base import HttpStream
+from rightseat.transport.http.base import CUT
 from rightseat.wire.openai_stream import ChunkError
 from rightseat.wire.usage import usage_in, usage_of
 
 
-def pieces(plan: Plan, upstream: HttpStream, entry: Entry, content: Content) -> AsyncIterator[bytes]:
+def pieces(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Content) -> AsyncIterator[bytes]:
     """A streamed answer. What it used is noted on `entry`.
 
     Raises:
@@ -33,7 +34,7 @@ def pieces(plan: Plan, upstream: HttpStream, entry: Entry, content: Content) -> 
     return _passing(plan, upstream, entry) if plan.tools is None else _translated(plan, upstream, entry, content)
 
 
-async def whole(plan: Plan, upstream: HttpStream, entry: Entry, content: Content) -> bytes:
+async def whole(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Content) -> bytes:
     """A whole answer as one body, folded where it came as a stream. What it used is noted on `entry`.
 
     Raises:
@@ -48,7 +49,7 @@ async def whole(plan: Plan, upstream: HttpStream, entry: Entry, content: Content
         return _read_as_chat(plan, data) if plan.client is CHAT and b'"choices"' not in data else data
     folded = plan.client.fold()
     try:
-        async for chunk in upstream.chunks():
+        async for chunk in upstream:
             folded.feed(chunk)
         folded.feed_eof()
     except ChunkError as e:
@@ -64,7 +65,7 @@ async def whole(plan: Plan, upstream: HttpStream, entry: Entry, content: Content
 
 
 async def _events(
-    plan: Plan, tools: PlainTools, upstream: HttpStream, entry: Entry, content: Content
+    plan: Plan, tools: PlainTools, upstream: RelayAnswer, entry: Entry, content: Content
 ) -> AsyncIterator[ModelEvent]:
     """The events of an answer, as the client may see them."""
     events = reading.events(plan.upstream.api, upstream, streamed=plan.streams)
@@ -79,10 +80,10 @@ async def _events(
         yield tools.restored(event) if changed else event
 
 
-async def _passing(plan: Plan, upstream: HttpStream, entry: Entry) -> AsyncIterator[bytes]:
+async def _passing(plan: Plan, upstream: RelayAnswer, entry: Entry) -> AsyncIterator[bytes]:
     watch = plan.client.watch()
     try:
-        async for chunk in upstream.chunks():
+        async for chunk in upstream:
             if said := watch.see(chunk):
                 yield said
     except RightseatError as e:  # cut off, or out of time
@@ -96,12 +97,12 @@ async def _passing(plan: Plan, upstream: HttpStream, entry: Entry) -> AsyncItera
     if not watch.whole:
         failure: ProtocolError | None = getattr(watch, "failure", None)
         yield plan.client.broken(failure or reading.cut())
-        raise StreamBrokenError(reading.CUT)
+        raise StreamBrokenError(CUT)
     if rest:
         yield rest
 
 
-async def _translated(plan: Plan, upstream: HttpStream, entry: Entry, content: Content) -> AsyncIterator[bytes]:
+async def _translated(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Content) -> AsyncIterator[bytes]:
     assert plan.tools is not None
     tools = plan.tools
     encoder = plan.client.encoder(plan.name, plan.body, tools.request)

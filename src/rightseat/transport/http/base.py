@@ -6,27 +6,56 @@ This module refuses to know hosts, tokens and what a body means.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from msgspec import Struct, field
 
-from rightseat.errors import ConnectionLostError
+from rightseat.errors import ConnectionLostError, HttpTimeoutError
 
-CONNECT_SECONDS = 10.0
-HEAD_SECONDS = 600.0  # a model that thinks may be silent for minutes before its first word
-SILENCE_SECONDS = 300.0  # between two pieces of an answer
 READ_BYTES = 64 * 1024
 MAX_WHOLE_BYTES = 64 * 1024 * 1024  # of an answer that is read whole
+CUT = "stream disconnected before completion"  # what clients are told of a connection that was lost
+
+
+class Limits(Struct, frozen=True):
+    """How long a request may take, in seconds.
+
+    Attributes:
+        connect: until there is a connection: the name is resolved, TCP and TLS are set up.
+        head: until the head of the answer is there. A model that thinks may be silent for minutes before its first word.
+        silence: between two pieces of an answer.
+        whole: all of it, where the answer is read whole by `fetch`; None: no limit.
+    """
+
+    connect: float = 10.0
+    head: float = 600.0
+    silence: float = 300.0
+    whole: float | None = None
+
+
+USUAL = Limits()
+SMALL = Limits(connect=5.0, head=15.0, silence=15.0, whole=15.0)  # calls that are answered at once, or not at all
 
 
 class HttpRequest(Struct, frozen=True):
-    """What is sent. Header names are lower case."""
+    """What is sent. Header names are lower case.
+
+    Attributes:
+        limits: how long it may take.
+        peer: what to call the other side in messages to clients, who are not told addresses.
+        on_sent: called right before the first byte goes out, which is after the connection is made.
+    """
 
     method: str
     url: str
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    limits: Limits = USUAL
+    peer: str = "the server"
+    on_sent: Callable[[], None] | None = None
 
 
 class HttpAnswer(Struct, frozen=True):
@@ -38,10 +67,16 @@ class HttpAnswer(Struct, frozen=True):
 
 
 class HttpStream(Protocol):
-    """An answer whose body is still coming. Close it, however it ends."""
+    """An answer whose body is still coming. Close it, however it ends.
+
+    Attributes:
+        framed: the length of the body is told (`content-length`, or chunks with a last one), so a body that ends early is an error.
+            Else the end of the connection is the end of the body, and whoever reads it must see whether it is complete.
+    """
 
     status: int
     headers: Mapping[str, str]
+    framed: bool
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes.
@@ -64,21 +99,36 @@ class HttpSender(Protocol):
     """Somebody who can send a request."""
 
     async def open(self, request: HttpRequest) -> HttpStream:
-        """Send; return once the head of the answer is there.
+        """Send; return once the head of the answer is there. Cancelled before that, it closes the connection.
 
         Raises:
-            ConnectError, ConnectionLostError, HttpTimeoutError: there is no answer.
+            ConnectError, ConnectionLostError, HttpTimeoutError: there is no answer. `reached` says whether anything was sent.
         """
         ...
 
 
 async def fetch(sender: HttpSender, request: HttpRequest) -> HttpAnswer:
-    """Send, and read the answer whole."""
-    stream = await sender.open(request)
+    """Send, and read the answer whole, within the limits of the request. Raises as `HttpSender.open` and `HttpStream.read` do."""
+    async with within(request.limits, request.peer):
+        stream = await sender.open(request)
+        try:
+            return HttpAnswer(stream.status, stream.headers, await stream.read())
+        finally:
+            await stream.aclose()
+
+
+@asynccontextmanager
+async def within(limits: Limits, peer: str) -> AsyncIterator[None]:
+    """Whatever is done here takes no longer than `limits.whole`. Raises HttpTimeoutError: it would."""
     try:
-        return HttpAnswer(stream.status, stream.headers, await stream.read())
-    finally:
-        await stream.aclose()
+        async with asyncio.timeout(limits.whole):
+            yield
+    except TimeoutError as e:
+        if isinstance(e, HttpTimeoutError):
+            raise
+        raise HttpTimeoutError(
+            f"{peer}: no whole answer within {limits.whole:g} s", public=f"{peer} did not answer in time"
+        ) from e
 
 
 async def joined(chunks: AsyncIterator[bytes], where: str) -> bytes:
@@ -88,6 +138,8 @@ async def joined(chunks: AsyncIterator[bytes], where: str) -> bytes:
     async for chunk in chunks:
         size += len(chunk)
         if size > MAX_WHOLE_BYTES:
-            raise ConnectionLostError(f"{where}: the answer is larger than {MAX_WHOLE_BYTES} bytes")
+            raise ConnectionLostError(
+                f"{where}: the answer is larger than {MAX_WHOLE_BYTES} bytes", public="the answer is too large"
+            )
         pieces.append(chunk)
     return b"".join(pieces)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 
+import msgspec
+
 from rightseat.transport.http.base import HttpRequest, HttpSender, HttpStream
 
 
@@ -32,7 +34,7 @@ class CompressingSender:
             return await self._inner.open(request)
         body = await asyncio.to_thread(gzip.compress, request.body, self.LEVEL)
         headers = {**request.headers, "content-encoding": "gzip"}
-        stream = await self._inner.open(HttpRequest(request.method, request.url, headers, body))
+        stream = await self._inner.open(msgspec.structs.replace(request, headers=headers, body=body))
         if stream.status != 415:
             return stream
         await stream.aclose()

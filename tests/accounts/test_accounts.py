@@ -3,9 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rightseat.accounts.selection import Candidate, Choice, conversation_of, pick_next, rest
+from rightseat.accounts.selection import Candidate, Choice, Cooldown, Refusal, conversation_of, cool_down, pick_next
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
+
+
+def refused(candidate, model, now, *, status, code, retry_after, whole=False) -> bool:
+    return cool_down(candidate, model, now, Refusal(status, code, "", retry_after, whole))
+
+
+def left(candidates, model, now):
+    choice = pick_next(candidates, model, now)
+    return choice.name, choice.wait
 
 
 def of(*names: str, **more) -> list[Candidate]:
@@ -27,33 +36,33 @@ def test_only_those_that_have_the_model():
     assert pick_next(candidates[:1], "m", 0) == Choice(None)
 
 
-def test_a_refused_account_rests_as_long_as_the_server_said():
+def test_a_refused_account_cools_down_as_long_as_the_server_said():
     a, b = of("a", "b")
-    assert rest(a, "m", 100, status=429, code=None, retry_after=30)
+    assert refused(a, "m", 100, status=429, code=None, retry_after=30)
     assert pick_next([a, b], "m", 101) == Choice("b")
-    assert pick_next([a], "m", 101) == Choice(None, 29)
+    assert left([a], "m", 101) == (None, 29)
     assert pick_next([a, b], "m", 130) == Choice("a")
 
 
-def test_one_model_may_rest_alone():
+def test_one_model_may_cool_down_alone():
     (a,) = of("a")
-    assert rest(a, "m", 0, status=429, code="user_model_rate_limited", retry_after=None)
-    assert pick_next([a], "m", 1) == Choice(None, 59)
+    assert refused(a, "m", 0, status=429, code="user_model_rate_limited", retry_after=None)
+    assert left([a], "m", 1) == (None, 59)
     assert pick_next([a], "other", 1) == Choice("a")
 
 
-def test_a_403_rests_the_model_unless_the_account_itself_was_refused():
+def test_a_403_is_about_the_model_unless_the_account_itself_was_refused():
     (a,) = of("a")
-    rest(a, "m", 0, status=403, code=None, retry_after=None)
+    refused(a, "m", 0, status=403, code=None, retry_after=None)
     assert pick_next([a], "other", 1) == Choice("a")
-    rest(a, "m", 0, status=403, code="no_copilot_access", retry_after=None, whole=True)
-    assert pick_next([a], "other", 1) == Choice(None, 299)
+    refused(a, "m", 0, status=403, code="no_copilot_access", retry_after=None, whole=True)
+    assert left([a], "other", 1) == (None, 299)
 
 
-def test_what_the_caller_did_wrong_rests_nobody():
+def test_what_the_caller_did_wrong_cools_nobody_down():
     (a,) = of("a")
     for status in (400, 401, 404, 413, 422, 500, 503):
-        assert not rest(a, "m", 0, status=status, code=None, retry_after=5)
+        assert not refused(a, "m", 0, status=status, code=None, retry_after=5)
     assert pick_next([a], "m", 0) == Choice("a")
 
 
@@ -72,15 +81,15 @@ def test_a_conversation_stays_and_moves_only_when_its_own_account_drops_out(conv
 
 
 @given(st.lists(st.builds(Candidate, NAMES, st.none() | st.frozensets(st.sampled_from(["m", "n"])), st.integers(0, 3),
-                          st.dictionaries(st.sampled_from(["", "m", "n"]), st.floats(0, 100))), max_size=5), st.floats(0, 100), st.text(max_size=2))  # fmt: skip
-def test_the_choice_is_always_able_and_awake(candidates, now, conversation):
+                          st.dictionaries(st.tuples(st.sampled_from(["", "m", "n"]), st.sampled_from(["", "k"])), st.builds(Cooldown, st.floats(0, 100)))), max_size=5), st.floats(0, 100), st.text(max_size=2))  # fmt: skip
+def test_the_choice_is_always_able_and_ready(candidates, now, conversation):
     choice = pick_next(candidates, "m", now, conversation=conversation)
     able = [c for c in candidates if c.models is None or "m" in c.models]
     if choice.name is None:
-        assert all(c.rests_until("m", now) is not None for c in able)
+        assert all(c.cooling("m", now) is not None for c in able)
         assert (choice.wait is None) == (not able)
     else:
-        assert any(c.name == choice.name and c.rests_until("m", now) is None for c in able)
+        assert any(c.name == choice.name and c.cooling("m", now) is None for c in able)
 
 
 def test_what_ties_a_conversation_together():

@@ -12,18 +12,21 @@ from rightseat.accounts.hosts import clean_url
 from rightseat.accounts.identity import Editor, copilot_headers, has_image, initiator_of
 from rightseat.accounts.store import Account, FileStore, MemoryStore
 from rightseat.accounts.tokens import TokenSource, Verdict, account_after, decide
+from rightseat.clock import SystemClock
 from rightseat.errors import ConfigError, ConnectError, LoginError, UpstreamError
 from rightseat.transport.http.base import HttpAnswer, HttpRequest
 
 HOUR = 3600.0
 
 
-class Clock:
-    def __init__(self, now: float = 1_000_000.0) -> None:
-        self.now = now
+class Clock(SystemClock):
+    """A wall clock that a test sets."""
 
-    def __call__(self) -> float:
-        return self.now
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.at = now
+
+    def wall(self) -> float:
+        return self.at
 
 
 class Exchange:
@@ -41,7 +44,7 @@ class Exchange:
         await self.gate.wait()
         if self.error is not None:
             raise self.error
-        body = {"token": f"tid={number}", "expires_at": self.clock.now + self.lives, "refresh_in": self.refresh_in}
+        body = {"token": f"tid={number}", "expires_at": self.clock.at + self.lives, "refresh_in": self.refresh_in}
         answer = json.dumps(body if self.status == 200 else {"message": "no"}).encode()
 
         class Stream:
@@ -98,7 +101,7 @@ async def test_a_thousand_requests_cause_one_exchange(world):
 async def test_it_is_renewed_ahead_in_the_background_and_requests_do_not_wait(world):
     clock, exchange, account, _, source = world
     await source.get(account)
-    clock.now += 1450
+    clock.at += 1450
     exchange.gate.clear()
     assert (await source.get(account)).access_token == "tid=1"
     await asyncio.sleep(0)
@@ -112,14 +115,14 @@ async def test_it_is_renewed_ahead_in_the_background_and_requests_do_not_wait(wo
 async def test_a_failed_renewal_does_no_harm_while_the_old_token_lives(world, caplog):
     clock, exchange, account, _, source = world
     await source.get(account)
-    clock.now += 1450
+    clock.at += 1450
     exchange.error = ConnectError("no network")
     for _ in range(50):
         assert (await source.get(account)).access_token == "tid=1"
         await asyncio.sleep(0)
     assert exchange.count == 2  # and no storm
     assert "renewing the token of ann failed" in caplog.text
-    clock.now += 11
+    clock.at += 11
     exchange.error = None
     await source.get(account)
     while (await source.get(account)).access_token != "tid=3":
@@ -143,11 +146,11 @@ async def test_with_no_usable_token_the_failure_is_raised(world):
 async def test_clock_jumps_and_sleep_cause_neither_a_stale_token_nor_a_storm(world, jump):
     clock, exchange, account, _, source = world
     await source.get(account)
-    clock.now += jump
+    clock.at += jump
     for _ in range(100):
         got = await source.get(account)
         await asyncio.sleep(0)
-    assert decide(got, clock.now) is Verdict.USE
+    assert decide(got, clock.at) is Verdict.USE
     assert exchange.count == 2
 
 
@@ -219,8 +222,10 @@ def test_a_damaged_file_is_named_and_left(tmp_path):
     store.save(fresh(0.0))
     path = tmp_path / "accounts" / "ann.json"
     path.write_text('{"login": "ann"')
+    assert store.list() == []
+    assert str(path) in store.problems()[0]
     with pytest.raises(ConfigError, match=str(path)):
-        store.list()
+        store.load("ann")
     assert path.read_text() == '{"login": "ann"'
 
 
@@ -354,7 +359,8 @@ def test_images_are_seen_in_every_dialect(part, image):
     [
         (" https://x.y/ ", "https://x.y"),
         ("x.y", "https://x.y"),
-        ("https://x.y/backend-api/codex", "https://x.y"),
+        ("https://x.y/backend-api/codex", "https://api.githubcopilot.com"),
+        ("https://x.y/Backend-API/codex/ ", "https://api.githubcopilot.com"),
         ("http://127.0.0.1:8/", "http://127.0.0.1:8"),
         ("http://localhost", "http://localhost"),
     ],
