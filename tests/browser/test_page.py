@@ -293,3 +293,107 @@ async def test_its_headers_let_nothing_in(gateway):
     assert "unsafe" not in policy
     assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", text)
     assert not re.findall(r"<script>|\son\w+=|style=", text)
+
+
+DEEP_LIST = "\n".join("  " * i + "- deep" for i in range(400))
+HOSTILE = {
+    "quotes": ">" * 6000,
+    "spaced quotes": "> " * 6000,
+    "lists in lists": DEEP_LIST,
+    "brackets": "[" * 6000 + "a](" * 2000,
+    "stars": "*a **b " * 2000 + "_" * 3000,
+    "backticks": "``` " * 2000,
+    "pipes": "|" * 5000 + "\n" + "|-" * 5000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_an_answer_that_is_hard_to_draw_is_drawn_and_the_page_lives_on(opened, name):
+    text = HOSTILE[name]
+    page, _ = await opened(script=Script([Rule(when="hostile", text=text)]))
+    await ask(page, "hostile")
+    await expect(page.locator(".message.assistant .body")).not_to_be_empty()
+    for _ in range(2):
+        await expect(page.locator("#send")).to_be_enabled(timeout=20_000)
+        await ask(page, "Reply with exactly: alive")
+        await expect(page.locator(".message.assistant .body").last).to_have_text("alive")
+        await page.reload()
+    assert await page.locator(".message.assistant").count() == 3
+
+
+# Each of these takes hours where the work is quadratic. In the page, so that nothing but drawing is measured by the test's patience.
+LONG = r"""async () => {
+  const { render } = await import("/ui/markdown.js");
+  const n = 1_000_000, texts = ["`".repeat(n), "a" + "`".repeat(n), "` `` ".repeat(n / 5), "*a ".repeat(n / 3), "**a ".repeat(n / 4), "*".repeat(n), "_a ".repeat(n / 3), "[".repeat(n),
+    "[a](".repeat(n / 4), "[".repeat(n / 2) + "]".repeat(n / 2), "[a]( ".repeat(n / 5) + ")", ">".repeat(n), "> ".repeat(n / 2), "#".repeat(n), "# " + " #a".repeat(n / 3), "#" + " ".repeat(n) + "x",
+    " ".repeat(n), "- ".repeat(n / 2), "- x\n".repeat(n / 4), "|".repeat(n) + "\n" + "|-".repeat(n), "|a|\n|-|\n" + "|a|\n".repeat(n / 4), "| " + "x |".repeat(n / 3) + "\n" + " ".repeat(n) + "x",
+    "http://".repeat(n / 7), "~".repeat(n), "```\n".repeat(n / 4), "1.".repeat(n / 2), "\n".repeat(n), "a\n".repeat(n / 2), "*a* ".repeat(n / 4), "**a *b* _c_** ".repeat(n / 14)];
+  const shown = [];
+  for (const text of texts) {
+    const box = document.createElement("div");
+    box.append(render(text));
+    shown.push(box.querySelectorAll("*").length <= 30_000);
+  }
+  for (const odd of [null, undefined, 5, {}, [], { toString: 1 }]) render(odd);
+  return shown;
+}"""
+
+
+async def test_drawing_is_linear_and_makes_no_more_nodes_than_a_page_can_hold(opened):
+    page, _ = await opened()
+    async with asyncio.timeout(60):
+        shown = await page.evaluate(LONG)
+    assert all(shown)
+    assert len(shown) == 30
+
+
+MARKDOWN = {
+    "**bold** and *em* and _em_": "<p><strong>bold</strong> and <em>em</em> and <em>em</em></p>",
+    "***both***": "<p>*<strong>both</strong>*</p>",
+    "2 * 3 * 4, snake_case_name": "<p>2 * 3 * 4, snake_case_name</p>",
+    "`a` ``b ` c``": "<p><code>a</code> <code>b ` c</code></p>",
+    "**a `b` _c_ [d](/e)**": '<p><strong>a <code>b</code> <em>c</em> <a href="/e" target="_blank" rel="noopener noreferrer nofollow">d</a></strong></p>',
+    "[x](javascript:alert(1))": "<p>x)</p>",
+    "> a\n> > b": "<blockquote><p>a</p><blockquote><p>b</p></blockquote></blockquote>",
+    "1. a\n2. b\n   - c": "<ol><li>a</li><li>b<ul><li>c</li></ul></li></ol>",
+    "## H ##\ntext\nmore\n\n---": "<h4>H</h4><p>text<br>more</p><hr>",
+    "| a | b |\n|:--|--:|\n| 1 | `2` |": "<table><thead><tr><th>a</th><th>b</th></tr></thead><tbody><tr><td>1</td><td><code>2</code></td></tr></tbody></table>",
+}
+
+
+async def test_what_markdown_becomes(opened):
+    page, _ = await opened()
+    script = "async (text) => { const { render } = await import('/ui/markdown.js'), box = document.createElement('div'); box.append(render(text)); return box.innerHTML; }"
+    for text, html in MARKDOWN.items():
+        assert await page.evaluate(script, text) == html
+
+
+KEPT = [
+    ("not json {", "not json {"),
+    ("null", ""),
+    ("5", "5"),
+    ('{"a": "odd"}', "odd"),
+    ('[null, 5, "odd", {"messages": 7}]', ""),
+    ('[{"title": 3, "messages": [null, 5, {"role": "robot", "text": {"x": "odd"}}, {"role": "assistant", "calls": 1, "images": "no", "text": "kept"}]}]', "kept"),
+    (json.dumps([{"id": "x", "title": "t", "messages": [{"role": "assistant", "text": ">" * 6000}]}]), ">"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stored", "seen"), KEPT)
+async def test_history_that_is_damaged_is_shown_as_text_and_stops_nothing(opened, stored, seen):
+    once = f"if (!sessionStorage.getItem('set')) {{ sessionStorage.setItem('set', '1'); localStorage.setItem('rightseat-conversations', {json.dumps(stored)}); }}"
+    page, _ = await opened(injected=once)
+    await expect(page.locator("#messages")).to_contain_text(seen)
+    await expect(page.locator("#connection")).to_have_text("connected")
+    await page.click("#new")
+    await ask(page, "Reply with exactly: alive")
+    await expect(page.locator(".message.assistant .body").last).to_have_text("alive")
+    await page.reload()
+    await expect(page.locator(".message.assistant .body").last).to_have_text("alive")
+
+
+async def test_a_browser_that_keeps_nothing_can_chat(opened):
+    refuses = "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get() { throw new DOMException('no', 'SecurityError'); } });"
+    page, _ = await opened(injected=refuses)
+    await ask(page, "Reply with exactly: alive")
+    await expect(page.locator(".message.assistant .body")).to_have_text("alive")

@@ -1,15 +1,24 @@
 // The chat: conversations kept in this browser, answers streamed over one WebSocket that survives a lost connection.
-import { render } from "/ui/markdown.js";
+import { plain, render } from "/ui/markdown.js";
 import { startDashboard, stopDashboard } from "/ui/dashboard.js";
 
 const $ = (id) => document.getElementById(id);
 const RENDER_MS = 100;
 
+// --- what the browser keeps -------------------------------------------------------------------------------------------
+
+// A browser may refuse to keep anything; the page works without.
+function kept(name, storage = () => localStorage) { try { return storage().getItem(name); } catch { return null; } }
+function keep(name, value, storage = () => localStorage) { try { storage().setItem(name, value); return true; } catch { return false; } }
+function drop(name) { for (const storage of [() => sessionStorage, () => localStorage]) try { storage().removeItem(name); } catch { /* there is nothing */ } }
+
 // --- keys -------------------------------------------------------------------------------------------------------------
 
-export function storedKey(kind) { return sessionStorage.getItem(`rightseat-${kind}`) || localStorage.getItem(`rightseat-${kind}`) || ""; }
+const session = () => sessionStorage;
 
-export function forgetKey(kind) { sessionStorage.removeItem(`rightseat-${kind}`); localStorage.removeItem(`rightseat-${kind}`); }
+export function storedKey(kind) { return kept(`rightseat-${kind}`, session) || kept(`rightseat-${kind}`) || ""; }
+
+export function forgetKey(kind) { drop(`rightseat-${kind}`); }
 
 export function askKey(kind, why) {
   const dialog = $("key-dialog");
@@ -20,7 +29,7 @@ export function askKey(kind, why) {
   dialog.showModal();
   return new Promise((resolve) => dialog.addEventListener("close", () => {
     const key = dialog.returnValue === "ok" ? $("key-input").value.trim() : "";
-    if (key) ($("key-keep").checked ? localStorage : sessionStorage).setItem(`rightseat-${kind}`, key);
+    if (key) keep(`rightseat-${kind}`, key, $("key-keep").checked ? undefined : session);
     resolve(key);
   }, { once: true }));
 }
@@ -101,8 +110,36 @@ class Socket {
 // --- conversations -----------------------------------------------------------------------------------------------------
 
 const STORE = "rightseat-conversations";
-let conversations = [];
-try { conversations = JSON.parse(localStorage.getItem(STORE) || "[]"); } catch { conversations = []; }
+const UNREADABLE = "Unreadable history";
+const textOf = (value) => (typeof value === "string" ? value : value == null ? "" : JSON.stringify(value));
+
+// A message out of what was kept. Whatever it holds is shown, as text where it is not what it should be.
+function readMessage(value) {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return { role: "error", text: textOf(value) };
+  return {
+    role: ["user", "assistant", "error"].includes(value.role) ? value.role : "error",
+    model: textOf(value.model),
+    text: textOf(value.text),
+    reasoning: textOf(value.reasoning),
+    images: (Array.isArray(value.images) ? value.images : []).filter((url) => typeof url === "string"),
+    calls: (Array.isArray(value.calls) ? value.calls : []).map((call) => ({ name: textOf(call?.name), arguments: textOf(call?.arguments) })),
+  };
+}
+
+function readConversation(value) {
+  if (!Array.isArray(value?.messages)) return { id: newId(), title: UNREADABLE, messages: [{ role: "error", text: textOf(value) }] };
+  return { id: textOf(value.id) || newId(), title: textOf(value.title) || "Conversation", messages: value.messages.map(readMessage) };
+}
+
+function readConversations(text) {
+  let value;
+  try { value = JSON.parse(text || "[]"); } catch { value = text; }
+  return Array.isArray(value) ? value.map(readConversation) : value === null ? [] : [readConversation(value)];
+}
+
+function newId() { return crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`; } // it is there on secure pages only
+
+let conversations = readConversations(kept(STORE));
 let current = conversations[0] || null;
 let running = null; // {id} of the answer that comes
 let asked = false; // a message waits for the list of models
@@ -111,14 +148,14 @@ let images = [];
 
 function save() {
   for (;;) {
-    try { localStorage.setItem(STORE, JSON.stringify(conversations)); return; }
-    catch { if (conversations.length < 2) return; conversations.pop(); } // full: the oldest goes
+    if (keep(STORE, JSON.stringify(conversations)) || conversations.length < 2) return;
+    conversations.pop(); // full: the oldest goes
   }
 }
 
 function begin() {
   if (current && !current.messages.length) return;
-  current = { id: crypto.randomUUID(), title: "New conversation", messages: [] };
+  current = { id: newId(), title: "New conversation", messages: [] };
   conversations.unshift(current);
 }
 
@@ -151,14 +188,24 @@ function folded(title, text) {
   return details;
 }
 
+// What a message shows. A fault in one is its own: it is shown as text, and the page goes on.
+function partsOf(message) {
+  const parts = document.createDocumentFragment();
+  try {
+    if (message.reasoning) parts.append(folded("Reasoning", message.reasoning));
+    for (const url of message.images || []) { const image = document.createElement("img"); image.src = url; image.alt = "Image that was sent"; parts.append(image); }
+    parts.append(render(message.text || ""));
+    for (const call of message.calls || []) parts.append(folded(`Tool call: ${call.name}`, call.arguments));
+    return parts;
+  } catch (error) {
+    console.warn("shown as plain text:", error);
+    return plain(textOf(message.text));
+  }
+}
+
 function fill(node, message) {
   const body = node.querySelector(".body"), open = new Set([...body.querySelectorAll("details[open] > summary")].map((s) => s.textContent));
-  const parts = [];
-  if (message.reasoning) parts.push(folded("Reasoning", message.reasoning));
-  for (const url of message.images || []) { const image = document.createElement("img"); image.src = url; image.alt = "Image that was sent"; parts.push(image); }
-  parts.push(...render(message.text || ""));
-  for (const call of message.calls || []) parts.push(folded(`Tool call: ${call.name}`, call.arguments));
-  body.replaceChildren(...parts);
+  body.replaceChildren(partsOf(message));
   for (const details of body.querySelectorAll("details")) details.open = open.has(details.firstChild.textContent);
 }
 
@@ -175,7 +222,9 @@ function nodeOf(message) {
 
 function showAll() {
   showConversations();
-  $("messages").replaceChildren(...(current ? current.messages : []).map(nodeOf));
+  const nodes = document.createDocumentFragment();
+  for (const message of current ? current.messages : []) nodes.append(nodeOf(message));
+  $("messages").replaceChildren(nodes);
   $("messages").scrollTop = $("messages").scrollHeight;
   $("retry").disabled = busy() || !current || !current.messages.some((m) => m.role === "user");
 }
@@ -204,12 +253,14 @@ function ask() {
   node.setAttribute("aria-busy", "true");
   $("messages").append(node);
   $("messages").scrollTop = $("messages").scrollHeight;
-  let failure = "", timer = 0;
+  let failure = "", timer = 0, pause = RENDER_MS;
   const state = { began: performance.now(), first: 0, tokens: 0, usage: null };
   const draw = () => {
     timer = 0;
     const log = $("messages"), down = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+    const began = performance.now();
     fill(node, message);
+    pause = Math.max(RENDER_MS, 4 * (performance.now() - began)); // a long answer is drawn less often
     if (down) log.scrollTop = log.scrollHeight;
     speed(state);
   };
@@ -230,7 +281,7 @@ function ask() {
       }
     }
     node.classList.remove("waiting");
-    timer ||= setTimeout(draw, RENDER_MS);
+    timer ||= setTimeout(draw, pause);
   };
   const end = (status) => {
     clearTimeout(timer);
@@ -303,9 +354,9 @@ $("file").addEventListener("change", async () => {
 
 // --- the frame ------------------------------------------------------------------------------------------------------------
 
-function theme(light) { document.documentElement.classList.toggle("light", light); localStorage.setItem("rightseat-light", light ? "1" : ""); }
+function theme(light) { document.documentElement.classList.toggle("light", light); keep("rightseat-light", light ? "1" : ""); }
 $("theme").addEventListener("click", () => theme(!document.documentElement.classList.contains("light")));
-theme(localStorage.getItem("rightseat-light") === null ? matchMedia("(prefers-color-scheme: light)").matches : localStorage.getItem("rightseat-light") === "1");
+theme(kept("rightseat-light") === null ? matchMedia("(prefers-color-scheme: light)").matches : kept("rightseat-light") === "1");
 
 function show(dashboard) {
   $("chat").hidden = dashboard;
@@ -324,7 +375,7 @@ function listModels() {
   socket.request("/v1/models", null, (frame) => {
     if (!listing || frame.type === "head") return; // an answer has a head and an end, too
     listing = false;
-    const chosen = localStorage.getItem("rightseat-model"), models = (frame.body?.data || []).map((m) => m.id).filter((id) => !/embedding/.test(id));
+    const chosen = kept("rightseat-model"), models = (frame.body?.data || []).map((m) => m.id).filter((id) => !/embedding/.test(id));
     if (models.length) $("model").replaceChildren(...models.map((id) => new Option(id, id, false, id === chosen)));
     if (!asked) return;
     asked = false;
@@ -332,7 +383,7 @@ function listModels() {
     else trouble(frame.error?.message || frame.body?.error?.message || "there is no model: log an account in, on the dashboard");
   });
 }
-$("model").addEventListener("change", () => localStorage.setItem("rightseat-model", $("model").value));
+$("model").addEventListener("change", () => keep("rightseat-model", $("model").value));
 
 const socket = new Socket((text) => { $("connection").textContent = text; });
 if (!current) begin();

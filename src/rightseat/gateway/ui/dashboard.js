@@ -63,6 +63,12 @@ function plot(id, lines) {
   svg.replaceChildren(...nodes, text);
 }
 
+// The dialects of a request; for one that was turned away before that was known, what it asked for.
+function apiOf(one) {
+  if (!one.upstream) return one.dialect || one.route || one.path;
+  return one.dialect === one.upstream ? one.dialect : `${one.dialect} over ${one.upstream}`;
+}
+
 function draw(value) {
   const { series, total, last_minute: last } = value.history;
   const tiles = {
@@ -78,20 +84,20 @@ function draw(value) {
   plot("plot-tokens", [series.output_tokens, series.input_tokens]);
   plot("plot-latency", [series.first_p50.map((v) => v && v * 1000), series.first_p95.map((v) => v && v * 1000)]);
   $("breakers").replaceChildren(...Object.entries(value.resilience.circuits).map(([model, state]) => cells(model, state.replace("_", " "))));
-  $("queue").textContent = value.resilience.running == null ? "No limit of answers at once." : `${value.resilience.running} answers under way, ${value.resilience.waiting} requests wait.`;
+  $("queue").textContent = value.resilience.running == null ? "No limit of answers at once." : `${value.resilience.running} answers under way, ${value.resilience.waiting} requests in the queue.`;
   $("requests").replaceChildren(...value.requests.map((one) => {
     const status = document.createElement("span");
     status.textContent = one.under_way ? "open" : one.status;
     status.className = !one.under_way && one.status >= 400 ? "bad" : "good";
     const tokens = one.input_tokens == null ? "" : `${one.input_tokens} + ${one.output_tokens}`;
-    return cells(new Date(one.at * 1000).toLocaleTimeString(), status, one.model, one.dialect === one.upstream ? one.dialect : `${one.dialect} over ${one.upstream}`, one.key, tokens, ms(one.first_seconds), ms(one.seconds), one.error);
+    return cells(new Date(one.at * 1000).toLocaleTimeString(), status, one.model || one.asked_for, apiOf(one), one.key, tokens, ms(one.first_seconds), ms(one.seconds), one.error);
   }));
 }
 
 function drawAccounts(accounts, quotas) {
   const rows = accounts.map((one) => {
     const left = Object.entries(quotas[one.name] || {}).map(([kind, ratio]) => `${kind} ${(ratio * 100).toFixed(0)} %`).join(", ");
-    const rests = Object.entries(one.resting).map(([model, seconds]) => `${model === "*" ? "all" : model} rests ${seconds} s`).join(", ");
+    const rests = Object.entries(one.cooldowns ?? one.resting ?? {}).map(([model, seconds]) => `${model === "*" ? "all models" : model}: cooldown ${seconds} s`).join(", ");
     const actions = document.createElement("span");
     actions.append(button("Refresh", `Refresh the token of ${one.name}`, () => call("POST", `/accounts/${encodeURIComponent(one.name)}/refresh`)), " ",
       button("Forget", `Forget ${one.name}`, () => confirm(`Forget ${one.name}?`) && call("DELETE", `/accounts/${encodeURIComponent(one.name)}`)));
