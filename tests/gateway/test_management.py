@@ -13,7 +13,7 @@ from rightseat.gateway.routes import ROUTES, find
 KEY = "management-key-of-24-chars"
 CLIENT_KEY = "client-key-of-more-than-16"
 HEADERS = {"authorization": f"Bearer {KEY}"}
-MANAGED = {"keys": (CLIENT_KEY,), "management_key": KEY}
+MANAGED = {"keys": (CLIENT_KEY,), "management_key": KEY, "github_host": "{cloud}"}
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ async def test_accounts_models_health_and_settings_without_a_secret(managed):
     (ann,) = accounts["accounts"]
     assert ann["name"].startswith("ann@")
     assert ann["token_seconds_left"] > 60
-    assert ann["resting"] == {}
+    assert ann["cooldowns"] == {}
     _, config = await call("GET", "/config")
     assert config["custom_tools"] == "pass"
     told = json.dumps([health, models, accounts, config])
@@ -137,7 +137,7 @@ async def test_a_request_under_way_is_seen_and_one_that_failed_says_why(managed)
 async def test_an_account_is_added_by_device_login(managed):
     served, call = await managed(logged_in=False, behaviour={"interval": 0.01, "approve_after": None})
     assert (await call("GET", "/health"))[1]["status"] == "no account"
-    status, begun = await call("POST", "/accounts", {"host": served.app.url})
+    status, begun = await call("POST", "/accounts", {})
     assert (status, begun["state"]) == (202, "pending")
     assert begun["verification_uri"].startswith(served.app.url)
     assert served.cloud.decide_login(begun["user_code"], approved=True)
@@ -152,16 +152,36 @@ async def test_an_account_is_added_by_device_login(managed):
 
 async def test_a_login_that_is_denied_or_given_up(managed):
     served, call = await managed(behaviour={"interval": 0.01, "deny": True, "approve_after": 0})
-    _, begun = await call("POST", "/accounts", {"host": served.app.url})
+    _, begun = await call("POST", "/accounts", {})
     while (said := (await call("GET", f"/logins/{begun['login']}"))[1])["state"] == "pending":
         await asyncio.sleep(0.05)
     assert (said["state"], "denied" in said["error"]) == ("failed", True)
     served.cloud.behaviour.approve_after = None
-    _, begun = await call("POST", "/accounts", {"host": served.app.url})
+    _, begun = await call("POST", "/accounts", {})
     assert (await call("DELETE", f"/logins/{begun['login']}"))[0] == 200
     assert (await call("GET", f"/logins/{begun['login']}"))[0] == 404
     assert (await call("POST", "/accounts", {"host": 5}))[0] == 400
     assert (await call("POST", "/accounts", {"host": "http://evil.example"}))[0] == 400
+
+
+@pytest.mark.parametrize("named", ["host", "base_url"])
+async def test_no_address_is_taken_over_http(managed, named):
+    """The management key adds accounts; where they are and where their requests go is in the settings alone."""
+    served, call = await managed()
+    heard = []
+
+    async def listen(reader, writer):
+        heard.append(await reader.read(10))
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as other:
+        address = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}"
+        for wrong in (address, "octo.ghe.com", "github.com", "https://evil.example", "", None, ["x"]):
+            status, body = await call("POST", "/accounts", {named: wrong})
+            assert (status, body["error"]["param"]) == (400, named), wrong
+        assert (await call("POST", "/accounts", {"host": served.app.url, "base_url": address}))[0] == 400
+        assert await ask(served) == 200
+    assert heard == []
 
 
 async def test_refresh_quota_and_removal(managed):

@@ -5,10 +5,10 @@ import random
 import pytest
 
 from rightseat import ConnectError, InvalidOptionError
-from rightseat.chat import ChatRequest, Message
+from rightseat.chat import ChatRequest, Message, Meta
 from rightseat.errors import CircuitOpenError, UpstreamError
 from rightseat.layers import Breaker, BreakerPolicy, Circuits
-from rightseat.layers.breaker import Circuit
+from rightseat.layers.circuit import Circuit, SharedCircuit
 from rightseat.testing import FakeClock, ScriptedHandler
 
 ASK = ChatRequest("gpt-5", (Message("user", "hi"),))
@@ -200,6 +200,82 @@ async def test_slow_heads_open_it():
         async with await handler(ASK):
             pass
     await ask_often(handler, 1, CircuitOpenError)
+
+
+def asked_by(caller: str) -> ChatRequest:
+    return ChatRequest("gpt-5", (Message("user", caller),), meta=Meta(caller=caller))
+
+
+async def test_one_callers_failures_never_stop_another():
+    upstream = ScriptedHandler({"bad": DOWN}, default="up")
+    circuits = Circuits(BreakerPolicy(min_calls=4))
+    handler = Breaker(circuits=circuits, clock=FakeClock())(upstream)
+    for _ in range(50):
+        with pytest.raises((UpstreamError, CircuitOpenError)):
+            await handler(asked_by("bad"))
+        async with await handler(asked_by("good")):
+            pass
+    assert len([c for c in upstream.calls if c.meta.caller == "bad"]) == 4  # it is stopped by its own circuit
+    async with await handler(asked_by("newcomer")):
+        pass
+    assert circuits.states() == {"gpt-5": "closed"}
+
+
+async def test_failures_of_several_callers_stop_all_and_one_good_probe_ends_it():
+    clock, upstream = FakeClock(), ScriptedHandler(default=DOWN)
+    circuits = Circuits(BreakerPolicy(min_calls=10, open_seconds=4))
+    handler = Breaker(circuits=circuits, clock=clock)(upstream)
+    for caller in ["a", "b"] * 5:
+        with pytest.raises(UpstreamError):
+            await handler(asked_by(caller))
+    for caller in ("a", "b", "newcomer"):
+        with pytest.raises(CircuitOpenError):
+            await handler(asked_by(caller))
+    assert circuits.states() == {"gpt-5": "open"}
+    clock.advance(4)
+    with pytest.raises(UpstreamError):
+        await handler(asked_by("a"))
+    with pytest.raises(CircuitOpenError):
+        await handler(asked_by("a"))  # a has had its probe
+    up = Breaker(circuits=circuits, clock=clock)(ScriptedHandler(default="up"))
+    async with await up(asked_by("newcomer")):
+        pass
+    async with await up(asked_by("a")):
+        pass
+
+
+def test_random_worlds_in_which_one_caller_does_what_it_likes():
+    """The others, who do well, are never refused; where two others fail as well, the circuit opens."""
+    opened = 0
+    for seed in range(300):
+        chance = random.Random(seed)
+        policy = BreakerPolicy(
+            window=chance.randint(4, 40), min_calls=chance.randint(1, 4), failure_rate=chance.choice([0.25, 0.5, 1.0]), open_seconds=4.0,
+            slow_rate=chance.choice([0.5, 1.0]), probes=chance.randint(1, 3), window_seconds=chance.choice([None, 20.0]),
+        )  # fmt: skip
+        circuit, now, down = SharedCircuit(policy), 0.0, seed % 2
+        under_way: list[int] = []
+        for _ in range(400):
+            now += chance.choice((0.0, 0.25, 2.0))
+            if chance.random() < 0.6:
+                if (ticket := circuit.ask(now, "hostile")) is not None:
+                    under_way.append(ticket)
+                if under_way and chance.random() < 0.8:
+                    ticket = under_way.pop()
+                    if chance.random() < 0.2:
+                        circuit.forget(ticket, "hostile")
+                    else:
+                        circuit.record(ticket, "hostile", now, failed=chance.random() < 0.9, slow=chance.random() < 0.5)
+                continue
+            caller = chance.choice("ab")
+            ticket = circuit.ask(now, caller)
+            if not down:
+                assert ticket is not None, (seed, circuit.state)
+            elif ticket is None:
+                opened += 1
+            if ticket is not None:
+                circuit.record(ticket, caller, now, failed=bool(down))
+    assert opened > 1000
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ _KEY = {
     "name": ("string", True), "scopes": ("array", False), "models": ("array", False), "requests_per_minute": ("number", False),
     "tokens_per_minute": ("number", False), "daily_tokens": ("integer", False), "monthly_tokens": ("integer", False), "expires_in": ("number", False),
 }  # fmt: skip
-_LOGIN = {"host": ("string", False), "base_url": ("string", False)}
+_LOGIN = {"host": ("string", False)}
 
 ROUTES = (
     Route("GET", "/health", "health", "Whether the gateway is up", "open"),

@@ -36,6 +36,7 @@ class Call:
         cache: "hit", "joined", "miss" or "stale" where there is a cache; else "".
         usage: tokens, where somebody told.
         finish: why the answer ended, where that is known.
+        reached: upstream has been asked, or is being asked: from now on the call may cost something. Set by `Meta.on_sent`.
         retries: how many tries there were beyond the first.
         status: the HTTP status that fits; None while it is under way.
         error: what went wrong, by its type's name; "" for nothing.
@@ -43,8 +44,8 @@ class Call:
     """
 
     __slots__ = (
-        "account", "begun", "cache", "dialect", "ended_at", "error", "finish", "first_at", "head_at", "key", "model", "operation", "request_id",
-        "retries", "span", "status", "stream", "trace", "trace_id", "usage",
+        "account", "begun", "cache", "dialect", "ended_at", "error", "finish", "first_at", "head_at", "key", "model", "operation", "reached",
+        "request_id", "retries", "span", "status", "stream", "trace", "trace_id", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +74,7 @@ class Call:
         self.cache = ""
         self.usage: Usage | None = None
         self.finish = ""
+        self.reached = False
         self.retries = 0
         self.status: int | None = None
         self.error = ""

@@ -12,12 +12,11 @@ import msgspec
 
 from rightseat import __version__
 from rightseat.accounts.device_flow import Prompt
-from rightseat.accounts.hosts import Hosts, clean_url
 from rightseat.accounts.login import log_in
 from rightseat.accounts.quota import fetch_quota
 from rightseat.accounts.store import Account, FileStore
 from rightseat.backends.copilot import CopilotBackend, address_of
-from rightseat.errors import CallerError, ConfigError, RightseatError
+from rightseat.errors import CallerError, RightseatError
 from rightseat.gateway.access.access import Access
 from rightseat.gateway.access.views import grace_of, key_fields, key_shown, keys_shown
 from rightseat.gateway.config import Settings
@@ -122,7 +121,8 @@ class Management:
                 return 200, await self._models()
             case "accounts":
                 self._copilot.reload()
-                return 200, {"accounts": [self._account(a) for a, _ in self._copilot.accounts()]}
+                accounts = [self._account(a) for a, _ in self._copilot.accounts()]
+                return 200, {"accounts": accounts, "problems": self._copilot.problems()}
             case "account_add":
                 return 202, await self._begin(json_object(request.body or b"{}"))
             case "account_remove":
@@ -179,6 +179,7 @@ class Management:
             "resilience": self._resilience.shown(),
             "models": len(registry.models),
             "placeholder_models": registry.seed,
+            "problems": self._copilot.problems(),
             "under_way": sum(candidate.load for _, candidate in accounts),
         }
 
@@ -215,7 +216,7 @@ class Management:
             "copilot_token": mask_secret(account.access_token) if account.access_token else None,
             "token_seconds_left": max(0, int(account.expires_at - time.time())) if account.access_token else 0,
             "under_way": 0 if candidate is None else candidate.load,
-            "resting": {model: round(one.until - now, 1) for model, one in cooling.items()},
+            "cooldowns": {model: round(one.until - now, 1) for model, one in cooling.items()},
             "reason": next((one.reason for one in cooling.values()), None),
         }
 
@@ -231,14 +232,13 @@ class Management:
         return self._logins[login_id]
 
     async def _begin(self, body: dict[str, Any]) -> dict[str, Any]:
-        host, base = body.get("host", self._settings.github_host), body.get("base_url", "")
-        if not isinstance(host, str) or not isinstance(base, str):
-            raise BadRequestError("host: must be text, as base_url must")
-        try:
-            Hosts.of(host)
-            base = clean_url(base) if base else ""
-        except ConfigError as e:
-            raise BadRequestError(f"host: {e}") from e
+        host = self._settings.github_host
+        if body.get("host", host) != host:  # the address is not a client's to choose, even with the management key
+            raise BadRequestError.at("host", "accounts are added at the `github_host` of the settings only")
+        if "base_url" in body:
+            raise BadRequestError.at(
+                "base_url", "addresses come from the settings or `rightseat login`, never over HTTP"
+            )
         for old, known in list(self._logins.items()):
             if known.state != "pending" and len(self._logins) >= MAX_LOGINS:
                 del self._logins[old]
@@ -246,15 +246,13 @@ class Management:
             raise BadRequestError("too many logins are under way; give one up first")
         login_id, login = secrets.token_urlsafe(12), _Login()
         self._logins[login_id] = login
-        login.task = asyncio.ensure_future(self._drive(login, host, base))
+        login.task = asyncio.ensure_future(self._drive(login, host))
         await asyncio.wait((login.prompt, login.task), timeout=PROMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         return {"login": login_id, **login.shown()}
 
-    async def _drive(self, login: _Login, host: str, base: str) -> None:
+    async def _drive(self, login: _Login, host: str) -> None:
         try:
-            account = await log_in(
-                self._store, self._sender, self._settings.editor, host, base, login.prompt.set_result
-            )
+            account = await log_in(self._store, self._sender, self._settings.editor, host, "", login.prompt.set_result)
         except RightseatError as e:
             login.state, login.error = "failed", mask(str(e))
         except asyncio.CancelledError:

@@ -97,11 +97,11 @@ function draw(value) {
 function drawAccounts(accounts, quotas) {
   const rows = accounts.map((one) => {
     const left = Object.entries(quotas[one.name] || {}).map(([kind, ratio]) => `${kind} ${(ratio * 100).toFixed(0)} %`).join(", ");
-    const rests = Object.entries(one.cooldowns ?? one.resting ?? {}).map(([model, seconds]) => `${model === "*" ? "all models" : model}: cooldown ${seconds} s`).join(", ");
+    const cooling = Object.entries(one.cooldowns).map(([model, seconds]) => `${model === "*" ? "all models" : model}: cooldown ${seconds} s`).join(", ");
     const actions = document.createElement("span");
     actions.append(button("Refresh", `Refresh the token of ${one.name}`, () => call("POST", `/accounts/${encodeURIComponent(one.name)}/refresh`)), " ",
       button("Forget", `Forget ${one.name}`, () => confirm(`Forget ${one.name}?`) && call("DELETE", `/accounts/${encodeURIComponent(one.name)}`)));
-    return cells(one.name, one.token_seconds_left ? `${Math.round(one.token_seconds_left / 60)} min left` : "none yet", one.under_way, left || "-", rests || one.reason || "ready", actions);
+    return cells(one.name, one.token_seconds_left ? `${Math.round(one.token_seconds_left / 60)} min left` : "none yet", one.under_way, left || "-", cooling || one.reason || "ready", actions);
   });
   $("accounts").replaceChildren(...rows);
 }
