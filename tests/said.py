@@ -2,6 +2,8 @@
 
 import io
 import logging
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,3 +41,12 @@ def configure(form: str, level: str = "info") -> Said:
     logs.configure(form, level, stream)
     (stream.handler,) = logging.getLogger("rightseat").handlers
     return stream
+
+
+def answers(url: str, key: str) -> int:
+    """The status of a GET with a key."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"x-api-key": key}), timeout=20) as response:
+            return response.status
+    except urllib.error.HTTPError as e:
+        return e.code

@@ -1,5 +1,6 @@
 """What operators are given is true: dashboards and alerts ask for metrics that exist, documents name tests that exist, manifests fit."""
 
+import importlib.util
 import json
 import re
 import shutil
@@ -78,6 +79,30 @@ def test_alerts_fire_when_they_should_and_not_before():
             [promtool, *arguments], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_images_of_others_are_pinned_by_digest():
+    spec = importlib.util.spec_from_file_location("images", ROOT / "scripts" / "images.py")
+    images = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(images)
+    assert images.unpinned() == []
+    assert {use["name"] for _, use in images.uses()} == {"python", "prom/prometheus", "grafana/grafana"}
+    for line in (
+        "FROM python:3.12-slim",
+        "FROM python",
+        f"FROM python@sha256:{'0' * 64} AS x",
+        "    image: prom/prometheus:v3.5.0",
+    ):
+        use = images.USE.search(line)
+        assert not (use["tag"] and use["digest"])
+
+
+def test_no_secret_is_written_as_an_argument():
+    """Neither in what operators start from nor in what they read."""
+    for path in [*DEPLOY.rglob("*"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]:
+        if path.is_file():
+            given = re.findall(r"rightseat \S+ [^\n]*--(?:key|api-key)[ =](?!-|any\b)\S+", path.read_text())
+            assert given == [], path
 
 
 def variables(text):

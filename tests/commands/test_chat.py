@@ -12,6 +12,7 @@ import pytest
 
 from rightseat.simulator.environment import simulated_environment
 
+KEY = "client-key-0123456789"
 # The line below an answer, and then the prompt.
 DONE = r", \d+ \+ \d+ tokens, [\d.]+ s[\s\S]*?>\x08?"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]|\r")
@@ -182,3 +183,28 @@ async def test_the_cli_asks_for_permission_inline(simulator, terminal, tmp_path,
         assert (made.read_text().strip() if made.exists() else None) == found
     child.send("/quit\r")
     await until(child, pexpect.EOF, 30)
+
+
+async def test_a_key_is_read_from_a_file_the_environment_or_standard_input(gateway, tmp_path):
+    served = await gateway(settings={"keys": [KEY]})
+    file = tmp_path / "key"
+    file.write_text(f"{KEY}\n")
+    for arguments, typed, environment in (
+        (["--api-key-file", str(file)], "", {}),
+        (["--api-key", "-"], f"{KEY}\n", {}),
+        ([], "", {"COPILOT_API_KEY": KEY}),
+    ):
+        env = {**os.environ, "RIGHTSEAT_HOME": str(tmp_path), "RIGHTSEAT_KEYRING": "off", **environment}
+        command = [
+            sys.executable,
+            "-m",
+            "rightseat",
+            "ask",
+            "--base-url",
+            f"{served.url}/v1",
+            *arguments,
+            "Reply with exactly: let in",
+        ]
+        process = await asyncio.create_subprocess_exec(*command, env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        out, err = await process.communicate(typed.encode())
+        assert (process.returncode, out.decode().strip()) == (0, "let in"), err

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -121,10 +123,64 @@ def test_the_demo_of_the_gateway_and_its_curl_lines(run):
             process.kill()
 
 
+SECRET = "a-secret-key-of-the-team"
+
+
+def test_no_command_takes_a_secret_as_an_argument(run, tmp_path):
+    """Every user of a machine can read the arguments of its processes."""
+    for args, instead in (
+        (("serve", "--key", SECRET), ("--key-file", "RIGHTSEAT_KEYS", "--key -")),
+        (("serve", f"--key={SECRET}"), ("--key-file", "RIGHTSEAT_KEYS", "--key -")),
+        (("ask", "--api-key", SECRET, "hi"), ("--api-key-file", "COPILOT_API_KEY", "--api-key -")),
+        (("chat", "--api-key", SECRET), ("--api-key-file", "COPILOT_API_KEY", "--api-key -")),
+        (("batch", str(Path(__file__)), "-o", str(tmp_path / "o"), "--api-key", SECRET), ("--api-key-file",)),
+    ):
+        done = run(*args)
+        assert done.returncode == 1, args
+        assert "no secret as an argument" in done.stderr
+        assert all(word in done.stderr for word in instead)
+        assert SECRET not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_every_option_for_a_secret_refuses_one(run):
+    """A new one cannot be forgotten: what is named like a secret takes a file, "-", or nothing."""
+    from tests.commands.test_help import ALL
+
+    found = {(" ".join(path), p.name) for path, command in ALL for p in command.params if re.search(r"key|token|secret|password|pepper", p.name or "")}  # fmt: skip
+    assert {name for name in found if not name[1].endswith(("_file", "_files"))} == {
+        ("serve", "key"), ("ask", "api_key"), ("chat", "api_key"), ("batch", "api_key"),
+        ("keys revoke", "key_id"), ("keys rotate", "key_id"),
+    }  # fmt: skip
+
+
+def test_keys_come_from_a_file_or_from_standard_input(cloud, run, tmp_path):
+    from tests.said import answers
+
+    file = tmp_path / "keys"
+    file.write_text(f"{SECRET}-1\n{SECRET}-2\n")
+    command = [*RIGHTSEAT, "serve", "--port", "0", "--key-file", str(file), "--key", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=run.env) as server:
+        server.stdin.write(f"{SECRET}-3\n")
+        server.stdin.flush()
+        url = server.stderr.readline().split()[0]
+        assert SECRET not in Path(f"/proc/{server.pid}/cmdline").read_text()
+        assert [answers(f"{url}/models", f"{SECRET}-{i}") for i in range(1, 5)] == [200, 200, 200, 401]
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+    for text, says in (("", "is empty"), ("short", "at least 16 characters")):
+        file.write_text(text)
+        done = run("serve", "--key-file", str(file))
+        assert done.returncode == 1
+        assert says in done.stderr
+    assert "cannot be read" in run("serve", "--key-file", str(tmp_path / "none")).stderr
+
+
 def test_bad_settings_are_named(run, tmp_path):
     for args, env, says in (
         (("serve", "--host", "0.0.0.0"), {}, "needs keys"),
         (("serve", "--key", "short"), {}, "at least 16 characters"),
+        (("serve",), {"RIGHTSEAT_KEYS": "short"}, "at least 16 characters"),
         (("config", "check"), {"RIGHTSEAT_PORT": "99999"}, "port: must be 0 to 65535"),
         (("config", "check"), {"RIGHTSEAT_PORT": "many"}, "port"),
         (("login", "--host", "example.com"), {}, "use github.com or TENANT.ghe.com"),

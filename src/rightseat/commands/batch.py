@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rightseat.batch import Report, count_lines, run_batch
+from rightseat.commands.secret_options import secret_option
 from rightseat.facade.sdk import DEFAULT_MODEL, CopilotSDK
 
 _STOPPED = 130  # as shells tell of SIGINT
@@ -34,7 +35,7 @@ console = Console(stderr=True, highlight=False)
 @click.option("--tpm", type=click.FloatRange(0, min_open=True), help="Tokens a minute, at most.")
 @click.option("--timeout", default=300.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Seconds for an answer.")  # fmt: skip
 @click.option("--base-url", help="A gateway, or any server with OpenAI's chat dialect.")
-@click.option("--api-key", envvar="COPILOT_API_KEY", help="A GitHub token, or the key of the server.")
+@secret_option("--api-key", "COPILOT_API_KEY", "A GitHub token, or the key of the server.")
 @click.option("--account", help="Which of several stored accounts.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON, on standard output.")
 def command(

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from rightseat import CopilotClient
 from rightseat.accounts.store import default_folder
+from rightseat.commands.secret_options import secret_option
 from rightseat.errors import InvalidOptionError, RightseatError
 from rightseat.facade.sdk import DEFAULT_MODEL, CopilotSDK
 from rightseat.facade.session import ChatResponse, ChatSession
@@ -43,12 +44,12 @@ Decide = Callable[[str], Any]
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """What both commands take."""
     for option in reversed((
-        click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Whom to ask."),
+        click.option("--model", default=DEFAULT_MODEL, show_default=True, help="The model to ask."),
         click.option("--system", help="A system message."),
         click.option("--base-url", help="A gateway, or any server with OpenAI's chat dialect."),
-        click.option("--api-key", envvar="COPILOT_API_KEY", help="A GitHub token, or the key of the server."),
+        secret_option("--api-key", "COPILOT_API_KEY", "A GitHub token, or the key of the server."),
         click.option("--account", help="Which of several stored accounts."),
-        click.option("--cli", "use_cli", is_flag=True, help="Ask the Copilot CLI, which has tools and asks for permission."),
+        click.option("--cli", "use_cli", is_flag=True, help="Use the Copilot CLI, which has tools and asks for permission."),
         click.option("--timeout", default=300.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Seconds for an answer."),
     )):  # fmt: skip
         command = option(command)

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from rightseat.accounts.store import FileStore
+from rightseat.commands.secret_options import read_file, read_input, refused
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.gateway.http.server import serve as run
 from rightseat.gateway.observe.logging import configure
@@ -27,18 +28,28 @@ _CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), help
 
 @click.command()
 @_CONFIG
-@click.option("--host", help="Address to listen on; 127.0.0.1 unless settings say otherwise.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 4141 unless settings say otherwise.")
-@click.option("--key", "keys", multiple=True, help="A key that clients must show; may be repeated.")
+@click.option("--host", help="Address to listen on; default: the settings', 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; default: the settings', 4141.")
+@click.option(
+    "--key-file",
+    "key_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file with keys that clients must send, one a line; may be repeated.",
+)
+@click.option("--key", metavar="-", help='"-": read a key that clients must send from standard input.')
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share the port."
 )
-def serve(path: Path | None, host: str | None, port: int | None, keys: tuple[str, ...], workers: int) -> None:
+def serve(
+    path: Path | None, host: str | None, port: int | None, key_files: tuple[Path, ...], key: str | None, workers: int
+) -> None:
     """Serve the gateway: any OpenAI client talks to Copilot.
 
     Settings come from a TOML file, the environment (RIGHTSEAT_PORT ...) and these options; `rightseat config check` shows them.
     Ctrl-C lets open streams finish.
     """
+    keys = _keys(key_files, key)
     settings = load_settings(path, given={"host": host, "port": port, "keys": keys})
     configure(settings.log, settings.log_level)
     accounts = [account.name for account in FileStore(settings.folder).list()]
@@ -54,6 +65,14 @@ def serve(path: Path | None, host: str | None, port: int | None, keys: tuple[str
         raise SystemExit(supervisor.run())
     else:
         _runner()(run(settings, lambda url: _ready(url, settings, accounts)))
+
+
+def _keys(files: tuple[Path, ...], key: str | None) -> tuple[str, ...]:
+    """Keys from files and from standard input. Raises ConfigError: one is in an argument."""
+    if key is not None and key != "-":
+        raise refused("--key", "RIGHTSEAT_KEYS")
+    found = [each for file in files for each in read_file("--key-file", file).split()]
+    return (*found, read_input("--key")) if key is not None else tuple(found)
 
 
 async def _work(settings: Settings, listener: socket.socket) -> None:
@@ -98,7 +117,7 @@ def _ready(url: str, settings: Settings, accounts: list[str]) -> None:
 
 def _say_ready(url: str, settings: Settings, accounts: list[str]) -> None:
     console.print(
-        f"[bold]{url}/v1[/bold] speaks OpenAI's dialect for {', '.join(accounts) or 'nobody yet: rightseat login'}"
+        f"[bold]{url}/v1[/bold] serves the models of {', '.join(accounts) or 'no account yet: rightseat login'}"
     )
     key = "-H 'authorization: Bearer YOUR-KEY' " if settings.keys or settings.require_key else ""
     console.print(f"[dim]try:  curl {key}{url}/v1/models[/dim]")
