@@ -133,6 +133,7 @@ class NotLoggedInError(CallerError):
     """There is no account to ask with."""
 
     status_hint = 503
+    code = "not_logged_in"
 
 
 class ConfigError(CallerError, ValueError):
@@ -290,6 +291,8 @@ class TransportError(RightseatError):
 class ConnectError(TransportError, ConnectionError):
     """Nobody listens at that address, or the address cannot be reached."""
 
+    _public = "could not reach Copilot"
+
 
 class ConnectionLostError(TransportError, ConnectionError):
     """The connection ended while somebody was waiting on it.
@@ -298,6 +301,8 @@ class ConnectionLostError(TransportError, ConnectionError):
         exit_status: the CLI's exit status (negative: killed by that signal), or None for a connection without a child.
         stderr_tail: the last lines the CLI wrote to stderr, masked; "" when there were none.
     """
+
+    _public = "the connection to Copilot was lost"
 
     def __init__(
         self, message: str, *, exit_status: int | None = None, stderr_tail: str = "", public: str | None = None
@@ -324,6 +329,7 @@ class HttpTimeoutError(TransportError, TimeoutError):
     """An HTTP peer took too long: to accept, to answer, or to say the next thing."""
 
     status_hint = 504
+    _public = "Copilot took too long"
 
 
 class TurnTimeoutError(TransportError, TimeoutError):
@@ -371,6 +377,8 @@ class KeyDatabaseError(TransportError):
     """The gateway's database of keys failed while it was in use: it is away, full, or somebody holds it."""
 
     retry_after = 1.0
+    code = "key_database"
+    _public = "the gateway's keys cannot be checked at the moment"
 
 
 class DeclinedError(RightseatError):

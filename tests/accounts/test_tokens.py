@@ -9,12 +9,13 @@ import sys
 import pytest
 
 from rightseat.accounts.hosts import clean_url
-from rightseat.accounts.identity import Editor, copilot_headers, has_image, initiator_of
+from rightseat.accounts.identity import Editor, copilot_headers
 from rightseat.accounts.store import Account, FileStore, MemoryStore
 from rightseat.accounts.tokens import TokenSource, Verdict, account_after, decide
 from rightseat.clock import SystemClock
 from rightseat.errors import ConfigError, ConnectError, LoginError, UpstreamError
 from rightseat.transport.http.base import HttpAnswer, HttpRequest
+from rightseat.wire.facts import has_image, initiator_of
 
 HOUR = 3600.0
 

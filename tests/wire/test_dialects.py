@@ -24,15 +24,18 @@ from rightseat.chat import (
     fold,
 )
 from rightseat.chat.plain import PlainTools
-from rightseat.gateway.pipeline.dialects import ALL, CHAT, MESSAGES, RESPONSES
+from rightseat.errors import ProtocolError
+from rightseat.wire.dialect import Envelope
+from rightseat.wire.dialects import ALL, CHAT, MESSAGES, RESPONSES
 from rightseat.wire.opaque import own, seal, shown, taken
-from rightseat.wire.openai_stream import ChunkError
-from rightseat.wire.sse import MAX_LINE_BYTES, encode_sse
+from rightseat.wire.reading import ChunkError
+from rightseat.wire.sse import MAX_EVENT_BYTES, encode_sse
 
 TEXT = st.text(min_size=1, max_size=20)
 ARGUMENTS = st.dictionaries(TEXT, TEXT, max_size=2).map(json.dumps)
 CALL = st.builds(ToolCall, st.uuids().map(str), st.sampled_from(["a", "b"]), ARGUMENTS)
 ASKED = ChatRequest("m", (Message("user", "hi"),))
+ENVELOPE = Envelope("m", {"model": "m"}, ASKED)
 PAIRS = [(upstream, client) for upstream in ALL for client in ALL]
 
 
@@ -52,7 +55,7 @@ def answers(draw, origin):
 
 
 def written(dialect, events) -> bytes:
-    encoder = dialect.encoder("m", {"model": "m"}, ASKED)
+    encoder = dialect.encoder(ENVELOPE)
     return encoder.start() + b"".join(encoder.encode(e) for e in events) + encoder.end()
 
 
@@ -62,9 +65,9 @@ def cut(data: bytes, cuts) -> list[bytes]:
 
 
 def read(dialect, pieces):
-    reader = dialect.api.reader()
+    reader = dialect.reader()
     events = [event for piece in pieces for event in reader.feed(piece)]
-    assert reader.whole or dialect is CHAT
+    assert reader.complete or dialect is CHAT
     return fold([*events, *reader.feed_eof()])
 
 
@@ -97,7 +100,7 @@ def test_what_is_written_is_read_back_under_any_split(dialect, data, cuts):
 @given(data=st.data())
 def test_a_whole_answer_says_what_the_stream_said(dialect, data):
     events = data.draw(answers(dialect))
-    whole = dialect.api.read_whole(json.loads(dialect.whole(fold(events), "m", {"model": "m"})))
+    whole = dialect.read_whole(json.loads(dialect.encode_whole(fold(events), ENVELOPE)))
     assert bare(fold(whole)) == bare(read(dialect, [written(dialect, events)]))
 
 
@@ -106,11 +109,11 @@ def test_a_whole_answer_says_what_the_stream_said(dialect, data):
 @given(data=st.data(), cuts=CUTS)
 def test_for_every_pair_folding_the_translated_stream_is_translating_the_whole(upstream, client, data, cuts):
     events = data.draw(answers(upstream))
-    reader = upstream.api.reader()
+    reader = upstream.reader()
     arrived = [e for piece in cut(written(upstream, events), cuts) for e in reader.feed(piece)] + reader.feed_eof()
     streamed = read(client, [written(client, arrived)])
-    body = json.loads(upstream.whole(fold(events), "m", {"model": "m"}))
-    whole = client.api.read_whole(json.loads(client.whole(fold(upstream.api.read_whole(body)), "m", {"model": "m"})))
+    body = json.loads(upstream.encode_whole(fold(events), ENVELOPE))
+    whole = client.read_whole(json.loads(client.encode_whole(fold(upstream.read_whole(body)), ENVELOPE)))
     assert said(streamed) == said(fold(whole)) == said(fold(events))
 
 
@@ -123,8 +126,8 @@ def test_a_folded_stream_that_passes_is_the_whole_answer(dialect, data, cuts):
     for piece in cut(written(dialect, events), cuts):
         folder.feed(piece)
     folder.feed_eof()
-    assert folder.whole
-    assert bare(fold(dialect.api.read_whole(folder.completion()))) == bare(fold(events))
+    assert folder.complete
+    assert bare(fold(dialect.read_whole(folder.completion()))) == bare(fold(events))
 
 
 @pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
@@ -132,9 +135,9 @@ def test_a_folded_stream_that_passes_is_the_whole_answer(dialect, data, cuts):
 @given(data=st.data(), cuts=CUTS)
 def test_a_stream_that_passes_is_the_same_under_any_split(dialect, data, cuts):
     stream = written(dialect, data.draw(answers(dialect)))
-    watch = dialect.watch()
-    assert b"".join(watch.see(piece) for piece in cut(stream, cuts)) + watch.eof() == stream
-    assert watch.whole
+    relay = dialect.relay()
+    assert b"".join(relay.feed(piece) for piece in cut(stream, cuts)) + relay.eof() == stream
+    assert relay.complete
 
 
 SAYS_THE_END = 'event: error data: [DONE] {"type":"message_stop"} "finish_reason":"stop" response.completed [DONE]'
@@ -142,15 +145,15 @@ SAYS_THE_END = 'event: error data: [DONE] {"type":"message_stop"} "finish_reason
 
 @pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
 def test_no_part_of_a_stream_is_whole_whatever_the_model_says(dialect):
-    encoder = dialect.encoder("m", {"model": "m"}, ASKED)
+    encoder = dialect.encoder(ENVELOPE)
     stream = encoder.start() + encoder.encode(TextDelta(SAYS_THE_END)) * 2
     for end in range(len(stream)):
-        watch, folder = dialect.watch(), dialect.fold()
+        relay, folder = dialect.relay(), dialect.fold()
         for piece in (stream[: end // 2], stream[end // 2 : end]):
-            watch.see(piece)
+            relay.feed(piece)
             folder.feed(piece)
-        assert not watch.whole, stream[:end][-80:]
-        assert not folder.whole
+        assert not relay.complete, stream[:end][-80:]
+        assert not folder.complete
 
 
 JSON = st.recursive(
@@ -179,7 +182,7 @@ def test_whatever_comes_a_reader_says_something_or_one_error(dialect, events, ga
     stream = b"".join(
         encode_sse(json.dumps({**e[1], "type": e[0]} if isinstance(e, tuple) else e).encode()) for e in events
     )
-    for make in (dialect.api.reader, dialect.fold):
+    for make in (dialect.reader, dialect.fold):
         for data in (stream, stream + garbage, garbage + b"\n\n" + stream):
             one = make()
             try:
@@ -187,30 +190,30 @@ def test_whatever_comes_a_reader_says_something_or_one_error(dialect, events, ga
                 one.feed_eof()
             except ChunkError:
                 pass
-    watch = dialect.watch()
-    watch.see(stream + garbage)
-    watch.eof()
+    relay = dialect.relay()
+    relay.feed(stream + garbage)
+    relay.eof()
     for event in events:
         if not isinstance(event, tuple):
             with contextlib.suppress(ChunkError):
-                dialect.api.read_whole(event)
+                dialect.read_whole(event)
 
 
 @pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
 def test_a_line_of_twenty_megabytes_passes_and_a_longer_one_is_an_error(dialect):
-    almost = MAX_LINE_BYTES - 1_000_000
+    almost = MAX_EVENT_BYTES - 1_000_000
     events = [TextDelta("x" * almost), Usage(1, 1), Finish("stop")]
     if dialect is RESPONSES:
-        events[0] = TextDelta("x" * (MAX_LINE_BYTES // 5))  # said several times in one answer
+        events[0] = TextDelta("x" * (MAX_EVENT_BYTES // 5))  # said several times in one answer
     stream = written(dialect, events)
     pieces = [stream[i : i + 65_536] for i in range(0, len(stream), 65_536)]
     assert read(dialect, pieces).text == events[0].text
-    watch = dialect.watch()
-    assert sum(len(watch.see(piece)) for piece in pieces) + len(watch.eof()) == len(stream)
-    for make in (dialect.api.reader, dialect.fold):
+    relay = dialect.relay()
+    assert sum(len(relay.feed(piece)) for piece in pieces) + len(relay.eof()) == len(stream)
+    for make in (dialect.reader, dialect.fold):
         one = make()
         with pytest.raises(ChunkError, match="at most"):
-            for _ in range(MAX_LINE_BYTES // 65_536 + 2):
+            for _ in range(MAX_EVENT_BYTES // 65_536 + 2):
                 one.feed(b"x" * 65_536)
 
 
@@ -218,10 +221,11 @@ def test_an_endless_stream_without_a_line_end_costs_bounded_memory_and_time():
     tracemalloc.start()
     begun = time.process_time()
     for dialect in ALL:
-        watch = dialect.watch()
-        for _ in range(2000):
-            watch.see(b"x" * 65_536)
-    assert tracemalloc.get_traced_memory()[1] < 2 * MAX_LINE_BYTES
+        relay = dialect.relay()
+        with pytest.raises(ProtocolError, match="at most"):
+            for _ in range(2000):
+                relay.feed(b"x" * 65_536)
+    assert tracemalloc.get_traced_memory()[1] < 2 * MAX_EVENT_BYTES
     tracemalloc.stop()
     assert time.process_time() - begun < 30
 
@@ -246,7 +250,7 @@ TOOLS = (
 @pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
 def test_a_request_is_the_same_after_any_dialect(dialect):
     request = ChatRequest("m", HISTORY, TOOLS, stream=True, extra={"max_tokens": 99, "temperature": 0.5})
-    back = dialect.decode(json.loads(dialect.api.encode(request)))
+    back = dialect.decode(json.loads(dialect.encode(request)))
     assert back.messages == HISTORY
     assert [(t.name, t.description, t.parameters) for t in back.tools] == [
         (t.name, t.description, t.parameters) for t in TOOLS
@@ -293,4 +297,4 @@ def test_tools_that_take_text_and_tools_in_groups_are_made_plain_and_restored():
     assert plain.restored(answer) == ToolCallEvent(ToolCall("2", "exec", "pwd", "custom", "functions"))
     assert plain.restored(TextDelta("x")) == TextDelta("x")
     for dialect in ALL:
-        dialect.api.encode(sent)
+        dialect.encode(sent)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from rightseat.accounts.selection import conversation_of
 from rightseat.backends.registry import Model
 from rightseat.gateway.endpoints.embeddings import read_body as read_embeddings
-from rightseat.gateway.pipeline.dialects import ALL
 from rightseat.gateway.pipeline.plan import plan
 from rightseat.wire.body import BadRequestError, object_with_model
-from rightseat.wire.openai_chat import decode_request, encode_request
+from rightseat.wire.dialects import ALL
+from rightseat.wire.openai_chat.request import decode_body, encode_request
 
 KEYS = st.sampled_from(
     ["role", "content", "type", "text", "tool_calls", "id", "function", "custom", "name", "arguments", "input", "tool_use_id",
@@ -70,7 +70,7 @@ BODY = st.fixed_dictionaries(
 def test_any_openai_request_is_read_or_refused_by_name(body):
     data = json.dumps(body).encode()
     try:
-        request = decode_request(data)
+        request = decode_body(data)
     except BadRequestError as e:
         assert str(e)
     else:
@@ -78,7 +78,7 @@ def test_any_openai_request_is_read_or_refused_by_name(body):
         assert request.prompt is not None
 
 
-MODELS = [None, *(Model("gpt-5", max_output_tokens=3, endpoints=(d.api.path,), streaming=True) for d in ALL)]
+MODELS = [None, *(Model("gpt-5", max_output_tokens=3, endpoints=(d.path,), streaming=True) for d in ALL)]
 
 
 @pytest.mark.parametrize("client", ALL, ids=lambda d: d.name)
@@ -109,6 +109,6 @@ def test_any_embeddings_request_is_read_or_refused_by_name(body):
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[" * 100_000, b'{"model":"m"', b"null"])
 def test_what_is_no_json_object_is_said(data):
-    for read in (decode_request, object_with_model, read_embeddings):
+    for read in (decode_body, object_with_model, read_embeddings):
         with pytest.raises(BadRequestError, match="the body"):
             read(data)

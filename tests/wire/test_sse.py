@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rightseat.wire.sse import MAX_LINE_BYTES, SseDecoder, SseEvent, encode_sse
+from rightseat.wire.sse import MAX_EVENT_BYTES, SseDecoder, SseEvent, encode_sse
 
 LINE = st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"").replace(b"\r", b""))
 
@@ -42,14 +42,14 @@ def test_an_event_without_its_blank_line_is_not_lost():
 
 
 def test_a_line_of_20_mb_passes_and_a_longer_one_is_a_clear_failure():
-    body = b"x" * (MAX_LINE_BYTES - 6)
+    body = b"x" * (MAX_EVENT_BYTES - 6)
     decoder = SseDecoder()
     found = []
     for start in range(0, len(body), 65536):
         found += decoder.feed((b"data: " if start == 0 else b"") + body[start : start + 65536])
     found += decoder.feed(b"\n\n")
     assert [len(body)] == [len(e.data) for e in found]
-    decoder = SseDecoder(max_line_bytes=1000)
+    decoder = SseDecoder(max_event_bytes=1000)
     decoder.feed(b"data: ok\n\ndata: " + b"x" * 500)
     decoder.feed(b"x" * 600)
     assert "1106 bytes or more" in str(decoder.failure)
@@ -58,6 +58,6 @@ def test_a_line_of_20_mb_passes_and_a_longer_one_is_a_clear_failure():
 
 @pytest.mark.parametrize("tail", [b"", b"\n"])
 def test_a_long_line_in_one_piece_is_a_failure_too(tail):
-    decoder = SseDecoder(max_line_bytes=10)
+    decoder = SseDecoder(max_event_bytes=10)
     assert decoder.feed(b"data: a\n\n" + b"x" * 11 + tail) == [SseEvent(b"a")]
     assert decoder.failure is not None

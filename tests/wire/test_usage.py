@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightseat.chat import Usage
-from rightseat.wire.anthropic_stream import MessageWatch
-from rightseat.wire.openai_responses_stream import SameIds
-from rightseat.wire.openai_stream import StreamWatch
-from rightseat.wire.usage import UsageWatch, usage_in, usage_of
+from rightseat.wire import dialects
+from rightseat.wire.usage import usage_in, usage_of
 
 TRICK = {"content": 'so "usage":{"prompt_tokens":9,"completion_tokens":9} is what I say'}
 CHAT = (
@@ -72,30 +70,30 @@ RESPONSES = b"".join(
     )
 )
 CASES = [
-    (StreamWatch, CHAT, Usage(120, 34, cached_tokens=100, reasoning_tokens=4)),
-    (MessageWatch, MESSAGES, Usage(115, 34, cached_tokens=100, cache_write_tokens=5)),
-    (SameIds, RESPONSES, Usage(115, 34, cached_tokens=100, reasoning_tokens=4)),
+    (dialects.CHAT.relay, CHAT, Usage(120, 34, cached_tokens=100, reasoning_tokens=4)),
+    (dialects.MESSAGES.relay, MESSAGES, Usage(115, 34, cached_tokens=100, cache_write_tokens=5)),
+    (dialects.RESPONSES.relay, RESPONSES, Usage(115, 34, cached_tokens=100, reasoning_tokens=4)),
 ]
 
 
 @pytest.mark.parametrize(("make", "stream", "usage"), CASES)
 def test_at_every_cut(make, stream, usage):
     for cut in range(len(stream) + 1):
-        watch = make()
-        watch.see(stream[:cut])
-        watch.see(stream[cut:])
-        assert watch.usage == usage, cut
-    watch = make()
+        relay = make()
+        relay.feed(stream[:cut])
+        relay.feed(stream[cut:])
+        assert relay.usage == usage, cut
+    relay = make()
     for i in range(len(stream)):
-        watch.see(stream[i : i + 1])
-    assert watch.usage == usage
+        relay.feed(stream[i : i + 1])
+    assert relay.usage == usage
 
 
 @pytest.mark.parametrize(("make", "stream", "usage"), CASES)
 def test_a_stream_that_was_cut_off_has_none_or_less(make, stream, usage):
-    watch = make()
-    watch.see(stream[: stream.index(b"34")])
-    assert watch.usage is None or watch.usage.output_tokens < 34
+    relay = make()
+    relay.feed(stream[: stream.index(b"34")])
+    assert relay.usage is None or relay.usage.output_tokens < 34
 
 
 def test_in_whole_bodies():
@@ -115,12 +113,12 @@ def test_in_whole_bodies():
     )
 )
 def test_garbage_breaks_nothing(chunks):
-    watch = UsageWatch()
-    before = b""
-    for chunk in chunks:
-        watch.see(before + chunk, len(before))
-        before = (before + chunk)[-16:]
-    assert watch.usage is None or isinstance(watch.usage, Usage)
+    for dialect in dialects.ALL:
+        relay = dialect.relay()
+        for chunk in chunks:
+            relay.feed(chunk)
+        relay.eof()
+        assert relay.usage is None or isinstance(relay.usage, Usage)
     whole = usage_in(b"".join(chunks))
     assert whole is None or isinstance(whole, Usage)
 

@@ -5,8 +5,7 @@ Versions and ids are settings: GitHub asks editors to say who they are, and deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -81,44 +80,3 @@ def copilot_headers(
     if vision:
         headers["copilot-vision-request"] = "true"
     return headers
-
-
-def initiator_of(messages: Iterable[Any], explicit: str | None = None) -> str:
-    """Who began this request: "user" when the last message is the user's own words, else "agent".
-
-    A user message that holds only tool results (Anthropic's form) continues an agent's turn. A client that says it itself is
-    believed.
-    """
-    if explicit is not None and explicit.lower() in ("user", "agent"):
-        return explicit.lower()
-    last = None
-    for last in messages:  # noqa: B007 - the last one is wanted
-        pass
-    if not isinstance(last, Mapping) or last.get("role") != "user":
-        return "agent" if last is not None else "user"
-    content = last.get("content")
-    if isinstance(content, list) and any(_kind(part) == "tool_result" for part in content):
-        return "agent" if all(_kind(part) == "tool_result" or _is_reminder(part) for part in content) else "user"
-    return "user"
-
-
-def _is_reminder(part: Any) -> bool:
-    """What agents put beside tool results, and no user has written."""
-    return _kind(part) == "text" and str(part.get("text", "")).lstrip().startswith("<system-reminder>")
-
-
-def has_image(value: Any) -> bool:
-    """Whether a request holds an image, in any dialect and however deep, also inside tool results."""
-    if isinstance(value, Mapping):
-        if _kind(value) in ("image", "image_url", "input_image"):
-            return True
-        return any(
-            isinstance(value.get(name), (list, Mapping)) and has_image(value[name]) for name in ("content", "output")
-        )
-    if isinstance(value, list):
-        return any(has_image(item) for item in value)
-    return False
-
-
-def _kind(part: Any) -> Any:
-    return part.get("type") if isinstance(part, Mapping) else None

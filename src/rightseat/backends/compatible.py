@@ -21,7 +21,7 @@ from rightseat.chat.plain import PlainTools
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError, RightseatError, TransportError, UpstreamError
 from rightseat.transport.http.base import SMALL, HttpAnswer, HttpRequest, HttpSender, HttpStream, Limits, fetch
-from rightseat.wire.apis import CHAT
+from rightseat.wire.dialects import CHAT
 
 FRESH_SECONDS = 600.0  # how long a model list is believed
 
@@ -78,7 +78,6 @@ class CompatibleBackend:
     async def handle(self, request: ChatRequest) -> Reply:
         """Answer a request, event by event; see Handler. Raises as `relay` does."""
         asked = fitted(request, None, CHAT, stream=True)
-        asked.extra.setdefault("stream_options", {"include_usage": True})
         plain = PlainTools(asked, text_tools=True)
         body = CHAT.encode(plain.request)
         answer = await self.relay(UpstreamRequest(CHAT.path, body, request.model, stream=True, meta=request.meta))

@@ -21,7 +21,7 @@ from rightseat.accounts.tokens import TokenSource
 from rightseat.backends.asking import Sent, checked
 from rightseat.backends.base import Readiness, RelayAnswer, UpstreamRequest
 from rightseat.backends.catalogue import Catalogue
-from rightseat.backends.fitting import api_for, fitted, has_image, initiator, intent
+from rightseat.backends.fitting import dialect_for, fitted, has_image, initiator, intent
 from rightseat.backends.readiness import WITHIN, Asked, Contact, CopilotReadiness
 from rightseat.backends.reading import reply_of
 from rightseat.backends.registry import Model, Registry, registry_of
@@ -120,24 +120,24 @@ class CopilotBackend:
             NotLoggedInError, LoginError, UpstreamError, TransportError: see `relay`.
         """
         model = await self.resolve(request.model)
-        api = api_for(model)
+        dialect = dialect_for(model)
         streams = model is None or model.streaming is not False
-        plain = PlainTools(fitted(request, model, api, stream=streams), text_tools=api.text_tools)
+        plain = PlainTools(fitted(request, model, dialect, stream=streams), text_tools=dialect.has_text_tools)
         meta = msgspec.structs.replace(
             request.meta,
             initiator=request.meta.initiator or initiator(request),
-            headers={**request.meta.headers, **api.headers},
+            headers={**request.meta.headers, **dialect.headers},
         )
         asked = UpstreamRequest(
-            api.path,
-            api.encode(plain.request),
+            dialect.path,
+            dialect.encode(plain.request),
             plain.request.model,
             vision=has_image(request),
             stream=streams,
             intent=intent(request),
             meta=meta,
         )
-        return reply_of(api, await self.relay(asked), plain, streamed=streams)
+        return reply_of(dialect, await self.relay(asked), plain, streamed=streams)
 
     async def readiness(self) -> Readiness:
         """Whether requests can be served now: an account that is not cooling down, a usable token, and Copilot within reach.

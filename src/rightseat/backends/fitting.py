@@ -8,30 +8,26 @@ import msgspec
 
 from rightseat.backends.registry import Model
 from rightseat.chat import ChatRequest, Image
-from rightseat.wire.apis import CHAT, MESSAGES, RESPONSES, Api
+from rightseat.wire import dialects
 from rightseat.wire.body import BadRequestError
+from rightseat.wire.dialect import Dialect
 
-# These refuse `max_tokens` on the chat endpoint and want `max_completion_tokens`.
-COMPLETION_LIMIT = ("gpt-5", "gpt-6", "o1", "o3", "o4")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-def api_for(model: Model | None, preferred: Api | None = None) -> Api:
-    """The endpoint to ask a model on: the preferred one where it serves the model, else the richest that does.
+def dialect_for(model: Model | None, preferred: Dialect | None = None) -> Dialect:
+    """The dialect to ask a model in: the preferred one where the model speaks it, else the richest that it does.
 
     Raises:
-        BadRequestError: none of them serves it.
+        BadRequestError: it speaks none of them.
     """
     if model is None:
-        return CHAT
-    if preferred is not None and preferred.path in model.endpoints:
-        return preferred
-    spoken = [api for api in (MESSAGES, RESPONSES, CHAT) if api.path in model.endpoints]
-    if not spoken:
-        raise BadRequestError(
-            f"model: {model.id} serves {', '.join(model.endpoints) or 'nothing'} and no conversations"
-        )
-    return spoken[0]
+        return dialects.DEFAULT
+    spoken = dialects.spoken_by(model.endpoints, preferred)
+    if spoken is None:
+        served = ", ".join(model.endpoints) or "nothing"
+        raise BadRequestError.at("model", f"{model.id} serves {served} and no conversations")
+    return spoken
 
 
 def initiator(request: ChatRequest) -> str:
@@ -49,17 +45,17 @@ def intent(request: ChatRequest) -> str:
     return "conversation-agent" if request.tools or request.extra.get("thinking_budget") else "conversation-panel"
 
 
-def fitted(request: ChatRequest, model: Model | None, api: Api, *, stream: bool) -> ChatRequest:
+def fitted(request: ChatRequest, model: Model | None, dialect: Dialect, *, stream: bool) -> ChatRequest:
     """The request as the model takes it: its own id, no more output than it can give, the effort that it has."""
     extra = dict(request.extra)
     if model is not None:
         limit = extra.get("max_tokens")
         if isinstance(limit, (int, float)) and model.max_output_tokens and limit > model.max_output_tokens:
             extra["max_tokens"] = model.max_output_tokens
-        if api is CHAT and "max_tokens" in extra and model.id.startswith(COMPLETION_LIMIT):
+        if "max_tokens" in extra and dialect.limit_field(model.id) == "max_completion_tokens":
             extra["max_completion_tokens"] = extra.pop("max_tokens")
         budget = extra.get("thinking_budget")
-        if budget and api is not MESSAGES and not model.id.startswith("claude"):
+        if budget and not dialect.has_thinking_budget(model.id):
             del extra["thinking_budget"]  # only Claude has one; others have an effort
             extra.setdefault("reasoning_effort", _effort_for(budget))
         if isinstance(effort := extra.get("reasoning_effort"), str):

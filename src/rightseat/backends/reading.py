@@ -10,28 +10,28 @@ from rightseat.backends.base import RelayAnswer
 from rightseat.chat import ModelEvent, ReasoningDelta, ReasoningOpaque, Reply, TextDelta, ToolCallEvent, Usage
 from rightseat.chat.plain import PlainTools
 from rightseat.errors import TransportError, UpstreamError
-from rightseat.transport.http.base import CUT
-from rightseat.wire.apis import Api
-from rightseat.wire.openai_stream import ChunkError
+from rightseat.wire.dialect import Dialect
+from rightseat.wire.errors import cut
+from rightseat.wire.reading import ChunkError
 
 BYTES_A_TOKEN = 4  # about; of an answer that broke off before it told
 
 
-def reply_of(api: Api, answer: RelayAnswer, plain: PlainTools, *, streamed: bool) -> Reply:
+def reply_of(dialect: Dialect, answer: RelayAnswer, plain: PlainTools, *, streamed: bool) -> Reply:
     """An answer as a reply: its events with the tools as the caller knows them, and what it has told so far for booking."""
     reply = Reply(_nothing(), answer.aclose)
     reply.account = answer.account
-    reply.through(lambda _: _told(reply, api, answer, plain, streamed=streamed))
+    reply.through(lambda _: _told(reply, dialect, answer, plain, streamed=streamed))
     return reply
 
 
 async def events(
-    api: Api, answer: RelayAnswer, *, streamed: bool, reply: Reply | None = None
+    dialect: Dialect, answer: RelayAnswer, *, streamed: bool, reply: Reply | None = None
 ) -> AsyncIterator[ModelEvent]:
     """The events of an answer.
 
     Args:
-        api: the endpoint it comes from.
+        dialect: what it is in.
         answer: the answer, whose head is there.
         streamed: it was asked for as a stream. One that says it is JSON is read whole all the same.
         reply: whose `is_final` is set when the answer is complete.
@@ -40,25 +40,27 @@ async def events(
         UpstreamError: it held an error, or ended in the middle (408, "stream_disconnected").
     """
     if not streamed or answer.is_json:
-        said = whole(api, await answer.read())
+        said = whole(dialect, await answer.read())
         if reply is not None:
             reply.is_final = any(type(event) is Usage for event in said)
         for event in said:
             yield event
         return
-    reader = api.reader()
+    reader = dialect.reader()
     try:
         async for chunk in answer:
             for event in reader.feed(chunk):
                 yield event
+            if reader.failure is not None:  # what came before it has been said
+                raise inside(reader.failure)
         left = reader.feed_eof()
     except ChunkError as e:
         raise inside(e) from e
     except TransportError as e:
-        if not reader.whole:
+        if not reader.complete:
             raise cut() from e
         left = reader.feed_eof()
-    if not reader.whole:
+    if not reader.complete:
         raise cut()
     if reply is not None:
         reply.is_final = reply.usage is not None or any(type(event) is Usage for event in left)
@@ -66,10 +68,10 @@ async def events(
         yield event
 
 
-def whole(api: Api, data: bytes) -> list[ModelEvent]:
+def whole(dialect: Dialect, data: bytes) -> list[ModelEvent]:
     """The events of a whole answer. Raises UpstreamError: it cannot be read, or holds an error."""
     try:
-        return api.read_whole(msgspec.json.decode(data))
+        return dialect.read_whole(msgspec.json.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         error = UpstreamError(502, "Copilot gave no answer that can be read")
         error.reached = True
@@ -85,19 +87,12 @@ def inside(error: ChunkError) -> UpstreamError:
     return found
 
 
-def cut() -> UpstreamError:
-    """An answer that ended in the middle."""
-    error = UpstreamError(408, CUT, code="stream_disconnected")
-    error.reached = True
-    return error
-
-
 async def _told(
-    reply: Reply, api: Api, answer: RelayAnswer, plain: PlainTools, *, streamed: bool
+    reply: Reply, dialect: Dialect, answer: RelayAnswer, plain: PlainTools, *, streamed: bool
 ) -> AsyncIterator[ModelEvent]:
     size = 0
     try:
-        async for event in events(api, answer, streamed=streamed, reply=reply):
+        async for event in events(dialect, answer, streamed=streamed, reply=reply):
             kind = type(event)
             if kind is Usage:
                 reply.usage = event  # type: ignore[assignment]

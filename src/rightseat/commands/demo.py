@@ -20,7 +20,7 @@ from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.server import SimulatorServer
 from rightseat.transport.http.aiohttp import AiohttpSender
 from rightseat.transport.http.base import HttpRequest
-from rightseat.wire.openai_stream import ChunkReader
+from rightseat.wire.openai_chat.read import ChunkReader
 
 # Names that clients have built in; all of them are the one simulated model.
 _MORE_MODELS = ("gpt-5.5", "gpt-5.6-sol", "gpt-6-sol", "claude-opus-4.8", "claude-sonnet-4.6", "claude-haiku-4.5")

@@ -26,14 +26,12 @@ from rightseat.gateway.endpoints.management import Management
 from rightseat.gateway.endpoints.multiplex import Multiplex
 from rightseat.gateway.endpoints.responses_socket import Conversations
 from rightseat.gateway.endpoints.ui import respond_page
-from rightseat.gateway.errors import anthropic_body, error_body, error_headers, status_of
 from rightseat.gateway.http.asgi import Receive, Request, Scope, Send, address_of, read_request, respond
 from rightseat.gateway.observe.logging import AccessLog
 from rightseat.gateway.observe.metrics import CONTENT_TYPE, REFRESH_SECONDS, Metrics
 from rightseat.gateway.observe.request_log import Recent, RequestRecord, trace_of
 from rightseat.gateway.observe.timeseries import TimeSeries
 from rightseat.gateway.pipeline.content import Content
-from rightseat.gateway.pipeline.dialects import CHAT, MESSAGES, RESPONSES
 from rightseat.gateway.resilience import Resilience
 from rightseat.gateway.routes import MANAGEMENT, find, openapi
 from rightseat.handler import stack
@@ -43,6 +41,8 @@ from rightseat.security.masking import mask
 from rightseat.telemetry.metrics import is_shared
 from rightseat.telemetry.tracing import Tracing, is_wanted, provider_of_environment
 from rightseat.transport.http.aiohttp import AiohttpSender
+from rightseat.wire.dialects import CHAT, MESSAGES, RESPONSES
+from rightseat.wire.errors import status_of
 
 
 class Gateway:
@@ -125,8 +125,9 @@ class Gateway:
             logger.info("%s %s %s: %s", request_id, scope["method"], scope["path"], e)
             headers = {name.decode("latin-1"): "" for name, _ in scope["headers"]}
             anthropic = speaks_anthropic(headers, scope["path"].removeprefix("/v1"))
-            body = anthropic_body(e, request_id) if anthropic else error_body(e)
-            await respond(send, status_of(e), body, error_headers(e, request_id))
+            dialect = MESSAGES if anthropic else CHAT
+            body, told = dialect.error_body(e, request_id), dialect.error_headers(e, request_id)
+            await respond(send, status_of(e), body, told)
         except ConnectionResetError:
             return  # the client left before it had said what it wants
 

@@ -26,7 +26,10 @@ from rightseat.handler import Handler, as_handler
 from rightseat.log import logger
 from rightseat.security.masking import mask
 from rightseat.wire.body import BadRequestError
-from rightseat.wire.openai_chat import ChunkEncoder, decode_request, encode_completion, encode_error
+from rightseat.wire.dialect import Envelope
+from rightseat.wire.openai_chat.encode import ChunkEncoder, encode_whole
+from rightseat.wire.openai_chat.errors import encode_error
+from rightseat.wire.openai_chat.request import decode_body
 from rightseat.wire.record import Record
 
 METHODS = frozenset({"llmInference.httpRequestStart", "llmInference.httpRequestChunk"})
@@ -139,7 +142,7 @@ class ModelProvider:
             await response.whole(404, encode_error("Not Found", "invalid_request_error"))
             return
         try:
-            request = decode_request(bytes(exchange.body))
+            request = decode_body(bytes(exchange.body))
         except BadRequestError as e:
             await response.whole(400, encode_error(str(e), "invalid_request_error"))
             return
@@ -153,7 +156,7 @@ class ModelProvider:
                     await _stream(reply.__aiter__(), request, response)
                 else:
                     collected: list[ModelEvent] = [event async for event in reply]
-                    await response.whole(200, encode_completion(fold(collected), request.model))
+                    await response.whole(200, encode_whole(fold(collected), Envelope(request.model)))
         except asyncio.CancelledError:
             raise
         except Exception as e:
@@ -166,7 +169,7 @@ class ModelProvider:
 
 async def _stream(events: AsyncIterator[ModelEvent], request: ChatRequest, response: _Response) -> None:
     """The head goes out with the first event: a function that fails at once still becomes a clean error."""
-    encoder = ChunkEncoder(request.model)
+    encoder = ChunkEncoder(Envelope(request.model))
     async for event in events:
         if not response.begun:
             await response.start(200, _SSE)

@@ -9,9 +9,12 @@ import msgspec
 from msgspec import Struct
 
 from rightseat.chat import ChatRequest, Completion, ModelEvent, Reasoning, ReasoningOpaque
-from rightseat.wire import anthropic, openai_chat, openai_responses
+from rightseat.wire import dialects
+from rightseat.wire.anthropic.errors import encode_error as anthropic_error
 from rightseat.wire.body import json_object, object_with_model
+from rightseat.wire.dialect import Envelope
 from rightseat.wire.opaque import MARK, MESSAGES, RESPONSES, seal
+from rightseat.wire.openai_chat.errors import encode_error as openai_error
 
 
 class Dialect(Struct, frozen=True):
@@ -54,27 +57,27 @@ class Dialect(Struct, frozen=True):
 
 CHAT = Dialect(
     "chat",
-    "/chat/completions",
-    openai_chat.decode_request,
-    lambda done, model, _: openai_chat.encode_completion(done, model),
-    lambda request, _: openai_chat.ChunkEncoder(request.model),
-    openai_chat.encode_error,
+    dialects.CHAT.path,
+    lambda body: dialects.CHAT.decode(json_object(body)),
+    lambda done, model, _: dialects.CHAT.encode_whole(done, Envelope(model)),
+    lambda request, _: dialects.CHAT.encoder(Envelope(request.model)),
+    openai_error,
 )
 MESSAGES_API = Dialect(
     MESSAGES,
-    "/v1/messages",
-    lambda body: anthropic.decode_request(object_with_model(body)),
-    lambda done, model, _: anthropic.encode_completion(done, model),
-    lambda request, _: anthropic.EventEncoder(request.model, anthropic.estimate_tokens(request)),
-    lambda message, kind, _: anthropic.encode_error(kind, message),
+    dialects.MESSAGES.path,
+    lambda body: dialects.MESSAGES.decode(object_with_model(body)),
+    lambda done, model, _: dialects.MESSAGES.encode_whole(done, Envelope(model)),
+    lambda request, _: dialects.MESSAGES.encoder(Envelope(request.model, request=request)),
+    lambda message, kind, _: anthropic_error(kind, message),
 )
 RESPONSES_API = Dialect(
     RESPONSES,
-    "/responses",
-    lambda body: openai_responses.decode_request(_lenient(object_with_model(body))),
-    lambda done, model, body: openai_responses.encode_completion(done, model, json_object(body)),
-    lambda request, body: openai_responses.ResponseEncoder(request.model, json_object(body)),
-    openai_chat.encode_error,
+    dialects.RESPONSES.path,
+    lambda body: dialects.RESPONSES.decode(_lenient(object_with_model(body))),
+    lambda done, model, body: dialects.RESPONSES.encode_whole(done, Envelope(model, json_object(body))),
+    lambda request, body: dialects.RESPONSES.encoder(Envelope(request.model, json_object(body))),
+    openai_error,
 )
 
 _UNKNOWN_TOOLS = frozenset({"tool_search", "web_search", "web_search_preview", "local_shell", "image_generation"})

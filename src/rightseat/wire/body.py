@@ -36,7 +36,7 @@ def items(value: Any, where: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise BadRequestError(f"{where}: must be a list")
+        raise BadRequestError.at(where, "must be a list")
     return value
 
 
@@ -45,7 +45,7 @@ def mapping(value: Any, where: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise BadRequestError(f"{where}: must be an object")
+        raise BadRequestError.at(where, "must be an object")
     return value
 
 
@@ -53,14 +53,14 @@ def object_with_model(data: bytes) -> dict[str, Any]:
     """A body that names a model. Raises BadRequestError otherwise."""
     body = json_object(data)
     if not isinstance(body.get("model"), str) or not body["model"]:
-        raise BadRequestError("model: must be the name of a model")
+        raise BadRequestError.at("model", "must be the name of a model")
     return body
 
 
 def count(value: Any, *path: str) -> int:
-    """A number somewhere inside a usage object; 0 for one that is not there."""
+    """A number somewhere inside a usage object; 0 for one that is not there, and for one below 0."""
     value = dig(value, *path)
-    return int(value) if isinstance(value, (int, float)) else 0
+    return max(0, int(value)) if isinstance(value, (int, float)) else 0
 
 
 def dig(value: Any, *path: str) -> Any:
@@ -73,3 +73,8 @@ def dig(value: Any, *path: str) -> Any:
 def list_of(value: Any) -> list[Any]:
     """A list, or an empty one for anything else: what comes from upstream is read as far as it can be."""
     return value if isinstance(value, list) else []
+
+
+def differs(new: list[Any], old: list[Any]) -> bool:
+    """Whether a list was changed: another length, or another object at some place."""
+    return len(new) != len(old) or any(a is not b for a, b in zip(new, old, strict=True))

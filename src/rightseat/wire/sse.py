@@ -1,7 +1,7 @@
 """Server-sent events (WHATWG HTML, "Server-sent events"): bytes to events and back.
 
-This module refuses to know what the data means. Like the frame decoder, it never raises on what it is fed: a line longer than
-the limit ends it and is kept in `failure`.
+This module refuses to know what the data means. Like the frame decoder, it never raises on what it is fed: an event larger than
+the limit ends it, and why is kept in `failure`. Every byte is looked at a fixed number of times, however the bytes are cut.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from rightseat.errors import ProtocolError
 
-# The longest line taken: an image or a whole file may travel in one `data:` line.
-MAX_LINE_BYTES = 20 * 1024 * 1024
+# The largest event taken, and the longest line: an image or a whole file may travel in one `data:` line.
+MAX_EVENT_BYTES = 20 * 1024 * 1024
 
 DONE = b"data: [DONE]\n\n"
 
@@ -28,20 +28,20 @@ class SseDecoder:
     r"""Cut a byte stream into events. Lines may end in \n, \r\n or \r; comments and unknown fields are read over.
 
     Args:
-        max_line_bytes: the longest line accepted.
+        max_event_bytes: the most bytes of a line, and of all the data lines of one event.
 
     Attributes:
         failure: why this decoder gave up, or None.
     """
 
-    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.failure: ProtocolError | None = None
-        self._max = max_line_bytes
-        self._parts: list[bytes] = []  # the line that is not whole yet
-        self._have = 0
+        self._max = max_event_bytes
+        self._rest = bytearray()  # the line that is not whole yet
         self._after_cr = False
         self._begun = False
-        self._data: list[bytes] = []
+        self._data: bytes | None = None  # the first data line of the event
+        self._more = bytearray()  # and all lines, where there are several
         self._event = b""
         self._id = b""
 
@@ -58,22 +58,24 @@ class SseDecoder:
         if b"\n" not in chunk and b"\r" not in chunk:
             self._keep(chunk)
             return []
-        whole = b"".join(self._parts) + chunk
+        whole = bytes(self._rest) + chunk if self._rest else chunk
+        self._rest.clear()
         if b"\r" in whole:
             whole = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = whole.split(b"\n")
-        self._parts, self._have = [], 0
-        self._keep(lines.pop())
+        rest = lines.pop()
         found: list[SseEvent] = []
         small = len(whole) <= self._max
         for line in lines:
             if not small and len(line) > self._max:
                 self._fail(len(line))
-                break
+            if self.failure is not None:
+                return found
             if line.startswith(b"data: "):  # nearly always
-                self._data.append(line[6:])
+                self._add(line[6:])
             else:
                 self._line(line, found)
+        self._keep(rest)
         return found
 
     def feed_eof(self) -> list[SseEvent]:
@@ -81,44 +83,59 @@ class SseDecoder:
         if self.failure is not None:
             return []
         found: list[SseEvent] = []
-        if self._parts:
-            line, self._parts, self._have = b"".join(self._parts), [], 0
+        if self._rest:
+            line = bytes(self._rest)
+            self._rest.clear()
             self._line(line, found)
-        self._line(b"", found)
+        if self.failure is None:
+            self._line(b"", found)
         return found
 
     def _keep(self, rest: bytes) -> None:
-        if rest:
-            self._parts.append(rest)
-            self._have += len(rest)
-            if self._have > self._max:
-                self._fail(self._have)
+        self._rest += rest
+        if len(self._rest) > self._max:
+            self._fail(len(self._rest))
 
     def _line(self, line: bytes, found: list[SseEvent]) -> None:
         if not self._begun:
             self._begun = True
             line = line.removeprefix(b"\xef\xbb\xbf")
         if not line:
-            if self._data:
-                data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                found.append(SseEvent(data, self._event, self._id))
-                self._data, self._event = [], b""
-            elif self._event:
-                self._event = b""
+            self._give(found)
             return
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
-            self._data.append(value)
+            self._add(value)
         elif name == b"event":
             self._event = value
         elif name == b"id" and b"\0" not in value:
             self._id = value
 
+    def _add(self, value: bytes) -> None:
+        if self._data is None:
+            self._data = value
+            return
+        if not self._more:
+            self._more += self._data
+        self._more += b"\n"
+        self._more += value
+        if len(self._more) > self._max:
+            self._fail(len(self._more))
+
+    def _give(self, found: list[SseEvent]) -> None:
+        if self._data is not None:
+            found.append(SseEvent(bytes(self._more) if self._more else self._data, self._event, self._id))
+            self._data = None
+            self._more.clear()
+        self._event = b""
+
     def _fail(self, size: int) -> None:
-        self._parts, self._data = [], []
+        self._rest.clear()
+        self._more.clear()
+        self._data = None
         self.failure = ProtocolError(
-            f"a line of {size} bytes or more in the event stream; at most {self._max} are taken"
+            f"an event of {size} bytes or more in the event stream; at most {self._max} are taken"
         )
 
 

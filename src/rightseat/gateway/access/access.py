@@ -71,7 +71,8 @@ class KeyLimitError(DeclinedError):
 
     def __init__(self, limit: str, wait: float) -> None:
         what = "budget" if limit.endswith(("daily_tokens", "monthly_tokens")) else "limit"
-        super().__init__(f"the key's {what} {limit} is used up; it is worth asking again in {wait:.0f} s")
+        message = f"the key's {what} {limit} is used up; it is worth asking again in {wait:.0f} s"
+        super().__init__(message, code=f"key_{limit}")
         self.limit = limit
         self.retry_after = wait
 
@@ -90,7 +91,8 @@ class Caller(Struct, frozen=True):
     def check_model(self, model: str) -> None:
         """Raises ScopeError: the key may not use the model. It is asked by its id: a name may stand for another model."""
         if self.key is not None and not self.key.allows(model):
-            raise ScopeError(f"model: this key may not use {model!r}; it may use {', '.join(self.key.models)}")
+            allowed = ", ".join(self.key.models)
+            raise ScopeError(f"model: this key may not use {model!r}; it may use {allowed}", field="model")
 
 
 ANYBODY = Caller()

@@ -43,16 +43,16 @@ def key_fields(body: dict[str, Any]) -> dict[str, Any]:
     """
     known = {"name", "expires_in", *_NUMBERS, *_COUNTS, *_LISTS}
     if unknown := sorted(set(body) - known):
-        raise BadRequestError(f"{unknown[0][:40]}: no such field; there is {', '.join(sorted(known))}")
+        raise BadRequestError.at(unknown[0][:40], f"no such field; there is {', '.join(sorted(known))}")
     fields: dict[str, Any] = {"name": body.get("name")}
     if not isinstance(fields["name"], str):
-        raise BadRequestError("name: must be text")
+        raise BadRequestError.at("name", "must be text")
     for name in _LISTS:
         given = body.get(name)
         if given is None:
             continue
         if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-            raise BadRequestError(f"{name}: must be a list of texts")
+            raise BadRequestError.at(name, "must be a list of texts")
         fields[name] = tuple(given) or (USUAL_SCOPES if name == "scopes" else ())
     for name in (*_NUMBERS, *_COUNTS):
         if (number := _number(body, name, whole=name in _COUNTS)) is not None:
@@ -77,5 +77,5 @@ def _number(body: dict[str, Any], name: str, *, whole: bool, least: float | None
         return None
     fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     if not fits or not (value > 0 if least is None else value >= least) or value > 1e12:
-        raise BadRequestError(f"{name}: must be a {'whole ' if whole else ''}number more than 0")
+        raise BadRequestError.at(name, f"must be a {'whole ' if whole else ''}number more than 0")
     return int(value) if whole else float(value)

@@ -15,22 +15,18 @@ from rightseat.chat import Meta
 from rightseat.errors import RightseatError, UpstreamError
 from rightseat.gateway.access.access import ANYBODY, Access
 from rightseat.gateway.config import Settings
-from rightseat.gateway.errors import status_of
 from rightseat.gateway.http.asgi import Receive, Request, Send, respond, stream
 from rightseat.gateway.observe.content_log import ContentLog
 from rightseat.gateway.observe.request_log import Entry, Recent
 from rightseat.gateway.pipeline.content import Content
-from rightseat.gateway.pipeline.dialects import Dialect
 from rightseat.gateway.pipeline.plan import Plan, plan
 from rightseat.gateway.pipeline.response import pieces, whole
 from rightseat.handler import Service
 from rightseat.layers.observe import CURRENT
 from rightseat.log import logger
-from rightseat.wire.apis import MESSAGES
 from rightseat.wire.body import object_with_model
-
-# Of the betas that clients ask for, those that Copilot is asked for by editors.
-_BETAS = ("interleaved-thinking-", "context-management-", "advanced-tool-use-")
+from rightseat.wire.dialect import Dialect
+from rightseat.wire.errors import status_of
 
 
 class Face:
@@ -163,12 +159,7 @@ class Face:
         return upstream
 
     async def _send(self, made: Plan, data: bytes, request: Request, request_id: str) -> RelayAnswer:
-        api = made.upstream.api
-        extra = dict(api.headers)
-        if api is MESSAGES:
-            betas = [b.strip() for b in request.headers.get("anthropic-beta", "").split(",")]
-            if kept := [b for b in betas if b.startswith(_BETAS)]:
-                extra["anthropic-beta"] = ",".join(kept)
+        extra = {**made.upstream.headers, **made.upstream.passed_headers(request.headers)}
         caller = request.caller or ANYBODY
         meta = Meta(
             caller=caller.id,
@@ -179,7 +170,13 @@ class Face:
         )
         return await self._ask(
             UpstreamRequest(
-                api.path, data, made.model, vision=made.vision, stream=made.streams, intent=made.intent, meta=meta
+                made.upstream.path,
+                data,
+                made.model,
+                vision=made.vision,
+                stream=made.streams,
+                intent=made.intent,
+                meta=meta,
             )
         )
 

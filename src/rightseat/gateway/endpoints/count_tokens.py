@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from rightseat.gateway.http.asgi import Request, Send, respond
-from rightseat.wire import anthropic
+from rightseat.wire.anthropic.request import decode_request, estimate_tokens
 from rightseat.wire.body import object_with_model
 
 
 async def count_tokens(request: Request, send: Send) -> None:
     """Answer a request. What is wrong is raised."""
-    tokens = anthropic.estimate_tokens(anthropic.decode_request(object_with_model(request.body)))
+    tokens = estimate_tokens(decode_request(object_with_model(request.body)))
     await respond(send, 200, msgspec.json.encode({"input_tokens": tokens}))

@@ -14,13 +14,13 @@ from rightseat.backends.copilot import CopilotBackend
 from rightseat.chat import Meta
 from rightseat.errors import RightseatError, UpstreamError
 from rightseat.gateway.access.access import ANYBODY, Access
-from rightseat.gateway.errors import status_of
 from rightseat.gateway.http.asgi import Request, Send, respond
 from rightseat.gateway.observe.request_log import Recent
 from rightseat.gateway.pipeline.content import Content
 from rightseat.handler import Service
 from rightseat.layers.observe import CURRENT
 from rightseat.wire.body import BadRequestError, object_with_model
+from rightseat.wire.errors import status_of
 from rightseat.wire.usage import usage_in
 
 PATH = "/embeddings"
@@ -87,10 +87,10 @@ def read_body(data: bytes) -> tuple[dict[str, Any], bool]:
     texts = body.get("input")
     texts = [texts] if isinstance(texts, str) else texts
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise BadRequestError("input: must be text or a list of texts; lists of tokens are not taken by Copilot")
+        raise BadRequestError.at("input", "must be text or a list of texts; lists of tokens are not taken by Copilot")
     form = body.get("encoding_format", "float")
     if form not in ("float", "base64"):
-        raise BadRequestError("encoding_format: must be float or base64")
+        raise BadRequestError.at("encoding_format", "must be float or base64")
     return {
         **{name: value for name, value in body.items() if name != "encoding_format"},
         "input": texts,

@@ -268,5 +268,5 @@ class Management:
 def _limit(query: str) -> int:
     given = parse_qs(query).get("limit", ["100"])[-1]
     if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= KEEP:
-        raise BadRequestError(f"limit: must be a number from 1 to {KEEP}")
+        raise BadRequestError.at("limit", f"must be a number from 1 to {KEEP}")
     return int(given)

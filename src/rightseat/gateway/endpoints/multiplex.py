@@ -37,12 +37,13 @@ import msgspec
 
 from rightseat.errors import RightseatError
 from rightseat.gateway.access.access import Access, Caller
-from rightseat.gateway.errors import error_body, status_of
 from rightseat.gateway.http.asgi import Receive, Request, Scope, Send, StreamBrokenError, address_of
 from rightseat.gateway.observe.request_log import trace_of
 from rightseat.gateway.routes import find
 from rightseat.log import logger
 from rightseat.wire.body import BadRequestError, json_object
+from rightseat.wire.dialects import CHAT
+from rightseat.wire.errors import status_of
 from rightseat.wire.sse import SseDecoder
 
 WINDOW = 256  # events of a stream that may be unacknowledged
@@ -210,7 +211,7 @@ class Multiplex:
         try:
             given = json_object(message.get("bytes") or (message.get("text") or "").encode())
             if given.get("type") != "hello":
-                raise BadRequestError("type: the first frame must be a hello")
+                raise BadRequestError.at("type", "the first frame must be a hello")
             if isinstance(key := given.get("key"), str) and key:
                 headers = {**headers, "x-api-key": key}
             caller = await self._access.identify(headers, address_of(scope), "chat")
@@ -249,14 +250,14 @@ class Multiplex:
     ) -> None:
         kind, stream_id = given.get("type"), given.get("id")
         if not isinstance(stream_id, str) or not 1 <= len(stream_id) <= 100:
-            raise BadRequestError("id: must be text of 1 to 100 characters")
+            raise BadRequestError.at("id", "must be text of 1 to 100 characters")
         stream = session.streams.get(stream_id)
         match kind:
             case "request":
                 if stream is not None:
-                    raise BadRequestError(f"id: there is a stream {stream_id!r} already")
+                    raise BadRequestError.at("id", f"there is a stream {stream_id!r} already")
                 if len(session.streams) >= STREAMS:
-                    raise BadRequestError(f"id: at most {STREAMS} streams may be open on one connection")
+                    raise BadRequestError.at("id", f"at most {STREAMS} streams may be open on one connection")
                 request = self._request(session, headers, trace, given)
                 stream = session.streams[stream_id] = _Stream(session, stream_id)
                 stream.task = asyncio.ensure_future(self._run(stream, request))
@@ -266,7 +267,7 @@ class Multiplex:
             case "ack" | "resume":
                 seq = given.get("seq")
                 if not isinstance(seq, int) or isinstance(seq, bool) or seq < 0:
-                    raise BadRequestError("seq: must be a number, 0 or more")
+                    raise BadRequestError.at("seq", "must be a number, 0 or more")
                 if stream is None:
                     return  # it is over, and was acknowledged
                 if kind == "resume":
@@ -276,21 +277,21 @@ class Multiplex:
                 if stream.is_done:
                     del session.streams[stream_id]
             case _:
-                raise BadRequestError("type: must be request, cancel, ack or resume")
+                raise BadRequestError.at("type", "must be request, cancel, ack or resume")
 
     def _request(
         self, session: _Session, headers: dict[str, str], trace: dict[str, str], given: dict[str, Any]
     ) -> Request:
         path = given.get("path", "/v1/chat/completions")
         if path not in _PATHS:
-            raise BadRequestError(f"path: must be one of {', '.join(_PATHS)}")
+            raise BadRequestError.at("path", f"must be one of {', '.join(_PATHS)}")
         body = given.get("body")
         if path != "/v1/models" and not isinstance(body, dict):
-            raise BadRequestError("body: must be an object")
+            raise BadRequestError.at("body", "must be an object")
         extra = given.get("headers")
         allowed = ("anthropic-version", "anthropic-beta", "x-initiator", "x-request-id")
         if extra is not None and not (isinstance(extra, dict) and all(isinstance(v, str) for v in extra.values())):
-            raise BadRequestError("headers: must be an object of texts")
+            raise BadRequestError.at("headers", "must be an object of texts")
         mine = {name: value for name, value in headers.items() if name in allowed}
         mine |= {name: value for name, value in (extra or {}).items() if name in allowed}
         method = "GET" if path == "/v1/models" else "POST"
@@ -310,8 +311,8 @@ class Multiplex:
         except StreamBrokenError:
             status = "broken"
         except (RightseatError, RecursionError) as e:
-            error = e if isinstance(e, RightseatError) else BadRequestError("body: is nested too deeply")
-            await answer.fail(status_of(error), error_body(error))
+            error = e if isinstance(e, RightseatError) else BadRequestError.at("body", "is nested too deeply")
+            await answer.fail(status_of(error), CHAT.error_body(error))
         except Exception:
             logger.exception("%s ws: a fault of the gateway", request_id)
             status = "broken"
@@ -377,7 +378,7 @@ async def _never() -> dict[str, Any]:
 
 
 def _error(error: RightseatError, stream_id: Any) -> str:
-    body = msgspec.json.decode(error_body(error))
+    body = msgspec.json.decode(CHAT.error_body(error))
     return msgspec.json.encode({"type": "error", "id": stream_id, "status": status_of(error), **body}).decode()
 
 

@@ -18,14 +18,17 @@ import msgspec
 from rightseat.errors import RightseatError, UpstreamError
 from rightseat.gateway.access.access import Access, Caller
 from rightseat.gateway.endpoints.conversation import Face
-from rightseat.gateway.errors import error_body, error_headers, response_error, status_of
 from rightseat.gateway.http.asgi import Receive, Request, Scope, Send, StreamBrokenError, address_of
 from rightseat.gateway.observe.request_log import trace_of
 from rightseat.gateway.pipeline.response import pieces
 from rightseat.log import logger
 from rightseat.wire.body import BadRequestError, json_object
-from rightseat.wire.openai_responses import ResponseEncoder
-from rightseat.wire.openai_responses_stream import is_ending
+from rightseat.wire.dialect import Envelope
+from rightseat.wire.dialects import RESPONSES
+from rightseat.wire.errors import status_of
+from rightseat.wire.openai_responses.encode import ResponseEncoder
+from rightseat.wire.openai_responses.errors import error_frame
+from rightseat.wire.openai_responses.read import is_ending
 from rightseat.wire.sse import SseDecoder
 
 _WAITING = 4  # frames that may wait while an answer is under way
@@ -75,7 +78,7 @@ async def _refuse(scope: Scope, send: Send, error: RightseatError) -> None:
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})
         return
-    body, headers = error_body(error), error_headers(error, str(uuid.uuid4()))
+    body, headers = RESPONSES.error_body(error, ""), RESPONSES.error_headers(error, str(uuid.uuid4()))
     start = {"status": status_of(error), "headers": [(b"content-type", b"application/json"), *headers]}
     await send({"type": "websocket.http.response.start", **start})
     await send({"type": "websocket.http.response.body", "body": body})
@@ -114,7 +117,7 @@ class _Conversation:
     async def _answer(self, frame: bytes, request_id: str) -> None:
         given = json_object(frame)
         if given.get("type") != "response.create":
-            raise BadRequestError("type: must be response.create")
+            raise BadRequestError.at("type", "must be response.create")
         items = self._all_items(given)
         body = {name: value for name, value in given.items() if name not in _NOT_OF_A_RESPONSE}
         body |= {"input": items, "stream": True}
@@ -142,7 +145,7 @@ class _Conversation:
         new = given.get("input")
         new = [{"type": "message", "role": "user", "content": new}] if isinstance(new, str) else new or []
         if not isinstance(new, list):
-            raise BadRequestError("input: must be text or a list of items")
+            raise BadRequestError.at("input", "must be text or a list of items")
         before = given.get("previous_response_id")
         if not before:
             return new
@@ -155,7 +158,7 @@ class _Conversation:
         return [*self._said, *new]
 
     async def _prepare(self, body: dict[str, Any]) -> None:
-        encoder = ResponseEncoder(str(body.get("model") or ""), body)
+        encoder = ResponseEncoder(Envelope(str(body.get("model") or ""), body))
         encoder.start()
         response = encoder.response
         await self._say(msgspec.json.encode({"type": "response.created", "sequence_number": 0, "response": response}))
@@ -178,6 +181,5 @@ class _Conversation:
 
 
 def _error_frame(error: RightseatError, request_id: str) -> bytes:
-    headers = {name.decode(): value.decode() for name, value in error_headers(error, request_id)}
-    body = msgspec.json.decode(response_error(error))
-    return msgspec.json.encode({**body, "headers": headers})
+    headers = {name.decode(): value.decode() for name, value in RESPONSES.error_headers(error, request_id)}
+    return error_frame(error, headers)

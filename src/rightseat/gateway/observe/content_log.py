@@ -12,7 +12,7 @@ from rightseat.errors import RightseatError
 from rightseat.gateway.observe.logging import CONTENT_LOGGER
 from rightseat.gateway.pipeline.plan import Plan
 from rightseat.security.redaction import redact
-from rightseat.wire.openai_stream import ChunkError
+from rightseat.wire.reading import ChunkError
 
 MOST = 64 * 1024  # characters of a request, and of an answer, that are logged
 _ANSWER_BYTES = 1024 * 1024  # of an answer that are kept until its end
@@ -59,8 +59,8 @@ class ContentLog:
 
     def _read(self, data: bytes) -> list[Any]:
         if not self._plan.wants_stream:
-            return list(reading.whole(self._plan.client.api, data))
-        reader = self._plan.client.api.reader()
+            return list(reading.whole(self._plan.client, data))
+        reader = self._plan.client.reader()
         return [*reader.feed(data), *reader.feed_eof()]
 
     def _log(self, what: str, value: Any) -> None:

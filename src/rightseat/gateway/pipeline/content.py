@@ -88,9 +88,9 @@ class Content:
         if texts:
             found.update(one.kind for one in self._finder.find("\n".join(texts)))
         if found and self._requests == "block":
-            raise ContentBlockedError(
-                f"{self._place(body)}: holds {_named(found)}, which this gateway does not let through"
-            )
+            place = self._place(body)
+            problem = f"{place}: holds {_named(found)}, which this gateway does not let through"
+            raise ContentBlockedError(problem, field=place)
         suspect = self._screened(body)
         if found and self._requests == "redact":
             return Inspection(_mapped(body, self._finder.redact), changed=True, found=found, suspect=suspect)
@@ -149,9 +149,8 @@ class Content:
             if verdict.suspect:
                 signs = tuple(sign.name for sign in verdict.signs[:5])
                 if self._injections == "block":
-                    raise ContentBlockedError(
-                        f"{where}: looks like an injection ({', '.join(signs)}), which this gateway does not let through"
-                    )
+                    problem = f"looks like an injection ({', '.join(signs)}), which this gateway does not let through"
+                    raise ContentBlockedError(f"{where}: {problem}", field=where)
                 return signs
         return ()
 

@@ -6,31 +6,15 @@ Which dialect, whether it is streamed, what the body is, who began the turn, whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import msgspec
 from msgspec import Struct, field
 
-from rightseat.accounts.identity import has_image, initiator_of
-from rightseat.backends.fitting import COMPLETION_LIMIT, fitted
+from rightseat.backends.fitting import dialect_for, fitted
 from rightseat.backends.registry import Model
 from rightseat.chat.plain import PlainTools
 from rightseat.gateway.pipeline.content import Inspection
-from rightseat.gateway.pipeline.dialects import CHAT, RESPONSES, Body, Dialect, route
-from rightseat.wire.opaque import MARK
-
-# Parameters that change what is said. Left out, they are worth a warning; all others are hints and book-keeping.
-_TELLING = frozenset({
-    "frequency_penalty", "logit_bias", "logprobs", "max_tool_calls", "modalities", "n", "presence_penalty", "seed", "stop",
-    "stop_sequences", "temperature", "top_k", "top_logprobs", "top_p", "truncation", "verbosity",
-})  # fmt: skip
-# Of those, what each dialect has (in chat's names).
-_KNOWN = {
-    "chat": _TELLING - {"logprobs", "logit_bias", "n", "top_logprobs", "modalities", "top_k", "truncation"},
-    "responses": frozenset({"temperature", "top_p", "verbosity"}),
-    "messages": frozenset({"temperature", "top_p", "stop"}),
-}
-_SAME_AS = {"stop_sequences": "stop"}
+from rightseat.wire.dialect import Body, Dialect
+from rightseat.wire.facts import expressible
 
 
 class Plan(Struct, frozen=True):
@@ -109,28 +93,26 @@ def plan(
         BadRequestError: naming the field that is wrong or cannot be expressed.
     """
     client.check(body)
-    upstream = route(client, model)
+    upstream = dialect_for(model, client)
     wants = bool(body.get("stream"))
     streams = wants or (model is not None and model.streaming is True)
-    said = body.get("messages") if client is not RESPONSES else body.get("input")
-    who = initiator_of(said if isinstance(said, list) else (), initiator)
     tools: PlainTools | None = None
-    plainly = plain and client is upstream is RESPONSES and b'"custom"' in raw
+    plainly = plain and client is upstream and client.has_text_tools and b'"custom"' in raw
     if client is upstream and not plainly and not decoded:
-        data, dropped = _passing(client, raw, body, model, streams=streams)
-    else:
-        expressed, lost = _expressible(client.mend(body)) if drop_tools else (client.mend(body), ())
-        request = fitted(client.decode(expressed), model, upstream.api, stream=streams)
-        tools = PlainTools(request, text_tools=upstream.api.text_tools and not plainly)
-        data = upstream.api.encode(tools.request)
-        dropped = tuple(
-            name
-            for name in body
-            if name in _TELLING
-            and _SAME_AS.get(name, name) not in _KNOWN[upstream.name]
-            and not _asks_nothing(name, body[name])
+        data, dropped = client.relayed(
+            raw,
+            body,
+            model=model.id if model is not None else body["model"],
+            max_output=model.max_output_tokens if model is not None else None,
+            stream=streams,
         )
-        dropped += lost
+    else:
+        clean = client.sanitize(body)
+        expressed, lost = expressible(clean) if drop_tools else (clean, ())
+        request = fitted(client.decode(expressed), model, upstream, stream=streams)
+        tools = PlainTools(request, text_tools=upstream.has_text_tools and not plainly)
+        data = upstream.encode(tools.request)
+        dropped = (*client.lost(body, upstream), *lost)
     return Plan(
         client=client,
         upstream=upstream,
@@ -139,69 +121,11 @@ def plan(
         model=model.id if model is not None else body["model"],
         wants_stream=wants,
         streams=streams,
-        initiator=who,
-        vision=has_image(said),
+        initiator=client.initiator(body, initiator),
+        vision=client.has_image(body),
         dropped=dropped,
         tools=tools,
         found=inspection.found if inspection is not None else {},
         suspect=inspection.suspect if inspection is not None else (),
-        output_limit=_output_limit(body, client.limit, model),
+        output_limit=client.output_limit(body) or (model.max_output_tokens if model is not None else None),
     )
-
-
-def _output_limit(body: Body, name: str, model: Model | None) -> int | None:
-    """How many tokens the answer may have, by the client or by the model."""
-    given = body.get(name) or body.get("max_completion_tokens")
-    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
-        return given
-    return model.max_output_tokens if model is not None else None
-
-
-def _expressible(body: Body) -> tuple[Body, tuple[str, ...]]:
-    """The request without tools that only the provider of its dialect can run, and their kinds."""
-    tools = body.get("tools")
-    if not isinstance(tools, list):
-        return body, ()
-    kinds = [
-        str(tool.get("type", "function")) if isinstance(tool, dict) and "input_schema" not in tool else "function"
-        for tool in tools
-    ]
-    kept = [tool for tool, kind in zip(tools, kinds, strict=True) if kind in _EXPRESSIBLE]
-    return {**body, "tools": kept}, tuple(f"tool {kind}" for kind in kinds if kind not in _EXPRESSIBLE)
-
-
-_EXPRESSIBLE = ("function", "custom", "namespace")
-
-
-def _asks_nothing(name: str, value: Any) -> bool:
-    """As if it were not there."""
-    return value is None or value is False or (name == "n" and value == 1)
-
-
-def _passing(
-    dialect: Dialect, raw: bytes, body: Body, model: Model | None, *, streams: bool
-) -> tuple[bytes, tuple[str, ...]]:
-    """The client's own bytes, unless something must change."""
-    sent = dialect.mend(body)
-    if MARK.encode() in raw:
-        sent = dialect.clean(sent)
-    dropped = tuple(name for name in body if name in dialect.unsupported)
-    if dropped:
-        sent = {name: value for name, value in sent.items() if name not in dialect.unsupported}
-        dropped = tuple(name for name in dropped if not _asks_nothing(name, body[name]))
-    changes: dict[str, Any] = {}
-    if streams != bool(body.get("stream")):
-        changes["stream"] = streams
-    if model is not None:
-        if model.id != body["model"]:
-            changes["model"] = model.id
-        limit = sent.get(dialect.limit)
-        if isinstance(limit, int) and model.max_output_tokens and limit > model.max_output_tokens:
-            changes[dialect.limit] = model.max_output_tokens
-        if dialect is CHAT and "max_tokens" in sent and model.id.startswith(COMPLETION_LIMIT):
-            limit = changes.pop("max_tokens", limit)
-            sent = {name: value for name, value in sent.items() if name != "max_tokens"}
-            changes["max_completion_tokens"] = limit
-    if sent is body and not changes:
-        return raw, dropped
-    return msgspec.json.encode({**sent, **changes}), dropped

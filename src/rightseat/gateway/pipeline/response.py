@@ -14,15 +14,15 @@ from rightseat.backends import reading
 from rightseat.backends.base import RelayAnswer
 from rightseat.chat import Finish, ModelEvent, Usage, fold
 from rightseat.chat.plain import PlainTools
-from rightseat.errors import ProtocolError, RightseatError, TransportError
+from rightseat.errors import RightseatError, TransportError
 from rightseat.gateway.http.asgi import StreamBrokenError
 from rightseat.gateway.observe.request_log import Entry
 from rightseat.gateway.pipeline.content import Content
-from rightseat.gateway.pipeline.dialects import CHAT
 from rightseat.gateway.pipeline.plan import Plan
-from rightseat.transport.http.base import CUT
-from rightseat.wire.openai_stream import ChunkError
-from rightseat.wire.usage import usage_in, usage_of
+from rightseat.wire.dialect import Envelope
+from rightseat.wire.errors import CUT, cut
+from rightseat.wire.reading import ChunkError
+from rightseat.wire.usage import usage_of
 
 
 def pieces(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Content) -> AsyncIterator[bytes]:
@@ -40,13 +40,14 @@ async def whole(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Conten
     Raises:
         UpstreamError: the stream held an error, or ended in the middle.
     """
+    envelope = Envelope(plan.name, plan.body)
     if plan.tools is not None:
         events = [event async for event in _events(plan, plan.tools, upstream, entry, content)]
-        return plan.client.whole(fold(events), plan.name, plan.body)
+        return plan.client.encode_whole(fold(events), envelope)
     if not plan.streams:
-        data = await upstream.read()
-        entry.note(usage_in(data))
-        return _read_as_chat(plan, data) if plan.client is CHAT and b'"choices"' not in data else data
+        data, usage = plan.client.whole(await upstream.read(), envelope)
+        entry.note(usage)
+        return data
     folded = plan.client.fold()
     try:
         async for chunk in upstream:
@@ -55,10 +56,10 @@ async def whole(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Conten
     except ChunkError as e:
         raise reading.inside(e) from e
     except TransportError as e:
-        if not folded.whole:
-            raise reading.cut() from e
-    if not folded.whole:
-        raise reading.cut()
+        if not folded.complete:
+            raise cut() from e
+    if not folded.complete:
+        raise cut()
     completion = folded.completion()
     entry.note(usage_of(completion.get("usage")) if isinstance(completion, dict) else None)
     return msgspec.json.encode(completion)
@@ -68,7 +69,7 @@ async def _events(
     plan: Plan, tools: PlainTools, upstream: RelayAnswer, entry: Entry, content: Content
 ) -> AsyncIterator[ModelEvent]:
     """The events of an answer, as the client may see them."""
-    events = reading.events(plan.upstream.api, upstream, streamed=plan.streams)
+    events = reading.events(plan.upstream, upstream, streamed=plan.streams)
     if content.changes_answers:
         events = content.events(events, entry.note_found)
     changed = tools.changed
@@ -81,31 +82,28 @@ async def _events(
 
 
 async def _passing(plan: Plan, upstream: RelayAnswer, entry: Entry) -> AsyncIterator[bytes]:
-    watch = plan.client.watch()
+    relay = plan.client.relay()
     try:
         async for chunk in upstream:
-            if said := watch.see(chunk):
+            if said := relay.feed(chunk):
                 yield said
-    except RightseatError as e:  # cut off, or out of time
-        if not watch.whole:
-            yield plan.client.broken(e)
+        if rest := relay.eof():
+            yield rest
+    except RightseatError as e:  # cut off, out of time, or an event that is too large
+        if not relay.complete:
+            yield plan.client.error_event(e)
             raise StreamBrokenError(str(e)) from e
     finally:
-        entry.note(watch.usage)
-    rest = watch.eof()
-    entry.note(watch.usage)
-    if not watch.whole:
-        failure: ProtocolError | None = getattr(watch, "failure", None)
-        yield plan.client.broken(failure or reading.cut())
+        entry.note(relay.usage)
+    if not relay.complete:
+        yield plan.client.error_event(cut())
         raise StreamBrokenError(CUT)
-    if rest:
-        yield rest
 
 
 async def _translated(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Content) -> AsyncIterator[bytes]:
     assert plan.tools is not None
     tools = plan.tools
-    encoder = plan.client.encoder(plan.name, plan.body, tools.request)
+    encoder = plan.client.encoder(Envelope(plan.name, plan.body, tools.request))
     if head := encoder.start():
         yield head
     try:
@@ -113,11 +111,6 @@ async def _translated(plan: Plan, upstream: RelayAnswer, entry: Entry, content: 
             if data := encoder.encode(event):
                 yield data
     except RightseatError as e:
-        yield plan.client.broken(e)
+        yield plan.client.error_event(e)
         raise StreamBrokenError(str(e)) from e
     yield encoder.end()
-
-
-def _read_as_chat(plan: Plan, data: bytes) -> bytes:
-    """A body without choices, as newer Claude models have sent it on the chat endpoint."""
-    return plan.client.whole(fold(reading.whole(plan.upstream.api, data)), plan.name, plan.body)

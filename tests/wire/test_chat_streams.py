@@ -20,8 +20,12 @@ from rightseat.chat import (
 )
 from rightseat.chat.repair import MISSING, repaired
 from rightseat.wire import anthropic
-from rightseat.wire.openai_chat import ChunkEncoder, decode_request, encode_completion, encode_request
-from rightseat.wire.openai_stream import ChunkError, ChunkFold, ChunkReader, StreamWatch
+from rightseat.wire.dialect import Envelope
+from rightseat.wire.openai_chat.encode import ChunkEncoder, encode_whole
+from rightseat.wire.openai_chat.read import ChunkFold, ChunkReader
+from rightseat.wire.openai_chat.relay import ChunkRelay
+from rightseat.wire.openai_chat.request import decode_body, encode_request
+from rightseat.wire.reading import ChunkError
 from rightseat.wire.sse import DONE, SseDecoder, encode_sse
 
 TEXT = st.text(min_size=1, max_size=20)
@@ -44,7 +48,7 @@ def answers(draw):
 
 
 def encoded(events) -> bytes:
-    encoder = ChunkEncoder("m")
+    encoder = ChunkEncoder(Envelope("m"))
     return b"".join(encoder.encode(e) for e in events) + encoder.end()
 
 
@@ -67,7 +71,7 @@ def test_a_folded_stream_is_what_the_whole_answer_would_be(events):
     folder = ChunkFold()
     folder.feed(encoded(events))
     folder.feed_eof()
-    streamed, whole = folder.completion(), json.loads(encode_completion(fold(events), "m"))
+    streamed, whole = folder.completion(), json.loads(encode_whole(fold(events), Envelope("m")))
     for answer in (streamed, whole):
         for name in ("id", "created"):
             del answer[name]
@@ -113,9 +117,9 @@ def anthropic_fold(data: bytes) -> dict:
 
 @given(answers())
 def test_an_anthropic_stream_folds_to_the_whole_anthropic_answer(events):
-    encoder = anthropic.EventEncoder("m", 5)
+    encoder = anthropic.DIALECT.encoder(Envelope("m"))
     data = encoder.start() + b"".join(encoder.encode(e) for e in events) + encoder.end()
-    streamed, whole = anthropic_fold(data), json.loads(anthropic.encode_completion(fold(events), "m"))
+    streamed, whole = anthropic_fold(data), json.loads(anthropic.DIALECT.encode_whole(fold(events), Envelope("m")))
     del streamed["id"], whole["id"]
     assert whole == streamed
 
@@ -196,17 +200,17 @@ def test_an_error_inside_a_stream_is_an_error(tail):
 
 
 def test_whether_a_stream_was_whole():
-    def watch(data: bytes, step: int) -> StreamWatch:
-        seen = StreamWatch()
+    def relay(data: bytes, step: int) -> ChunkRelay:
+        seen = ChunkRelay()
         for start in range(0, len(data), step):
-            seen.see(data[start : start + step])
+            seen.feed(data[start : start + step])
         return seen
 
     for step in (1, 7, 10_000):
-        assert watch(chunk({"content": "a"}) + DONE, step).done
-        assert watch(chunk({"content": "a"}, finish="stop") + chunk(usage={}), step).whole
-        assert not watch(chunk({"content": 'a "finish_reason": null'}), step).whole
-        assert not watch(chunk({"content": "a"}), step).whole
+        assert relay(chunk({"content": "a"}) + DONE, step).complete
+        assert relay(chunk({"content": "a"}, finish="stop") + chunk(usage={}), step).complete
+        assert not relay(chunk({"content": 'a "finish_reason": null'}), step).complete
+        assert not relay(chunk({"content": "a"}), step).complete
 
 
 # Requests.
@@ -238,11 +242,11 @@ def test_a_request_survives_both_ways():
         "temperature": 0.5,
         "brand_new": {"a": [1]},
     }
-    assert body == json.loads(encode_request(decode_request(json.dumps(body).encode())))
+    assert body == json.loads(encode_request(decode_body(json.dumps(body).encode())))
 
 
 def test_a_tool_without_parameters_gets_empty_ones():
-    request = anthropic.decode_request(
+    request = anthropic.DIALECT.decode(
         {"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": [{"name": "t"}]}
     )
     assert json.loads(encode_request(request))["tools"][0]["function"]["parameters"] == {
@@ -259,7 +263,7 @@ def test_tool_results_with_images_errors_and_text_behind_them():
             {"type": "tool_result", "tool_use_id": "1", "is_error": True, "content": [{"type": "text", "text": "bad"}, image]},
             {"type": "text", "text": "go on"}]},
     ]  # fmt: skip
-    _, result, user = anthropic.decode_request({"model": "m", "messages": messages}).messages
+    _, result, user = anthropic.DIALECT.decode({"model": "m", "messages": messages}).messages
     assert (result.role, result.content, result.tool_call_id) == ("tool", "Error: bad", "1")
     assert (user.role, user.content, user.parts[0].url) == ("user", "go on", "https://x/y.png")
 

@@ -1,57 +1,56 @@
-"""OpenAI chat completions, the dialect of Copilot's `/chat/completions`: requests in, answers out.
-
-Request fields that have no place in `ChatRequest` are kept in `extra`. This module knows one dialect and no other.
-"""
+"""Requests of OpenAI chat completions, in and out. Fields that have no place in `ChatRequest` are kept in `extra`."""
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from rightseat.chat import (
-    ChatRequest,
-    Completion,
-    Finish,
-    Image,
-    Message,
-    ModelEvent,
-    ReasoningDelta,
-    ReasoningOpaque,
-    TextDelta,
-    ToolCall,
-    ToolCallEvent,
-    ToolSpec,
-    Usage,
-)
+from rightseat.chat import ChatRequest, Image, Message, ToolCall, ToolSpec
 from rightseat.chat.repair import merged
 from rightseat.wire.body import BadRequestError, items, json_object, mapping
-from rightseat.wire.opaque import CHAT, MARK, own, shown
-from rightseat.wire.sse import DONE, encode_sse
+from rightseat.wire.opaque import CHAT, own
 
 _KNOWN = frozenset({"model", "messages", "tools", "stream"})
 _encode = msgspec.json.Encoder().encode
 
 
-def decode_request(body: bytes) -> ChatRequest:
+def check(body: dict[str, Any]) -> None:
+    """Raises BadRequestError for a body that is certainly wrong."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadRequestError.at("messages", "must be a list with at least one message")
+    for i, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise BadRequestError.at(f"messages[{i}]", "must be an object with a role")
+
+
+# These refuse `max_tokens` on this endpoint and want `max_completion_tokens`.
+_COMPLETION_LIMIT = ("gpt-5", "gpt-6", "o1", "o3", "o4")
+
+
+def limit_field(model: str) -> str:
+    """The field in which a model takes the limit of its output."""
+    return "max_completion_tokens" if model.startswith(_COMPLETION_LIMIT) else "max_tokens"
+
+
+def decode_body(body: bytes) -> ChatRequest:
     """A request body.
 
     Raises:
         BadRequestError: naming the field that is wrong.
     """
-    return request_of(json_object(body))
+    return decode_request(json_object(body))
 
 
-def request_of(value: dict[str, Any]) -> ChatRequest:
-    """A request whose body is read already. Raises as `decode_request` does."""
+def decode_request(value: dict[str, Any]) -> ChatRequest:
+    """A request whose body is read already. Raises as `decode_body` does."""
     messages = value.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise BadRequestError("messages: must be a list with at least one message")
+        raise BadRequestError.at("messages", "must be a list with at least one message")
     if not isinstance(model := value.get("model", ""), str):
-        raise BadRequestError("model: must be text")
+        raise BadRequestError.at("model", "must be text")
     return ChatRequest(
         model=model,
         messages=tuple(_message(message, f"messages[{i}]") for i, message in enumerate(messages)),
@@ -63,7 +62,7 @@ def request_of(value: dict[str, Any]) -> ChatRequest:
 
 def _message(value: Any, where: str) -> Message:
     if not isinstance(value, dict) or not isinstance(value.get("role"), str):
-        raise BadRequestError(f"{where}: must be an object with a role")
+        raise BadRequestError.at(where, "must be an object with a role")
     content, parts = value.get("content"), []
     if isinstance(content, list):
         parts = [_part(part) for part in content]
@@ -71,7 +70,7 @@ def _message(value: Any, where: str) -> Message:
         if all(isinstance(part, str) for part in parts):
             parts = []
     elif content is not None and not isinstance(content, str):
-        raise BadRequestError(f"{where}.content: must be text, a list of parts, or null")
+        raise BadRequestError.at(f"{where}.content", "must be text, a list of parts, or null")
     return Message(
         role=value["role"],
         content=content or "",
@@ -109,15 +108,13 @@ def encode_request(request: ChatRequest) -> bytes:
     return _encode({**body, "stream": request.stream, **request.extra})
 
 
-def cleaned(body: dict[str, Any]) -> dict[str, Any]:
-    """A request for a model that speaks this dialect, without reasoning that was encrypted in another."""
-
-    def kept(message: Any) -> Any:
-        if not isinstance(message, dict) or not str(message.get("reasoning_opaque")).startswith(MARK):
-            return message
-        return {name: value for name, value in message.items() if name not in ("reasoning_opaque", "reasoning_text")}
-
-    return {**body, "messages": [kept(message) for message in body["messages"]]}
+def encode_for_upstream(request: ChatRequest) -> bytes:
+    """A request body that makes whoever answers tell what was used: of streams that is not usual. Raises as `encode_request` does."""
+    extra = {name: value for name, value in request.extra.items() if name != "stream_options"}
+    if request.stream:
+        options = request.extra.get("stream_options")
+        extra["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+    return encode_request(msgspec.structs.replace(request, extra=extra))
 
 
 def _sent(message: Message) -> dict[str, Any]:
@@ -126,7 +123,7 @@ def _sent(message: Message) -> dict[str, Any]:
         content = [_sent_part(part) for part in message.parts]
     sent: dict[str, Any] = {"role": message.role, "content": content}
     if message.tool_calls:
-        sent["tool_calls"] = [_written(call) for call in message.tool_calls]
+        sent["tool_calls"] = [written_call(call) for call in message.tool_calls]
         sent["content"] = content or None
     if message.tool_call_id is not None:
         sent["tool_call_id"] = message.tool_call_id
@@ -146,9 +143,8 @@ def _sent_part(part: Any) -> Any:
 
 def _sent_tool(tool: ToolSpec) -> dict[str, Any]:
     if tool.namespace:
-        raise BadRequestError(
-            f"tools: {tool.name!r} is in the namespace {tool.namespace!r}, which this model cannot take"
-        )
+        problem = f"{tool.name!r} is in the namespace {tool.namespace!r}, which this model cannot take"
+        raise BadRequestError.at("tools", problem)
     if tool.kind == "custom":
         form = {"format": tool.format} if tool.format else {}
         return {"type": "custom", "custom": {"name": tool.name, "description": tool.description, **form}}
@@ -164,7 +160,7 @@ def _sent_tool(tool: ToolSpec) -> dict[str, Any]:
 def _tool_call(value: Any, where: str) -> ToolCall:
     kind, body = _kind(value)
     if body is None:
-        raise BadRequestError(f"{where}: must have a function with a name")
+        raise BadRequestError.at(where, "must have a function with a name")
     text = body.get("input") if kind == "custom" else body.get("arguments") or "{}"
     return ToolCall(str(value.get("id", "")), body["name"], str(text or ""), kind)
 
@@ -192,94 +188,7 @@ def _kind(value: Any) -> tuple[str, Mapping[str, Any] | None]:
     return "function", None
 
 
-def _written(call: ToolCall) -> dict[str, Any]:
+def written_call(call: ToolCall) -> dict[str, Any]:
+    """A call as the dialect writes it, in requests and in answers."""
     body = {"name": call.name, "input" if call.kind == "custom" else "arguments": call.arguments}
     return {"id": call.id, "type": call.kind, call.kind: body}
-
-
-class ChunkEncoder:
-    """Events of one answer -> server-sent chunks. The constant part of a chunk is made once a stream."""
-
-    def __init__(self, model: str) -> None:
-        self._head = {
-            "id": f"chatcmpl-{uuid.uuid4().hex[:24]}",
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-        }
-        self._model = model
-        self._calls = 0
-        self._begun = False
-
-    def start(self) -> bytes:
-        """The bytes before the first event: none in this dialect."""
-        return b""
-
-    def encode(self, event: ModelEvent) -> bytes:
-        """The bytes of one event; b"" for one that the dialect does not show."""
-        match event:
-            case TextDelta():
-                return self._delta({"content": event.text})
-            case ReasoningDelta():
-                return self._delta({"reasoning_text": event.text})
-            case ReasoningOpaque():
-                return self._delta({"reasoning_opaque": shown(event.data, CHAT)})
-            case ToolCallEvent():
-                index, self._calls = self._calls, self._calls + 1
-                return self._delta({"tool_calls": [{"index": index, **_written(event.call)}]})
-            case Finish():
-                return self._chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": event.reason}]})
-            case Usage():
-                return self._chunk({"choices": [], "usage": _usage(event)})
-        return b""
-
-    def end(self) -> bytes:
-        """The bytes after the last event."""
-        return DONE
-
-    def _delta(self, delta: dict[str, Any]) -> bytes:
-        if not self._begun:
-            self._begun = True
-            delta = {"role": "assistant", **delta}
-        return self._chunk({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-
-    def _chunk(self, rest: dict[str, Any]) -> bytes:
-        return encode_sse(_encode({**self._head, "model": self._model, **rest}))
-
-
-def encode_completion(done: Completion, model: str) -> bytes:
-    """A whole answer as one body."""
-    message: dict[str, Any] = {"role": "assistant", "content": done.text or None}
-    if done.reasoning:
-        message["reasoning_text"] = done.reasoning
-    if done.reasoning_opaque:
-        message["reasoning_opaque"] = shown(done.reasoning_opaque, CHAT)
-    if done.tool_calls:
-        message["tool_calls"] = [_written(call) for call in done.tool_calls]
-    body: dict[str, Any] = {
-        "id": f"chatcmpl-{uuid.uuid4().hex[:24]}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": model,
-        "choices": [{"index": 0, "message": message, "finish_reason": done.finish_reason}],
-    }
-    if done.usage is not None:
-        body["usage"] = _usage(done.usage)
-    return _encode(body)
-
-
-def encode_error(message: str, kind: str, code: str | None = None) -> bytes:
-    """An error body."""
-    return _encode({"error": {"message": message, "type": kind, "code": code}})
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    details = (
-        {"completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens}} if usage.reasoning_tokens else {}
-    )
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        **details,
-    }

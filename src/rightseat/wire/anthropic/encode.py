@@ -1,0 +1,157 @@
+"""Answers in Anthropic's Messages API, as events and whole."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from rightseat.chat import (
+    Block,
+    Completion,
+    Finish,
+    ModelEvent,
+    Reasoning,
+    ReasoningDelta,
+    ReasoningOpaque,
+    TextDelta,
+    ToolCall,
+    ToolCallEvent,
+    Usage,
+)
+from rightseat.wire.anthropic.request import REDACTED, estimate_tokens, input_of
+from rightseat.wire.dialect import Envelope
+from rightseat.wire.opaque import MESSAGES, own, shown
+from rightseat.wire.sse import encode_sse
+
+# What the published schema demands and nothing here decides.
+_MESSAGE: dict[str, Any] = {
+    "type": "message",
+    "role": "assistant",
+    "content": [],
+    "stop_reason": None,
+    "stop_sequence": None,
+}
+_STOP = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+_encode = msgspec.json.Encoder().encode
+
+
+def _usage(usage: Usage | None, estimate: int = 0) -> dict[str, Any]:
+    """Their fields are disjoint: input is what was neither read from a cache nor written to it."""
+    if usage is None:
+        return {
+            "input_tokens": estimate,
+            "output_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation_input_tokens": 0,
+        }
+    return {
+        "input_tokens": max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens),
+        "output_tokens": usage.output_tokens,
+        "cache_read_input_tokens": usage.cached_tokens,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
+    }
+
+
+def _head(envelope: Envelope, usage: dict[str, Any]) -> dict[str, Any]:
+    return {"id": f"msg_{envelope.ids.hex(24)}", **_MESSAGE, "model": envelope.model, "usage": usage}
+
+
+def encode_whole(done: Completion, envelope: Envelope) -> bytes:
+    """A whole answer as one body."""
+    content = [_written(block) for block in done.blocks]
+    head = _head(envelope, _usage(done.usage))
+    return _encode({**head, "content": content, "stop_reason": _STOP.get(done.finish_reason, "end_turn")})
+
+
+def _written(block: Block) -> dict[str, Any]:
+    if isinstance(block, Reasoning):
+        mine = own(block.opaque, MESSAGES)
+        if mine is not None and mine[0] == REDACTED:
+            return {"type": "redacted_thinking", "data": mine[1]}
+        return {"type": "thinking", "thinking": block.text, "signature": shown(block.opaque, MESSAGES)}
+    if isinstance(block, ToolCall):
+        return {"type": "tool_use", "id": block.id, "name": block.name, "input": input_of(block)}
+    return {"type": "text", "text": block}
+
+
+class EventEncoder:
+    """Events of one answer -> Anthropic's stream. One start and one stop for each block, whatever comes."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._estimate = estimate_tokens(envelope.request) if envelope.request is not None else 0
+        self._index = -1
+        self._open: str | None = None
+        self._usage: Usage | None = None
+        self._stop = "end_turn"
+
+    def start(self) -> bytes:
+        """The bytes before the first event."""
+        return _event("message_start", {"message": _head(self._envelope, _usage(None, self._estimate))})
+
+    def encode(self, event: ModelEvent) -> bytes:
+        """The bytes of one event; b"" for one that is said at the end."""
+        match event:
+            case TextDelta():
+                return self._into("text", {"text": ""}) + self._delta({"type": "text_delta", "text": event.text})
+            case ReasoningDelta():
+                block = {"thinking": "", "signature": ""}
+                return self._into("thinking", block) + self._delta({"type": "thinking_delta", "thinking": event.text})
+            case ReasoningOpaque():
+                return self._opaque(event.data)
+            case ToolCallEvent():
+                return self._call(event.call)
+            case Usage():
+                self._usage = event
+            case Finish():
+                self._stop = _STOP.get(event.reason, "end_turn")
+        return b""
+
+    def end(self) -> bytes:
+        """The bytes after the last event."""
+        usage = _usage(self._usage, self._estimate)
+        delta = {"delta": {"stop_reason": self._stop, "stop_sequence": None}, "usage": usage}
+        return self._close() + _event("message_delta", delta) + _event("message_stop", {})
+
+    def _opaque(self, data: str) -> bytes:
+        mine = own(data, MESSAGES)
+        if mine is not None and mine[0] == REDACTED:
+            return self._close() + self._into("redacted_thinking", {"data": mine[1]}) + self._close()
+        return self._into("thinking", {"thinking": "", "signature": ""}) + self._close(shown(data, MESSAGES))
+
+    def _call(self, call: ToolCall) -> bytes:
+        begun = self._close() + self._into("tool_use", {"id": call.id, "name": call.name, "input": {}})
+        text = json.dumps(input_of(call))
+        return begun + self._delta({"type": "input_json_delta", "partial_json": text}) + self._close()
+
+    def _into(self, kind: str, block: dict[str, Any]) -> bytes:
+        if self._open == kind:
+            return b""
+        closed = self._close()
+        self._open, self._index = kind, self._index + 1
+        return closed + _event("content_block_start", {"index": self._index, "content_block": {"type": kind, **block}})
+
+    def _delta(self, delta: dict[str, Any]) -> bytes:
+        return _event("content_block_delta", {"index": self._index, "delta": delta})
+
+    def _close(self, signature: str | None = None) -> bytes:
+        if self._open is None:
+            return b""
+        signed = b""
+        if self._open == "thinking":
+            text = shown("", MESSAGES) if signature is None else signature
+            signed = self._delta({"type": "signature_delta", "signature": text})
+        self._open = None
+        return signed + _event("content_block_stop", {"index": self._index})
+
+
+def _event(kind: str, fields: dict[str, Any]) -> bytes:
+    return encode_sse(_encode({"type": kind, **fields}), kind.encode())

@@ -1,0 +1,48 @@
+"""Errors in Anthropic's form: a body, and an event that ends a stream."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rightseat.errors import RightseatError
+from rightseat.wire import errors
+from rightseat.wire.errors import Told, interrupted, told
+from rightseat.wire.sse import encode_sse
+
+_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+def error_body(error: RightseatError, request_id: str = "") -> bytes:
+    """An error as a body."""
+    found = told(error)
+    return encode_error(_type_of(found), found.message, request_id or None)
+
+
+def error_event(error: RightseatError) -> bytes:
+    """An error inside a stream."""
+    found = interrupted(error)
+    return encode_sse(encode_error(_type_of(found), found.message), b"error")
+
+
+def error_headers(error: RightseatError, request_id: str) -> list[tuple[bytes, bytes]]:
+    """Headers that go with an error."""
+    return errors.error_headers(error, request_id, b"request-id")
+
+
+def encode_error(kind: str, message: str, request_id: str | None = None) -> bytes:
+    """An error body out of its parts."""
+    return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id})
+
+
+def _type_of(error: Told) -> str:
+    return _TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")

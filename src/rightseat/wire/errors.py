@@ -1,0 +1,111 @@
+"""Our error tree as clients are told of it: a status, words, names for programs, and headers. The forms are the dialects'.
+
+What a client reads is an error's public message, never an address of upstream's or another library's words. Trouble with our own token is never
+the client's 401: clients would ask their user for another key, and some try for minutes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from msgspec import Struct
+
+from rightseat.errors import (
+    ConfigError,
+    ConnectError,
+    ConnectionLostError,
+    LoginError,
+    NotLoggedInError,
+    RightseatError,
+    UpstreamError,
+)
+from rightseat.security.masking import mask
+
+CUT = "stream disconnected before completion"
+CUT_CODE = "stream_disconnected"
+# Trying again as it is cannot help.
+_POINTLESS = frozenset({400, 401, 402, 403, 404, 413, 422, 466})
+_OWN_TOKEN = "Copilot refused the gateway's own token; run `rightseat login` again if this stays"  # noqa: S105 - no secret
+_OPENAI_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+class Told(Struct, frozen=True):
+    """An error as a client is told of it.
+
+    Attributes:
+        status: the HTTP status.
+        message: the words, masked.
+        param: what of the request is wrong, as a path; None: nothing in particular.
+        code: a name for programs.
+    """
+
+    status: int
+    message: str
+    param: str | None = None
+    code: str | int | None = None
+
+
+def status_of(error: RightseatError) -> int:
+    """The HTTP status for the client."""
+    if isinstance(error, UpstreamError):
+        return 502 if error.status == 401 else error.status
+    if isinstance(error, LoginError):
+        return 403
+    return error.status_hint
+
+
+def told(error: RightseatError) -> Told:
+    """What a client is told of an error."""
+    if isinstance(error, UpstreamError) and error.status == 401:
+        return Told(502, _OWN_TOKEN, code="upstream_authentication")
+    return Told(status_of(error), mask(error.public), error.field, error.code)
+
+
+def cut() -> UpstreamError:
+    """An answer that ended in the middle."""
+    error = UpstreamError(408, CUT, code=CUT_CODE)
+    error.reached = True
+    return error
+
+
+def interrupted(error: RightseatError) -> Told:
+    """What a client is told inside a stream: there a connection that was lost is an answer that ended in the middle."""
+    if isinstance(error, (ConnectError, ConnectionLostError)):
+        return Told(502, CUT, code=CUT_CODE)
+    found = told(error)
+    return Told(502, found.message, found.param, found.code) if found.code == CUT_CODE else found
+
+
+def openai_object(error: Told) -> dict[str, Any]:
+    """OpenAI's error object, the same in all of its APIs."""
+    kind = _OPENAI_TYPES.get(error.status, "api_error")
+    return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+
+
+def error_headers(error: RightseatError, request_id: str, *names: bytes) -> list[tuple[bytes, bytes]]:
+    """Headers that go with an error: the request's id, when to ask again, and whether that can help.
+
+    Args:
+        error: what went wrong.
+        request_id: the request's id.
+        names: further headers that clients look for the id in.
+    """
+    headers = [(name, request_id.encode()) for name in (b"x-request-id", *names)]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
+    if status_of(error) in _POINTLESS or isinstance(error, (NotLoggedInError, ConfigError)):
+        headers.append((b"x-should-retry", b"false"))
+    return headers

@@ -1,0 +1,107 @@
+"""Facts of a request body that every dialect tells in the same way: who began the turn, whether there is an image, what a limit says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rightseat.wire import opaque
+from rightseat.wire.body import BadRequestError
+
+MARK = opaque.MARK.encode()  # in a body's bytes: it may hold encrypted reasoning of another dialect
+_IMAGES = frozenset({"image", "image_url", "input_image"})
+
+
+def initiator_of(turns: Sequence[Any], explicit: str | None = None) -> str:
+    """Who began this request: "user" when the last message is the user's own words, else "agent".
+
+    A user message that holds only tool results (Anthropic's form) continues an agent's turn. A client that says it itself is
+    believed.
+    """
+    if explicit is not None and explicit.lower() in ("user", "agent"):
+        return explicit.lower()
+    last = turns[-1] if turns else None
+    if not isinstance(last, Mapping) or last.get("role") != "user":
+        return "agent" if last is not None else "user"
+    content = last.get("content")
+    if isinstance(content, list) and any(_kind(part) == "tool_result" for part in content):
+        return "agent" if all(_kind(part) == "tool_result" or _is_reminder(part) for part in content) else "user"
+    return "user"
+
+
+def _is_reminder(part: Any) -> bool:
+    """What agents put beside tool results, and no user has written."""
+    return _kind(part) == "text" and str(part.get("text", "")).lstrip().startswith("<system-reminder>")
+
+
+def has_image(value: Any) -> bool:
+    """Whether a part of a request holds an image, in any dialect and however deep, also inside tool results."""
+    if isinstance(value, Mapping):
+        if _kind(value) in _IMAGES:
+            return True
+        return any(
+            isinstance(value.get(name), (list, Mapping)) and has_image(value[name]) for name in ("content", "output")
+        )
+    if isinstance(value, (list, tuple)):
+        return any(has_image(item) for item in value)
+    return False
+
+
+def _kind(part: Any) -> Any:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    return kind if isinstance(kind, str) else None
+
+
+def listed(value: Any) -> Sequence[Any]:
+    """A list, or nothing for anything else."""
+    return value if isinstance(value, list) else ()
+
+
+def positive(value: Any) -> int | None:
+    """A limit; None for anything that is no number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return math.ceil(value) if value > 0 else None
+
+
+def asks_nothing(name: str, value: Any) -> bool:
+    """A parameter that is as if it were not there."""
+    return value is None or value is False or (name == "n" and value == 1)
+
+
+def is_claude(model: str) -> bool:
+    """A model of Anthropic's, which takes a thinking budget where others take an effort."""
+    return model.startswith("claude")
+
+
+# Kinds of tools that every model can be told of; all others only the provider of their dialect can run.
+_EXPRESSIBLE = frozenset({"function", "custom", "namespace"})
+
+
+def expressible(body: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A request without tools that only the provider of its dialect can run, and what was left out, such as "tool web_search".
+
+    Raises:
+        BadRequestError: the kind of a tool is no name.
+    """
+    tools = body.get("tools")
+    if not isinstance(tools, list):
+        return body, ()
+    kinds = [_tool_kind(tool, i) for i, tool in enumerate(tools)]
+    kept = [tool for tool, kind in zip(tools, kinds, strict=True) if kind in _EXPRESSIBLE]
+    return {**body, "tools": kept}, tuple(f"tool {kind}" for kind in kinds if kind not in _EXPRESSIBLE)
+
+
+def _tool_kind(tool: Any, place: int) -> str:
+    if not isinstance(tool, dict) or "input_schema" in tool:
+        return "function"
+    kind = tool.get("type") or "function"
+    if (
+        not isinstance(kind, str)
+        or len(kind) > 64
+        or not kind.replace("_", "").replace("-", "").replace(".", "").isalnum()
+        or not kind.isascii()
+    ):
+        raise BadRequestError.at(f"tools[{place}].type", "must be the name of a kind of tools")
+    return kind

@@ -1,0 +1,250 @@
+"""Answers in OpenAI responses, as events and whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rightseat.chat import (
+    Block,
+    Completion,
+    Finish,
+    ModelEvent,
+    Reasoning,
+    ReasoningDelta,
+    ReasoningOpaque,
+    TextDelta,
+    ToolCall,
+    ToolCallEvent,
+    Usage,
+)
+from rightseat.errors import AnswerTooLongError
+from rightseat.ids import Ids
+from rightseat.wire.dialect import Envelope
+from rightseat.wire.opaque import RESPONSES, own, shown
+from rightseat.wire.openai_responses.request import written_call
+from rightseat.wire.reading import MAX_FOLD_BYTES, Text
+from rightseat.wire.sse import encode_sse
+
+# What the published schema demands of every response; nothing here decides it.
+_RESPONSE: dict[str, Any] = {
+    "object": "response",
+    "status": "in_progress",
+    "error": None,
+    "incomplete_details": None,
+    "output": [],
+    "usage": None,
+    "store": False,
+    "previous_response_id": None,
+    "reasoning": {"effort": None, "summary": None},
+    "text": {"format": {"type": "text"}},
+    "instructions": None,
+    "max_output_tokens": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "temperature": None,
+    "tool_choice": "auto",
+    "tools": [],
+    "top_p": None,
+    "truncation": "disabled",
+}
+# Told back from the request, where it says them.
+_ECHOED = (
+    "instructions",
+    "metadata",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "reasoning",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_p",
+)
+_ARGUMENTS = ("arguments", "function_call_arguments")
+_encode = msgspec.json.Encoder().encode
+
+
+class ResponseEncoder:
+    """Events of one answer -> the API's stream. Each item is added once and done once, whatever comes.
+
+    Attributes:
+        response: the response so far. Some fields of the request are told back in it, as the API does.
+    """
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._ids = envelope.ids
+        self._number = 0
+        self._output: list[dict[str, Any]] = []
+        self._item: dict[str, Any] | None = None  # the one that is being said
+        self._pieces = Text()
+        self._size = 0
+        self._usage: Usage | None = None
+        self._finish = "stop"
+        self.response = _response(envelope)
+
+    def start(self) -> bytes:
+        """The bytes before the first event."""
+        said = {"response": self.response}
+        return self._event("response.created", said) + self._event("response.in_progress", said)
+
+    def encode(self, event: ModelEvent) -> bytes:
+        """The bytes of one event; b"" for one that is said at the end.
+
+        Raises:
+            AnswerTooLongError: this dialect says everything once more at the end, and that is more than is held.
+        """
+        match event:
+            case TextDelta():
+                begun = self._into("message")
+                self._hold(event.text)
+                return begun + self._at("response.output_text.delta", content_index=0, delta=event.text, logprobs=[])
+            case ReasoningDelta():
+                begun = self._into("reasoning")
+                self._hold(event.text)
+                return begun + self._at("response.reasoning_summary_text.delta", summary_index=0, delta=event.text)
+            case ReasoningOpaque():
+                return self._opaque(event.data)
+            case ToolCallEvent():
+                return self._close() + self._block(event.call)
+            case Usage():
+                self._usage = event
+            case Finish():
+                self._finish = event.reason
+        return b""
+
+    def end(self) -> bytes:
+        """The bytes after the last event."""
+        closed = self._close()
+        self.response |= {"output": self._output, **_status(self._finish), "usage": _usage(self._usage)}
+        return closed + self._event(f"response.{self.response['status']}", {"response": self.response})
+
+    def _hold(self, text: str) -> None:
+        self._size += len(text)
+        if self._size > MAX_FOLD_BYTES:
+            raise AnswerTooLongError(MAX_FOLD_BYTES)
+        self._pieces.add(text)
+
+    def _opaque(self, data: str) -> bytes:
+        if self._item is None or self._item["type"] != "reasoning":
+            return self._close() + self._block(Reasoning("", data))
+        return self._close(data)
+
+    def _into(self, kind: str) -> bytes:
+        if self._item is not None and self._item["type"] == kind:
+            return b""
+        closed = self._close()
+        self._item = _item("" if kind == "message" else Reasoning(), "in_progress", self._ids)
+        added = self._added({**self._item, "content": []} if kind == "message" else self._item)
+        if kind == "message":
+            return closed + added + self._at("response.content_part.added", content_index=0, part=_text(""))
+        return closed + added + self._at("response.reasoning_summary_part.added", summary_index=0, part=_summary(""))
+
+    def _close(self, opaque: str = "") -> bytes:
+        if self._item is None:
+            return b""
+        text, self._pieces = str(self._pieces), Text()
+        if self._item["type"] == "message":
+            said = self._at("response.output_text.done", content_index=0, text=text, logprobs=[])
+            said += self._at("response.content_part.done", content_index=0, part=_text(text))
+            whole = _item(text, "completed", self._ids)
+        else:
+            said = self._at("response.reasoning_summary_text.done", summary_index=0, text=text)
+            said += self._at("response.reasoning_summary_part.done", summary_index=0, part=_summary(text))
+            whole = _item(Reasoning(text, opaque), "completed", self._ids)
+        return said + self._done({**whole, "id": self._item["id"]})
+
+    def _block(self, block: ToolCall | Reasoning) -> bytes:
+        """An item that is said at once."""
+        self._hold(block.opaque if isinstance(block, Reasoning) else block.arguments)
+        self._pieces = Text()
+        whole = self._item = _item(block, "completed", self._ids)
+        if isinstance(block, Reasoning):
+            return self._added(whole) + self._done(whole)
+        field, kind = ("input", "custom_tool_call_input") if block.kind == "custom" else _ARGUMENTS
+        added = self._added({**whole, field: "", "status": "in_progress"})
+        delta = self._at(f"response.{kind}.delta", delta=block.arguments)
+        done = self._at(f"response.{kind}.done", name=block.name, **{field: block.arguments})
+        return added + delta + done + self._done(whole)
+
+    def _added(self, item: dict[str, Any]) -> bytes:
+        return self._event("response.output_item.added", {"output_index": len(self._output), "item": item})
+
+    def _done(self, item: dict[str, Any]) -> bytes:
+        said = self._event("response.output_item.done", {"output_index": len(self._output), "item": item})
+        self._output.append(item)
+        self._item = None
+        return said
+
+    def _at(self, kind: str, **fields: Any) -> bytes:
+        """An event about the item that is being said."""
+        assert self._item is not None
+        return self._event(kind, {"item_id": self._item["id"], "output_index": len(self._output), **fields})
+
+    def _event(self, kind: str, fields: dict[str, Any]) -> bytes:
+        number, self._number = self._number, self._number + 1
+        return encode_sse(_encode({"type": kind, "sequence_number": number, **fields}), kind.encode())
+
+
+def _response(envelope: Envelope) -> dict[str, Any]:
+    request = envelope.body
+    return {
+        "id": f"resp_{envelope.ids.hex()}",
+        "created_at": int(envelope.clock.wall()),
+        "model": envelope.model,
+        **_RESPONSE,
+        **{name: request[name] for name in _ECHOED if request.get(name) not in (None, {})},
+    }
+
+
+def encode_whole(done: Completion, envelope: Envelope) -> bytes:
+    """A whole answer as one body."""
+    output = [_item(block, "completed", envelope.ids) for block in done.blocks]
+    ending = {**_status(done.finish_reason), "usage": _usage(done.usage)}
+    return _encode({**_response(envelope), "output": output, **ending})
+
+
+def _item(block: Block, status: str, ids: Ids) -> dict[str, Any]:
+    if isinstance(block, str):
+        content = [_text(block)]
+        return {"type": "message", "id": f"msg_{ids.hex()}", "role": "assistant", "status": status, "content": content}
+    if isinstance(block, Reasoning):
+        summary = [_summary(block.text)] if block.text else []
+        item = {"type": "reasoning", "id": f"rs_{ids.hex()}", "summary": summary}
+        return {**item, "encrypted_content": _encrypted(block.opaque)} if block.opaque else item
+    call = {"id": f"{'ctc' if block.kind == 'custom' else 'fc'}_{ids.hex()}", **written_call(block), "status": status}
+    return {"type": call.pop("type"), **call}
+
+
+def _encrypted(opaque: str) -> str:
+    """What upstream has encrypted together with an id keeps its mark, because the item has another id by now."""
+    mine = own(opaque, RESPONSES)
+    return opaque if mine is not None and mine[0] else shown(opaque, RESPONSES)
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _summary(text: str) -> dict[str, Any]:
+    return {"type": "summary_text", "text": text}
+
+
+def _status(finish: str) -> dict[str, Any]:
+    reason = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(finish)
+    if reason is None:
+        return {"status": "completed"}
+    return {"status": "incomplete", "incomplete_details": {"reason": reason}}
+
+
+def _usage(usage: Usage | None) -> dict[str, Any] | None:
+    if usage is None:
+        return None
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }

@@ -1,0 +1,34 @@
+"""Errors in OpenAI's form: a body, and an event that ends a stream of responses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rightseat.errors import RightseatError
+from rightseat.wire.errors import Told, interrupted, openai_object, told
+from rightseat.wire.sse import encode_sse
+
+_encode = msgspec.json.Encoder().encode
+
+
+def error_body(error: RightseatError, _request_id: str = "") -> bytes:
+    """An error as a body."""
+    return _encode({"error": openai_object(told(error))})
+
+
+def error_event(error: RightseatError) -> bytes:
+    """An error inside a stream."""
+    return encode_sse(_encode(_event(interrupted(error))), b"error")
+
+
+def error_frame(error: RightseatError, headers: dict[str, str]) -> bytes:
+    """An error as a frame of a WebSocket, where there is no other place for headers."""
+    return _encode({**_event(told(error)), "headers": headers})
+
+
+def _event(error: Told) -> dict[str, Any]:
+    """In the flat form and the nested one: clients look for either."""
+    fields = openai_object(error)
+    return {**fields, "type": "error", "status": error.status, "error": fields}

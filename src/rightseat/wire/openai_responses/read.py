@@ -1,0 +1,220 @@
+"""Answers in OpenAI responses, read as chat events or folded into a whole response."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rightseat.chat import (
+    Finish,
+    ModelEvent,
+    ReasoningDelta,
+    ReasoningOpaque,
+    TextDelta,
+    ToolCall,
+    ToolCallEvent,
+    Usage,
+)
+from rightseat.errors import UpstreamError
+from rightseat.wire.body import dig, list_of
+from rightseat.wire.opaque import MARK, RESPONSES, seal
+from rightseat.wire.reading import MAX_FOLD_BYTES, ChunkError, StreamReader, checked, decoded, error_in
+from rightseat.wire.relay import Size
+from rightseat.wire.sse import MAX_EVENT_BYTES
+from rightseat.wire.usage import usage_of
+
+_FAILURES = ("response.failed", "response.cancelled")
+ENDINGS = frozenset({"response.completed", "response.incomplete", "error", *_FAILURES})
+
+
+class _Kind(Struct):
+    """The kind of an event."""
+
+    type: str = ""
+
+
+_kind = msgspec.json.Decoder(_Kind).decode
+
+
+def is_ending(data: bytes) -> bool:
+    """Whether an event is the last of an answer."""
+    try:
+        return _kind(data).type in ENDINGS
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
+class ResponseReader(StreamReader):
+    """The API's events -> chat events. A tool call is given when it is whole; usage and the finish come at the very end."""
+
+    _INDEX = 128  # bytes that an output item counts as
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, max_held_bytes: int = MAX_FOLD_BYTES) -> None:
+        super().__init__(max_event_bytes, max_held_bytes)
+        self._begun: set[str] = set()  # output indices of which text was said already
+        self._finished: set[str] = set()  # and of which the item was given
+        self._end: list[ModelEvent] = []
+        self._called = False
+
+    def _ending(self) -> list[ModelEvent]:
+        return self._end or [Finish("tool_calls" if self._called else "stop")]
+
+    def _take(self, data: bytes) -> None:
+        if data.strip() == b"[DONE]":
+            return
+        value = decoded(data)
+        if not isinstance(value, dict):
+            return
+        index, delta = repr(value.get("output_index")), value.get("delta")
+        match value.get("type"):
+            case "response.output_text.delta" | "response.refusal.delta" if isinstance(delta, str):
+                self._say(index, TextDelta(delta))
+            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" if isinstance(delta, str):
+                self._say(index, ReasoningDelta(delta))
+            case "response.reasoning_summary_part.added" if index in self._begun:
+                self._said.append(ReasoningDelta("\n\n"))
+            case "response.output_item.done":
+                self._item(value.get("item"), index)
+            case "response.failed" | "response.cancelled":
+                raise _failure(value.get("response"))
+            case "response.completed" | "response.incomplete":
+                self._complete(value.get("response"))
+            case "error":
+                raise error_in(value)
+
+    def _say(self, index: str, event: ModelEvent) -> None:
+        if index not in self._begun:
+            self._hold(self._INDEX)
+            self._begun.add(index)
+        self._said.append(event)
+
+    def _item(self, item: Any, index: str) -> None:
+        if index in self._finished:
+            return
+        self._hold(self._INDEX)
+        self._finished.add(index)
+        events = item_events(item)
+        if index in self._begun:  # word by word already
+            events = [e for e in events if not isinstance(e, (TextDelta, ReasoningDelta))]
+        self._called = self._called or any(isinstance(e, ToolCallEvent) for e in events)
+        self._said += events
+
+    def _complete(self, response: Any) -> None:
+        for i, item in enumerate(list_of(dig(response, "output"))):
+            self._item(item, repr(i))
+        self._end, self.complete = ending(response, called=self._called), True
+
+
+class ResponseFold(StreamReader):
+    """Events of one answer -> the response that its last event holds."""
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, max_held_bytes: int = MAX_FOLD_BYTES) -> None:
+        super().__init__(max_event_bytes, max_held_bytes)
+        self._response: dict[str, Any] = {}
+        self._size = Size()
+
+    @property
+    def received(self) -> int:
+        """Tokens of the answer so far, reckoned from its bytes; see Size."""
+        return self._size.tokens
+
+    def completion(self) -> dict[str, Any]:
+        """The response."""
+        return self._response
+
+    def _take(self, data: bytes) -> None:
+        self._hold(len(data))  # nothing is kept but the last one; a stream without one must end all the same
+        self._size.add(b"data: %b\n\n" % data)
+        if not is_ending(data):
+            return  # the last event says it all
+        value = decoded(data)
+        kind, response = dig(value, "type"), dig(value, "response")
+        if kind == "error":
+            raise error_in(value)
+        if kind in _FAILURES:
+            raise _failure(response)
+        if isinstance(response, dict):
+            self._response, self.complete = response, True
+
+
+def read_whole(body: Any) -> list[ModelEvent]:
+    """The events of an answer that came whole.
+
+    Raises:
+        ChunkError: it is an error, or no answer.
+    """
+    if not isinstance(dig(body, "output"), list) or body.get("status") in ("failed", "cancelled"):
+        raise _failure(body)
+    events = [event for item in body["output"] for event in item_events(item)]
+    return [*events, *ending(body, called=any(isinstance(e, ToolCallEvent) for e in events))]
+
+
+def item_events(item: Any) -> list[ModelEvent]:
+    """What one output item says."""
+    match dig(item, "type"):
+        case "message":
+            texts = [dig(part, "text") or dig(part, "refusal") for part in list_of(item.get("content"))]
+            return [TextDelta(text) for text in texts if isinstance(text, str)]
+        case "reasoning":
+            return _reasoning(item)
+        case "function_call" | "custom_tool_call" as kind:
+            custom = kind == "custom_tool_call"
+            text = str(item.get("input" if custom else "arguments") or ("" if custom else "{}"))
+            name, call_id = str(item.get("name") or ""), str(item.get("call_id") or item.get("id") or "")
+            group = str(item.get("namespace") or "")
+            return [ToolCallEvent(ToolCall(call_id, name, text, "custom" if custom else "function", group))]
+    return []
+
+
+def _reasoning(item: dict[str, Any]) -> list[ModelEvent]:
+    parts = [*list_of(item.get("summary")), *list_of(item.get("content"))]
+    text = "\n\n".join(str(dig(part, "text") or "") for part in parts)
+    events: list[ModelEvent] = [ReasoningDelta(text)] if text else []
+    if isinstance(opaque := item.get("encrypted_content"), str) and opaque:
+        marked = opaque.startswith(MARK)  # it came through another gateway
+        events.append(ReasoningOpaque(opaque if marked else seal(RESPONSES, opaque, str(item.get("id") or ""))))
+    return events
+
+
+def ending(response: Any, *, called: bool) -> list[ModelEvent]:
+    """Usage and the finish of a response."""
+    reason = dig(response, "incomplete_details", "reason") if dig(response, "status") == "incomplete" else None
+    finish = Finish(
+        "content_filter" if reason == "content_filter" else "length" if reason else "tool_calls" if called else "stop"
+    )
+    usage = usage_of_response(response)
+    return [finish] if usage is None else [usage, finish]
+
+
+def usage_of_response(response: Any) -> Usage | None:
+    """What a response tells of usage."""
+    usage = dig(response, "usage")
+    return usage_of({"input_tokens_details": None, **usage}) if isinstance(usage, dict) else None
+
+
+class _Response(Struct):
+    output: list[dict[str, msgspec.Raw]]
+    status: Any = None
+    error: Any = None
+    usage: Any = None
+
+
+_whole = msgspec.json.Decoder(_Response).decode
+
+
+def check_whole(data: bytes) -> Usage | None:
+    """What a whole answer tells of usage. Raises UpstreamError: it is none, or an error."""
+    body = checked(data, _whole, "a response")
+    if body.status in ("failed", "cancelled"):
+        failure = _failure({"error": body.error, "status": body.status})
+        raise UpstreamError(502, str(failure), code=failure.code)
+    return usage_of_response({"usage": body.usage})
+
+
+def _failure(response: Any) -> ChunkError:
+    if isinstance(response, dict) and isinstance(response.get("error"), dict):
+        return error_in(response)
+    status = dig(response, "status")
+    return ChunkError(f"the answer ended as {status!r}" if status else "Copilot gave no answer", None)
