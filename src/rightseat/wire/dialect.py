@@ -179,7 +179,7 @@ class Dialect(Struct, frozen=True):
         telling: fields of a body that change what is said -> neutral names.
         has_text_tools: it has tools that take text instead of JSON.
         has_thinking_budget: a model's id -> whether it can be given a thinking budget in this dialect.
-        stream_fields: members that a body must have where a stream is asked for, such as those that make upstream tell usage.
+        stream_fields: members that only bodies of streams may have, and what they must hold where a client sends them: else upstream tells no usage.
         encoder: an encoder of streams.
         encode_whole: a whole answer -> a body.
         reader, fold, relay: for one streamed answer each.
@@ -276,26 +276,32 @@ class Dialect(Struct, frozen=True):
             changed["model"] = model
         if sent is body and not changed:
             return raw, ()
-        if sent is body and not body.keys() & changed.keys():
-            return _appended(raw, changed), ()
         sent = {name: value for name, value in {**sent, **changed}.items() if value is not _GONE}
         return msgspec.json.encode(sent), tuple(name for name in dropped if not facts.asks_nothing(name, body[name]))
 
     def _limits(self, body: Body, model: str, most: int | None) -> Body:
-        """What changes of the fields that limit the output: no more than the model has, in the field that the model takes."""
-        limit, wanted = self.output_limit(body), self.limit_field(model)
-        if limit is None or not ((most and limit > most) or any(n in body and n != wanted for n in self.limit_fields)):
-            return {}
-        gone = {name: _GONE for name in self.limit_fields if name in body and name != wanted}
-        return {**gone, wanted: min(limit, most) if most else limit}
+        """What changes of the fields that limit the output: no more than the model has, in a field that the model takes."""
+        limits = {name: body[name] for name in self.limit_fields if facts.positive(body.get(name)) is not None}
+        changed: Body = {name: most for name, limit in limits.items() if most and limit > most}
+        usual, wanted = self.limit_fields[0], self.limit_field(model)
+        if wanted != usual and usual in body:
+            changed = {
+                wanted: changed.get(usual, body[usual]),
+                **({wanted: body[wanted]} if wanted in body else {}),
+                **changed,
+                usual: _GONE,
+            }
+        return changed
 
     def _streaming(self, body: Body, *, stream: bool) -> Body:
         changed: Body = {"stream": stream} if stream != bool(body.get("stream")) else {}
         for name, members in self.stream_fields.items():
             given = body.get(name)
+            if name not in body or (given is None and stream):
+                continue  # what upstream does by itself is right
             given = given if isinstance(given, dict) else {}
             if not stream:
-                changed |= {name: _GONE} if name in body else {}
+                changed[name] = _GONE
             elif any(given.get(key) != value for key, value in members.items()):
                 changed[name] = {**given, **members}
         return changed
@@ -326,8 +332,3 @@ class Dialect(Struct, frozen=True):
 
 
 _GONE = object()
-
-
-def _appended(raw: bytes, members: Body) -> bytes:
-    """A JSON object, which is not empty, with more members: its own bytes stay as they are."""
-    return raw.rstrip()[:-1] + b"," + msgspec.json.encode(members)[1:]

@@ -312,7 +312,7 @@ class Multiplex:
             status = "broken"
         except (RightseatError, RecursionError) as e:
             error = e if isinstance(e, RightseatError) else BadRequestError.at("body", "is nested too deeply")
-            await answer.fail(status_of(error), CHAT.error_body(error))
+            await answer.fail(status_of(error), CHAT.error_body(error, ""))
         except Exception:
             logger.exception("%s ws: a fault of the gateway", request_id)
             status = "broken"
@@ -378,7 +378,7 @@ async def _never() -> dict[str, Any]:
 
 
 def _error(error: RightseatError, stream_id: Any) -> str:
-    body = msgspec.json.decode(CHAT.error_body(error))
+    body = msgspec.json.decode(CHAT.error_body(error, ""))
     return msgspec.json.encode({"type": "error", "id": stream_id, "status": status_of(error), **body}).decode()
 
 

@@ -288,7 +288,8 @@ def _sent_extra(request: ChatRequest) -> dict[str, Any]:
 
 
 def _sent_choice(extra: Mapping[str, Any]) -> dict[str, Any]:
-    choice, sent = extra.get("tool_choice"), {}
+    choice = extra.get("tool_choice")
+    sent: dict[str, Any] = {}
     if choice is not None:
         named = choice.get("function") or choice.get("custom") or {} if isinstance(choice, dict) else {}
         sent = {"type": "tool", "name": named.get("name")} if named else {"type": _CHOICES.get(choice, choice)}

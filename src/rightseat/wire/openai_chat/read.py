@@ -198,8 +198,10 @@ def is_foreign(data: bytes) -> bool:
 
 def check_whole(data: bytes) -> Usage | None:
     """What a whole answer tells of usage. Raises UpstreamError: it is none, or an error."""
-    body = checked(data, _foreign if is_foreign(data) else _whole, _A_COMPLETION)
-    if isinstance(body, _Choices) and not body.choices:
+    if is_foreign(data):
+        return usage_of(checked(data, _foreign, _A_COMPLETION).usage)
+    body = checked(data, _whole, _A_COMPLETION)
+    if not body.choices:
         raise UpstreamError(502, f"Copilot sent {_A_COMPLETION} without choices", code="invalid_answer")
     return usage_of(body.usage)
 

@@ -104,8 +104,9 @@ class Indexes:
         known = self._open.get(repr(given))
         if known is not None and (not call_id or call_id == known[1] or len(self._used) >= self.MOST):
             return known[0]
-        is_free = isinstance(given, int) and not isinstance(given, bool) and given >= 0 and given not in self._used
-        index = given if is_free else max(self._used, default=-1) + 1
+        index = max(self._used, default=-1) + 1
+        if type(given) is int and given >= 0 and given not in self._used:
+            index = given
         if len(self._used) < self.MOST:
             self._used.add(index)
             self._open[repr(given)] = (index, call_id)
