@@ -60,16 +60,20 @@ class Key(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > 100 or not self.name.isprintable():
-            raise ConfigError("name: a key needs a name of 1 to 100 characters")
+            raise ConfigError("name: a key needs a name of 1 to 100 characters", field="name")
         if not self.scopes or (unknown := sorted(set(self.scopes) - set(SCOPES))):
-            raise ConfigError(f"scopes: {', '.join(unknown) if self.scopes else 'none'}; there is {', '.join(SCOPES)}")
+            raise ConfigError(
+                f"scopes: {', '.join(unknown) if self.scopes else 'none'}; there is {', '.join(SCOPES)}", field="scopes"
+            )
         for pattern in self.models:
             if not _PATTERN.fullmatch(pattern):
-                raise ConfigError(f"models: {pattern[:40]!r} is no name of a model, nor a pattern such as gpt-*")
+                raise ConfigError(
+                    f"models: {pattern[:40]!r} is no name of a model, nor a pattern such as gpt-*", field="models"
+                )
         for field in ("requests_per_minute", "tokens_per_minute", "daily_tokens", "monthly_tokens"):
             value = getattr(self, field)
             if value is not None and not 0 < value < 1e15:
-                raise ConfigError(f"{field}: must be more than 0, not {value}")
+                raise ConfigError(f"{field}: must be more than 0, not {value}", field=field)
 
     @property
     def is_limited(self) -> bool:

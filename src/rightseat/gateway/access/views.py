@@ -62,7 +62,7 @@ def key_fields(body: dict[str, Any]) -> dict[str, Any]:
     try:
         Key(id="x", digest="", created_at=0.0, **fields)
     except ConfigError as e:
-        raise BadRequestError(str(e)) from e
+        raise BadRequestError(str(e), field=e.field) from e
     return fields
 
 
