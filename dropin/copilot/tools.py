@@ -1,11 +1,4 @@
 """Tools."""
 
-from rightseat.sdk.tools import (
-    Tool,
-    ToolBinaryResult,
-    ToolHandler,
-    ToolInvocation,
-    ToolResult,
-    ToolResultType,
-    define_tool,
-)
+from rightseat import Tool, ToolBinaryResult, ToolInvocation, ToolResult, define_tool
+from rightseat.sdk.tools import ToolHandler, ToolResultType

@@ -59,8 +59,9 @@ if TYPE_CHECKING:
     from rightseat.sdk.runtime import RuntimeConnection, find_cli
     from rightseat.sdk.session import CopilotSession
     from rightseat.sdk.subscriptions import EventStream
-    from rightseat.sdk.tools import Tool, ToolBinaryResult, ToolFailure, ToolInvocation, ToolResult, define_tool
-    from rightseat.sdk.waiting import TextStream
+    from rightseat.sdk.text_stream import TextStream
+    from rightseat.sdk.tool_definition import define_tool
+    from rightseat.sdk.tools import Tool, ToolBinaryResult, ToolFailure, ToolInvocation, ToolResult
     from rightseat.wire.events import SessionEvent
     from rightseat.wire.record import Record
     from rightseat.wire.session_events import SessionEventType
@@ -88,8 +89,9 @@ _HOME = {
     "rightseat.sdk.runtime": ("RuntimeConnection", "find_cli"),
     "rightseat.sdk.session": ("CopilotSession",),
     "rightseat.sdk.subscriptions": ("EventStream",),
-    "rightseat.sdk.tools": ("Tool", "ToolBinaryResult", "ToolFailure", "ToolInvocation", "ToolResult", "define_tool"),
-    "rightseat.sdk.waiting": ("TextStream",),
+    "rightseat.sdk.text_stream": ("TextStream",),
+    "rightseat.sdk.tool_definition": ("define_tool",),
+    "rightseat.sdk.tools": ("Tool", "ToolBinaryResult", "ToolFailure", "ToolInvocation", "ToolResult"),
     "rightseat.wire.events": ("SessionEvent",),
     "rightseat.wire.record": ("Record",),
     "rightseat.wire.session_events": ("SessionEventType",),

@@ -128,6 +128,7 @@ async def copilot_client(
     from rightseat.errors import CliNotFoundError
     from rightseat.sdk.client import CopilotClient
     from rightseat.sdk.runtime import find_cli
+    from rightseat.security.environment import cli_environment
     from rightseat.simulator.environment import simulated_environment
 
     async with AsyncExitStack() as stack:
@@ -138,7 +139,7 @@ async def copilot_client(
             except CliNotFoundError as e:
                 pytest.skip(f"needs the Copilot CLI: {e}")
             server = await copilot_simulator(**options)
-            env = simulated_environment(server.url, tmp_path / "copilot", os.environ)
+            env = simulated_environment(server.url, tmp_path / "copilot", cli_environment(os.environ))
             client = CopilotClient(cli_path=cli, env=env, working_directory=str(tmp_path))
             return await stack.enter_async_context(client)
 

@@ -204,7 +204,9 @@ async def test_a_slow_reader_of_text_gets_fewer_and_longer_pieces(scripted):
     session = await client.create_session(streaming=True)
     async with session.stream("hello") as answer:
         cli.turn(session.session_id, *"abcdefghij")
-        while session._activity.last_event is None or session._activity.last_event.raw_type != "session.idle":
+        while (
+            session._turns.activity.last_event is None or session._turns.activity.last_event.raw_type != "session.idle"
+        ):
             await asyncio.sleep(0)
         assert [text async for text in answer] == ["abcdefghij"]
     assert answer.reply.data.content == "abcdefghij"

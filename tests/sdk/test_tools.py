@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from rightseat import InvalidToolError, Tool, ToolBinaryResult, ToolFailure, ToolInvocation, ToolResult, define_tool
-from rightseat.sdk.tools import run
+from rightseat.sdk.tool_run import run
 
 
 async def call(tool: Tool, arguments: object = None) -> ToolResult:

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from rightseat import CopilotClient, CopilotSession, SessionEvent, SessionEventType, define_tool, find_cli
+from rightseat.security.environment import cli_environment
 from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.environment import simulated_environment
 from rightseat.simulator.model import SimulatedModel
@@ -60,7 +61,7 @@ async def _demo(console: Console, pace: float) -> None:
     with tempfile.TemporaryDirectory(prefix="rightseat-", ignore_cleanup_errors=True) as home:
         async with SimulatorServer(app) as server:
             console.print(f"[dim]simulated GitHub and Copilot API on {server.url}[/dim]")
-            env = simulated_environment(server.url, home, os.environ)
+            env = simulated_environment(server.url, home, cli_environment(os.environ))
             async with CopilotClient(cli_path=str(cli), env=env, working_directory=home) as client:
                 console.print(
                     f"[dim]Copilot CLI {client.cli_version} ready after {time.monotonic() - begun:.1f} s, process {client.process_id}[/dim]"

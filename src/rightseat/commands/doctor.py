@@ -31,6 +31,7 @@ from rightseat.backends.copilot import CopilotBackend
 from rightseat.errors import ConfigError, RightseatError
 from rightseat.gateway.access.access import pepper_of
 from rightseat.gateway.config import Settings, load_settings
+from rightseat.security.environment import cli_environment
 from rightseat.security.masking import mask
 from rightseat.security.sources import default_sources, first, secrets_file, unsafe_backend
 from rightseat.transport.http.aiohttp import AiohttpSender
@@ -174,7 +175,14 @@ def _cli() -> Check:
     except (CliNotFoundError, CliNotRunnableError) as e:
         return Check("Copilot CLI", "warning", str(e), "only CopilotClient needs it: npm install -g @github/copilot")
     try:
-        done = subprocess.run([str(path), "--version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            [str(path), "--version"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            env=cli_environment(os.environ),
+        )
     except (OSError, subprocess.TimeoutExpired) as e:
         return Check("Copilot CLI", "failed", f"{path} does not run: {e}", "install it again, and look at your Node.js")
     if done.returncode:

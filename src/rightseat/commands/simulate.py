@@ -17,6 +17,7 @@ import click
 
 from rightseat.errors import CliNotFoundError
 from rightseat.sdk.runtime import find_cli
+from rightseat.security.environment import without_our_secrets
 from rightseat.simulator.app import DEFAULT_MODELS, SimulatorApp
 from rightseat.simulator.cloud import Behaviour, Cloud
 from rightseat.simulator.environment import simulated_environment
@@ -58,6 +59,9 @@ def command(
 
         rightseat simulate -- python my_agent.py
 
+    The command gets your environment without Rightseat's secrets (RIGHTSEAT_KEYS ...); what it shall have of them is set by
+    `rightseat simulate -- env NAME=VALUE COMMAND`.
+
     Without one, serve until Ctrl-C and print the environment to set.
     """
     model = SimulatedModel(seed=seed, words=words, pace=pace, script=load_script(script) if script else None)
@@ -72,7 +76,7 @@ async def _run(server: SimulatorServer, command: tuple[str, ...]) -> int:
         return 127
     async with server:
         with tempfile.TemporaryDirectory(prefix="rightseat-", ignore_cleanup_errors=True) as home:
-            env = simulated_environment(server.url, home, os.environ, cli=_cli())
+            env = simulated_environment(server.url, home, without_our_secrets(os.environ), cli=_cli())
             with _signals_for() as come:
                 process = await asyncio.create_subprocess_exec(*command, env=env)
                 hand_on = asyncio.ensure_future(_hand_on(come, process))

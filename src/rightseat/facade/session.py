@@ -36,7 +36,9 @@ from rightseat.clock import SYSTEM_CLOCK
 from rightseat.errors import InvalidOptionError, NotStartedError, ToolLoopError
 from rightseat.handler import Handler
 from rightseat.layers.checks import number
-from rightseat.sdk.tools import ToolInvocation, ToolResult, as_tool, run
+from rightseat.sdk.tool_definition import as_tool
+from rightseat.sdk.tool_run import run
+from rightseat.sdk.tools import ToolInvocation, ToolResult
 
 
 class ChatResponse(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """A client for the Copilot CLI: start it or reach it, open sessions, converse, answer what it asks.
 
-`pump` joins the protocol core to a stream; `client` owns the process and routes; `session` is one conversation; `options`
-says what may be asked for; `tools`, `permissions`, `hooks` and `asks` answer the CLI; `model_provider` lets a Python
-function be the model.
+Read from the outside in: `client` has the sessions of one CLI, `link` reaches and closes it, `pump` joins the protocol core to a
+stream. `session` is one conversation: `creation` reads its options, `turns` waits for answers, `responder` answers the CLI with
+the help of `tools`, `permissions` and `hooks`, `subscriptions` tells listeners. `model_provider` lets a Python function be the model.
 """

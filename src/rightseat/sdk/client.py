@@ -1,55 +1,38 @@
 """A Copilot CLI and the sessions in it.
 
-The client starts the CLI or connects to one, shakes hands, creates sessions, hands each its events and questions, and leaves
-nothing behind when it stops. It refuses to know what sessions talk about.
+The client creates sessions, hands each its events and questions, and leaves nothing behind when it stops. How a CLI is reached
+is for `link`; what sessions talk about is not known here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-import msgspec
 from msgspec import Raw
 
-from rightseat.errors import (
-    ConnectionLostError,
-    InvalidOptionError,
-    MethodNotFoundError,
-    NotStartedError,
-    ProtocolError,
-    RightseatError,
-    RpcError,
-    StartTimeoutError,
-    TransportError,
-    UnsupportedVersionError,
-)
+from rightseat.errors import InvalidOptionError, NotStartedError, ProtocolError, RightseatError, RpcError
+from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
-from rightseat.sdk.calling import call
+from rightseat.sdk.lifecycle import LifecycleListeners
+from rightseat.sdk.link import Link
 from rightseat.sdk.model_provider import METHODS as MODEL_METHODS
 from rightseat.sdk.model_provider import ModelProvider
 from rightseat.sdk.options import ClientOptions, SessionOptions, client_options, session_options
-from rightseat.sdk.pump import Pump, UnknownMethodError
+from rightseat.sdk.pump import UnknownMethodError
 from rightseat.sdk.rpc import Rpc, decode_result
-from rightseat.sdk.runtime import RuntimeConnection, connection_of, open_stream
+from rightseat.sdk.runtime import RuntimeConnection, connection_of
 from rightseat.sdk.session import CopilotSession
-from rightseat.sdk.trace import TracedStream
-from rightseat.transport.base import ByteStream
+from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks
 from rightseat.wire.events import EventParams, event_params_from_raw
-from rightseat.wire.record import Record, as_record
+from rightseat.wire.record import Record
 
-START_SECONDS = 30.0  # the CLI is ready after about one; a cold disk and a busy machine take longer
 RPC_SECONDS = 60.0
-DETACH_SECONDS = 2.0  # politeness at the end has a limit
-SHUTDOWN_SECONDS = 3.0
-
-# Tools and permissions travel as events since protocol 3; older CLIs would wait for ever. Newer ones are tried.
-OLDEST_PROTOCOL = 3
-NEWEST_PROTOCOL_SEEN = 3
+# What async handlers may still take for events they have not seen when the client stops. The rest is cancelled.
+HANDLER_SECONDS = 0.5
 
 
 class CopilotClient:
@@ -72,13 +55,13 @@ class CopilotClient:
         self._options = client_options(options, keywords)
         self._connection = connection_of(self._options)
         self._sessions: dict[str, CopilotSession] = {}
-        self._lifecycle: tuple[tuple[str | None, Callable[[Record], Any]], ...] = ()
-        self._stream: ByteStream | None = None
-        self._pump: Pump | None = None
+        self._ids: Ids = self._options.get("ids", SYSTEM_IDS)
+        self._link: Link | None = None
+        self._last: Link | None = None  # the same, also after the end: for what is asked about it
         self._starting: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._version = Record()
-        self._models = ModelProvider(self.call)
+        self._tasks = Tasks()
+        self._lifecycle = LifecycleListeners(self._tasks)
+        self._models = ModelProvider(self.call, self._tasks, self._ids)
 
     # Start and end.
 
@@ -91,7 +74,7 @@ class CopilotClient:
             StartTimeoutError, ConnectionLostError: the CLI did not become ready, or died at once.
             UnsupportedVersionError: the CLI is too old.
         """
-        if self._pump is not None and self._pump.lost is None:
+        if self._link is not None and self._link.lost is None:
             return
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._start())
@@ -99,37 +82,26 @@ class CopilotClient:
         await asyncio.shield(self._starting)
 
     async def stop(self) -> None:
-        """Leave all sessions, end the CLI if this client started it, and everything the CLI started. May be called twice."""
+        """Leave all sessions, end the CLI if this client started it, and everything the CLI started. May be called twice.
+
+        Takes two seconds at most, also with a CLI that does not answer. Nothing of this client runs afterwards, handlers included.
+        """
         await self._stop_starting()
-        pump, self._pump = self._pump, None
-        if pump is None:
+        link, self._link = self._link, None
+        if link is None:
             return
         sessions = list(self._sessions.values())
-        if pump.lost is None:
-            leaving = [asyncio.ensure_future(self._detach(pump, session)) for session in sessions]
-            if leaving:
-                await asyncio.wait(leaving)
-            if self._owns_cli:
-                with contextlib.suppress(RpcError, TransportError):
-                    await pump.call("runtime.shutdown", {}, SHUTDOWN_SECONDS)
-        for session in sessions:
-            session.end(None)
-        self._models.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await pump.close()
+        answered = await link.say_goodbye([session.session_id for session in sessions])
+        ending = self._end_sessions(sessions, asyncio.current_task())
+        await asyncio.gather(link.close() if answered else link.terminate(), ending)
 
     async def force_stop(self) -> None:
         """End the CLI at once, without leaving sessions politely."""
         await self._stop_starting()
-        kill = getattr(self._stream, "kill", None)
-        if kill is not None:
-            await kill()
-        pump, self._pump = self._pump, None
-        for session in list(self._sessions.values()):
-            session.end(None)
-        if pump is not None:
-            await pump.close()
+        link, self._link = self._link, None
+        if link is not None:
+            ending = self._end_sessions(list(self._sessions.values()), asyncio.current_task())
+            await asyncio.gather(link.kill(), ending)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -145,9 +117,9 @@ class CopilotClient:
         """One of "disconnected", "connecting", "connected" and "error" (the connection was lost)."""
         if self._starting is not None:
             return "connecting"
-        if self._pump is None:
+        if self._link is None:
             return "disconnected"
-        return "connected" if self._pump.lost is None else "error"
+        return "connected" if self._link.lost is None else "error"
 
     @property
     def connection(self) -> RuntimeConnection:
@@ -157,19 +129,17 @@ class CopilotClient:
     @property
     def runtime_port(self) -> int | None:
         """The TCP port of the CLI that this client started, for others to connect to; None over stdio."""
-        port = getattr(self._stream, "port", None)
-        return port.result() if isinstance(port, asyncio.Future) and port.done() and not port.cancelled() else None
+        return self._last.port if self._last is not None else None
 
     @property
     def process_id(self) -> int | None:
         """The process id of the CLI that this client started, or None."""
-        process = getattr(self._stream, "process", None)
-        return None if process is None else process.pid
+        return self._last.process_id if self._last is not None else None
 
     @property
     def cli_version(self) -> str | None:
         """The CLI's version, as it said in the handshake; None before, and for CLIs that do not say."""
-        return self._version.get("version")
+        return self._last.version.get("version") if self._last is not None else None
 
     # Sessions.
 
@@ -183,7 +153,7 @@ class CopilotClient:
             RpcError: the CLI refused.
         """
         checked = session_options(options, keywords)
-        return await self._open("session.create", checked.get("session_id") or str(uuid.uuid4()), checked)
+        return await self._open("session.create", checked.get("session_id") or self._ids.uuid(), checked)
 
     async def resume_session(  # type: ignore[misc]  # the id is an option of create_session, and here a parameter
         self,
@@ -256,21 +226,12 @@ class CopilotClient:
         """
         return list((await self.rpc("models.list")).get("models") or ())
 
-    def on_lifecycle(self, *arguments: Any) -> Callable[[], None]:
+    def on_lifecycle(self, *arguments: object) -> Callable[[], None]:
         """Be told when sessions come, change and go: `on_lifecycle(handler)` or `on_lifecycle("session.created", handler)`.
 
         `handler(event)` gets a Record: type, session_id, metadata. Returns the function that ends it.
         """
-        *kinds, handler = arguments or (None,)
-        if not callable(handler) or len(kinds) > 1:
-            raise InvalidOptionError("on_lifecycle takes a handler, or an event type and a handler")
-        entry = (kinds[0] if kinds else None, handler)
-        self._lifecycle = (*self._lifecycle, entry)
-
-        def remove() -> None:
-            self._lifecycle = tuple(e for e in self._lifecycle if e is not entry)
-
-        return remove
+        return self._lifecycle.on(arguments)
 
     on = on_lifecycle
 
@@ -281,13 +242,18 @@ class CopilotClient:
         """Seconds for one call; None waits for ever."""
         return self._options.get("rpc_timeout", RPC_SECONDS)
 
+    @property
+    def tasks(self) -> Tasks:
+        """Where background work is done."""
+        return self._tasks
+
     async def call(self, method: str, params: dict[str, Any], timeout: float | None) -> Raw:  # noqa: ASYNC109
         """Call a method of the CLI; the raw result. `rpc` is more comfortable."""
-        if self._pump is None:
+        if self._link is None:
             raise NotStartedError(
                 "the client is not started: use `async with CopilotClient()` or `await client.start()`"
             )
-        return await self._pump.call(method, params, timeout)
+        return await self._link.pump.call(method, params, timeout)
 
     def forget(self, session_id: str) -> None:
         """Route no more events to that session."""
@@ -295,78 +261,30 @@ class CopilotClient:
 
     # Inside.
 
-    @property
-    def _owns_cli(self) -> bool:
-        return hasattr(self._stream, "process")
-
     async def _start(self) -> None:
-        limit = self._options.get("start_timeout", START_SECONDS)
         self._models.close()
-        self._models = ModelProvider(self.call)
-        stream, token = await open_stream(self._connection, self._options, limit)
-        self._stream = stream
-        trace = self._options.get("trace")
-        pump = Pump(
-            TracedStream(stream, trace) if trace else stream,
+        self._models = ModelProvider(self.call, self._tasks, self._ids)
+        self._last = self._link = await Link.open(
+            self._connection,
+            self._options,
             on_notification=self._notified,
             on_request=self._asked,
             on_lost=self._lost,
-            params_types={"session.event": EventParams},
         )
-        try:
-            self._version = await self._shake_hands(pump, token, limit)
-            self._check_version()
-        except TimeoutError as e:
-            await self._abandon(pump)
-            raise StartTimeoutError(f"the CLI did not shake hands within {limit:g} s") from e
-        except ConnectionLostError as e:
-            await self._abandon(pump)
-            raise ConnectionLostError(
-                f"{e.args[0].splitlines()[0]} before it was ready. Is it the Copilot CLI, and not older than 1.0 "
-                "(copilot --version; npm install -g @github/copilot updates it)?",
-                exit_status=e.exit_status,
-                stderr_tail=e.stderr_tail,
-            ) from None
-        except ProtocolError as e:
-            await self._abandon(pump)
-            raise ProtocolError(f"what answers is not a Copilot CLI in server mode: {e}") from None
-        except BaseException:
-            await self._abandon(pump)
-            raise
-        self._pump = pump
 
     async def _stop_starting(self) -> None:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])
 
-    async def _abandon(self, pump: Pump) -> None:
-        kill = getattr(self._stream, "kill", None)
-        if kill is not None:
-            await kill()
-        await pump.close()
-
-    async def _shake_hands(self, pump: Pump, token: str | None, limit: float) -> Record:
-        """`connect`, or `ping` for those that do not know it."""
-        try:
-            return Record(decode_result(await pump.call("connect", {"token": token} if token else {}, limit)))
-        except MethodNotFoundError:
-            return Record(decode_result(await pump.call("ping", {}, limit)))
-
-    def _check_version(self) -> None:
-        version = self._version.get("protocolVersion")
-        if not isinstance(version, int) or version < OLDEST_PROTOCOL:
-            raise UnsupportedVersionError(
-                f"the CLI {self.cli_version or ''} speaks protocol {version}; this version of rightseat needs {OLDEST_PROTOCOL} or newer. "
-                "Update the CLI: npm install -g @github/copilot"
-            )
-        if version > NEWEST_PROTOCOL_SEEN:
-            logger.warning(
-                "the CLI speaks protocol %s; rightseat was tested up to %s. Going on.", version, NEWEST_PROTOCOL_SEEN
-            )
+    async def _end_sessions(self, sessions: list[CopilotSession], caller: asyncio.Task[object] | None) -> None:
+        for session in sessions:
+            session.end(None)
+        self._models.close()
+        await self._tasks.end(HANDLER_SECONDS, CLOSE_SECONDS / 2, but=caller)
 
     async def _open(self, method: str, session_id: str, options: SessionOptions) -> CopilotSession:
-        if self._pump is None and self._options.get("auto_start", True):
+        if self._link is None and self._options.get("auto_start", True):
             await self.start()
         if session_id in self._sessions:
             raise InvalidOptionError(f"session {session_id} is open on this client already")
@@ -401,11 +319,7 @@ class CopilotClient:
         name, provider = await self._models.register(model, self.rpc_timeout)
         return {"model": name, "provider": provider}
 
-    async def _detach(self, pump: Pump, session: CopilotSession) -> None:
-        with contextlib.suppress(RpcError, TransportError):
-            await pump.call("session.detach", {"sessionId": session.session_id}, DETACH_SECONDS)
-
-    def _notified(self, method: str, params: Any) -> None:
+    def _notified(self, method: str, params: Any) -> None:  # an EventParams where it fits, else Raw
         if method == "session.event":
             if type(params) is not EventParams:
                 try:
@@ -416,22 +330,14 @@ class CopilotClient:
             session = self._sessions.get(params.session_id)
             if session is not None:
                 session.take(params.event, self._now())
-        elif method == "session.lifecycle" and self._lifecycle:
-            self._tell_lifecycle(params)
+        elif method == "session.lifecycle":
+            self._lifecycle.tell(params)
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
 
-    def _tell_lifecycle(self, params: Raw) -> None:
-        event = as_record(msgspec.json.decode(params))
-        for kind, handler in self._lifecycle:
-            if kind is None or kind == event.get("type"):
-                task = asyncio.ensure_future(_logged(handler, event))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-
-    async def _asked(self, method: str, params: Raw) -> Any:
+    async def _asked(self, method: str, params: Raw) -> object:
         record = Record(decode_result(params) or {})
         if method in MODEL_METHODS:
             return await self._models.answer(method, record)
@@ -445,18 +351,5 @@ class CopilotClient:
         logger.warning("the connection to the Copilot CLI was lost: %s", str(error).splitlines()[0])
         for session in list(self._sessions.values()):
             session.end(error)
-        # The CLI may be gone while what it started is not.
-        task = asyncio.ensure_future(self._clean_up())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _clean_up(self) -> None:
-        if self._stream is not None and self._owns_cli:
-            await self._stream.close()
-
-
-async def _logged(handler: Callable[..., Any], event: Record) -> None:
-    try:
-        await call(handler, event)
-    except Exception:
-        logger.exception("a lifecycle handler failed")
+        if self._link is not None:
+            self._tasks.spawn(self._link.clean_up(), "cleaning up after the CLI")

@@ -7,17 +7,17 @@ The CLI keeps the conversation and runs the tools; the messages before the last 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncGenerator
 
 from rightseat.chat import ChatRequest, Finish, ModelEvent, ReasoningDelta, Reply, TextDelta, Usage
-from rightseat.errors import InvalidOptionError, RightseatError
+from rightseat.errors import AnswerTooLongError, InvalidOptionError
 from rightseat.sdk.session import CopilotSession
-from rightseat.sdk.waiting import Waiting
+from rightseat.sdk.turns import PendingTurn
+from rightseat.sdk.unread import MAX_UNREAD, Unread
 from rightseat.wire.events import SessionEvent
 from rightseat.wire.session_events import SessionEventType as T
 
+_WANTED = (T.ASSISTANT_MESSAGE_DELTA, T.ASSISTANT_REASONING_DELTA, T.ASSISTANT_USAGE)
 _IGNORED = frozenset({"stream", "stream_options", "user"})
 
 
@@ -42,53 +42,53 @@ class SessionHandler:
 
         Raises:
             InvalidOptionError: it asks for something that a session has no way to do.
-            RightseatError: see CopilotSession.send.
+            RightseatError: see CopilotSession.send_and_wait.
         """
         unknown = [name for name, value in request.extra.items() if name not in _IGNORED and value is not None]
         if unknown:
             raise InvalidOptionError(f"{unknown[0]}: the Copilot CLI has no such option for a message")
-        turn = _Turn(self._session, self._timeout, self._inactivity)
-        await turn.begin(request.last_user_text)
-        source: Any = turn
-        reply = Reply(source)
-        reply.through(lambda _: turn.events())
-        return reply
+        turn = _Turn(self._session)
+        await turn.begin(request.last_user_text, self._timeout, self._inactivity)
+        return Reply(turn.events(), close=turn.aclose)
 
 
 class _Turn:
     """One message and its answer, as chat events."""
 
-    def __init__(self, session: CopilotSession, total: float | None, inactivity: float | None) -> None:
+    def __init__(self, session: CopilotSession) -> None:
         self._session = session
-        self._limits = (total, inactivity)
-        self._waiting = Waiting(session)
-        self._news: asyncio.Queue[ModelEvent | None] = asyncio.Queue()
+        self._pending: PendingTurn | None = None
+        self._unread: Unread[type[TextDelta | ReasoningDelta]] = Unread()
+        self._came = asyncio.Event()
         self._said = False
         self._usage: list[Usage] = []
-        self._stop: Callable[[], None] | None = None
-        self._end: asyncio.Task[None] | None = None
 
-    async def begin(self, prompt: str) -> None:
+    async def begin(self, prompt: str, timeout: float | None, inactivity: float | None) -> None:  # noqa: ASYNC109
         """Send the message."""
-        await self._waiting.__aenter__()
-        kinds = (T.ASSISTANT_MESSAGE_DELTA, T.ASSISTANT_REASONING_DELTA, T.ASSISTANT_USAGE)
-        self._stop = self._session.on(self._see, *kinds)
+        self._pending = pending = self._session.pending_turn(
+            timeout, inactivity, sink=self._see, wanted=_WANTED, wake=self._came.set
+        )
         try:
-            self._waiting.turn.admit(await self._session.send(prompt) or None)
-        except BaseException:
-            await self.aclose()
+            await pending.begin(self._session.send_params(prompt))
+        except asyncio.CancelledError:
+            pending.drop()  # the message may have arrived, and nobody wants its answer
             raise
-        self._end = asyncio.ensure_future(self._waiting.wait(*self._limits))
-        self._end.add_done_callback(lambda _: self._news.put_nowait(None))
+        except BaseException:
+            pending.close()
+            raise
 
-    async def events(self) -> AsyncIterator[ModelEvent]:
+    async def events(self) -> AsyncGenerator[ModelEvent, None]:
         """The answer, as it comes."""
-        assert self._end is not None
+        pending = self._pending
+        assert pending is not None
         try:
-            while (event := await self._news.get()) is not None:
-                yield event
-            await self._end
-            reply = self._waiting.turn.reply
+            while self._unread or not pending.turn.done:
+                self._came.clear()
+                for kind, text in self._unread.take():
+                    yield kind(text)
+                if not pending.turn.done and not self._unread:
+                    await self._came.wait()
+            reply = await pending.end()
             if not self._said and reply is not None and (text := getattr(reply.data, "content", "")):
                 yield TextDelta(text)
             if self._usage:
@@ -100,25 +100,19 @@ class _Turn:
 
     async def aclose(self) -> None:
         """Listen no more. A turn that still runs is aborted: nobody wants the rest."""
-        if self._stop is not None:
-            self._stop()
-            self._stop = None
-        await self._waiting.__aexit__(None, None, None)
-        if self._end is not None and not self._end.done():
-            self._end.cancel()
-            if not self._waiting.turn.done and not self._session.closed:
-                with contextlib.suppress(RightseatError):  # the connection is gone, and the turn with it
-                    await self._session.abort()
+        if self._pending is not None:
+            await self._pending.leave()
 
     def _see(self, event: SessionEvent) -> None:
-        if event.agent_id or not self._waiting.turn.started:  # of a sub-agent, or of a turn before that was aborted
-            return
-        data = event.data
-        if event.type is T.ASSISTANT_MESSAGE_DELTA:
-            self._said = True
-            self._news.put_nowait(TextDelta(data.delta_content))
-        elif event.type is T.ASSISTANT_REASONING_DELTA:
-            self._news.put_nowait(ReasoningDelta(data.delta_content))
-        elif event.type is T.ASSISTANT_USAGE:
-            tokens = [getattr(data, name, None) for name in ("input_tokens", "output_tokens", "cache_read_tokens")]
+        if event.type is T.ASSISTANT_USAGE:
+            tokens = [
+                getattr(event.data, name, None) for name in ("input_tokens", "output_tokens", "cache_read_tokens")
+            ]
             self._usage.append(Usage(*(int(n or 0) for n in tokens)))
+            return
+        kind = TextDelta if event.type is T.ASSISTANT_MESSAGE_DELTA else ReasoningDelta
+        self._said = self._said or kind is TextDelta
+        if self._unread.put(kind, event.data.delta_content):
+            self._came.set()
+        elif self._pending is not None:
+            self._pending.give_up(AnswerTooLongError(MAX_UNREAD))

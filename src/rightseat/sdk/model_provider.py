@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +22,9 @@ from msgspec import Raw
 from rightseat.chat import ChatRequest, ModelEvent, fold
 from rightseat.errors import RightseatError
 from rightseat.handler import Handler, as_handler
+from rightseat.ids import Ids
 from rightseat.log import logger
+from rightseat.sdk.tasks import Tasks
 from rightseat.security.masking import mask
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialect import Envelope
@@ -59,10 +60,14 @@ class ModelProvider:
 
     Args:
         call: calls a method of the CLI.
+        tasks: where the functions run.
+        ids: makes the keys by which the CLI names them.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, tasks: Tasks, ids: Ids) -> None:
         self._call = call
+        self._tasks = tasks
+        self._ids = ids
         self._handlers: dict[str, Handler] = {}
         self._exchanges: dict[str, _Exchange] = {}
 
@@ -81,7 +86,7 @@ class ModelProvider:
         handler = as_handler(model)
         if not self.in_use:
             await self._call("llmInference.setProvider", {}, timeout)
-        key = secrets.token_hex(8)
+        key = self._ids.hex(16)
         self._handlers[key] = handler
         name = str(getattr(model, "model_id", None) or getattr(model, "__name__", None) or type(model).__name__)
         provider = {
@@ -108,7 +113,7 @@ class ModelProvider:
         data = params.get("data") or ""
         exchange.body += base64.b64decode(data) if params.get("binary") else data.encode()
         if params.get("end") and exchange.task is None:
-            exchange.task = asyncio.ensure_future(self._serve(request_id, exchange))
+            exchange.task = self._tasks.spawn(self._serve(request_id, exchange), "a model function")
             exchange.task.add_done_callback(lambda _: self._exchanges.pop(request_id, None))
         return {}
 

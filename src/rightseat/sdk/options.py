@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from rightseat.errors import InvalidOptionError, UnknownOptionError
+from rightseat.ids import Ids
 from rightseat.security.masking import mask
 from rightseat.wire.record import to_camel
 
@@ -224,7 +225,7 @@ class ClientOptions(TypedDict, total=False):
     port: int
     cli_url: str
     working_directory: str  # of the CLI
-    env: Mapping[str, str]  # the CLI's whole environment; ours when left out
+    env: Mapping[str, str]  # the CLI's whole environment; when left out, what it needs of ours and none of our secrets
     log_level: str  # of the CLI: none, error, warning, info, debug, all
     github_token: str
     use_logged_in_user: bool
@@ -235,6 +236,7 @@ class ClientOptions(TypedDict, total=False):
     rpc_timeout: float | None  # seconds for one call; None waits for ever
     trace: bool | str | Callable[[str], None]  # every message: to the log, to a file, or to a function
     on_stderr: Callable[[str], None]  # every line of the CLI's stderr, called on a reading thread
+    ids: Ids  # where ids of sessions come from; the system's randomness when left out
 
 
 _CLIENT_OPTIONS: dict[str, _Option] = {
@@ -256,6 +258,7 @@ _CLIENT_OPTIONS: dict[str, _Option] = {
     "rpc_timeout": _Option((int, float)),
     "trace": _Option(object),
     "on_stderr": _HANDLER,
+    "ids": _Option(object),
 }
 
 

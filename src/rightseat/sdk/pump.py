@@ -29,8 +29,10 @@ from rightseat.transport.base import ByteStream
 from rightseat.wire import jsonrpc
 from rightseat.wire.jsonrpc import Answered, Called, Cancelled, Notified, Peer, Refused
 
+ANSWER_SECONDS = 0.3  # what an answer that is cancelled may take to end
+
 OnNotification = Callable[[str, Any], None]
-OnRequest = Callable[[str, Raw], Awaitable[Any]]
+OnRequest = Callable[[str, Raw], Awaitable[object]]
 
 
 class UnknownMethodError(Exception):
@@ -77,7 +79,7 @@ class Pump:
         """Why the conversation has ended, or None while it goes on."""
         return self._lost
 
-    async def call(self, method: str, params: Any, timeout: float | None = None) -> Raw:  # noqa: ASYNC109
+    async def call(self, method: str, params: object, timeout: float | None = None) -> Raw:  # noqa: ASYNC109
         """Call a method of the peer.
 
         Returns:
@@ -99,25 +101,36 @@ class Pump:
         try:
             self._stream.write(data)
             if self._stream.congested:
-                await self._stream.drain()
+                await self._drained_or(future)
             return await future
         finally:
             self._limits.pop(call_id, None)
             if self._waiting.pop(call_id, None) is not None and self._lost is None:  # cancelled, or expired
                 self._stream.write(self._peer.cancel(call_id))
 
-    def notify(self, method: str, params: Any) -> None:
+    async def _drained_or(self, future: asyncio.Future[Raw]) -> None:
+        """Wait until the stream takes more, but no longer than the call has time: a peer that hangs does not read."""
+        draining = self._loop.create_task(self._stream.drain())
+        try:
+            await asyncio.wait((draining, future), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            draining.cancel()
+
+    def notify(self, method: str, params: object) -> None:
         """Tell the peer something. Raises EncodeError as `call` does."""
         self._stream.write(self._peer.notify(method, params))
 
     async def close(self) -> None:
         """End the conversation and the stream. Whoever still waits gets a ConnectionLostError."""
         self._closed = True
-        for task in list(self._answering.values()):
+        answering = list(self._answering.values())
+        for task in answering:
             task.cancel()
         await self._stream.close()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(self._task)
+        if others := [task for task in answering if task is not asyncio.current_task()]:
+            await asyncio.wait(others, timeout=ANSWER_SECONDS)
 
     def _limit(self, call_id: jsonrpc.Id, timeout: float) -> None:
         """Remember when a call is too late. One timer serves all: calls come by the thousand, time-outs seldom."""

@@ -8,19 +8,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from rightseat.errors import CliNotFoundError, CliNotRunnableError, InvalidOptionError
+from rightseat.ids import SYSTEM_IDS
 from rightseat.sdk.options import ClientOptions
+from rightseat.security.environment import cli_environment
 from rightseat.transport.base import ByteStream
 from rightseat.transport.stdio import StdioStream
-from rightseat.transport.tcp import TcpStream
+from rightseat.transport.tcp import CONNECT_SECONDS, TcpStream
 from rightseat.transport.tcp_child import TcpChildStream
 
 CLI_PATH = "COPILOT_CLI_PATH"
@@ -57,7 +57,7 @@ class RuntimeConnection:
             path: the CLI; found by `find_cli` otherwise.
             args: further arguments for it.
         """
-        return TcpRuntimeConnection(path, tuple(args), port, connection_token or secrets.token_urlsafe(24))
+        return TcpRuntimeConnection(path, tuple(args), port, connection_token or SYSTEM_IDS.token(24))
 
     @staticmethod
     def for_uri(url: str | int, *, connection_token: str | None = None) -> UriRuntimeConnection:
@@ -146,7 +146,7 @@ async def open_stream(
         case StreamRuntimeConnection(stream):
             return stream, None
         case UriRuntimeConnection(host, port, token):
-            return await TcpStream.connect(host, port), token
+            return await TcpStream.connect(host, port, timeout=min(start_timeout, CONNECT_SECONDS)), token
     env = child_environment(options)
     cwd = str(options["working_directory"]) if options.get("working_directory") else None
     on_stderr = options.get("on_stderr")
@@ -180,8 +180,9 @@ def cli_flags(options: ClientOptions) -> list[str]:
 
 
 def child_environment(options: ClientOptions) -> dict[str, str]:
-    """The environment of a CLI that is started with these options."""
-    env = dict(options.get("env", os.environ))
+    """The environment of a CLI that is started with these options: the option `env` as it is, else what it needs of ours."""
+    given = options.get("env")
+    env = dict(given) if given is not None else cli_environment(os.environ)
     if "github_token" in options:
         env[_TOKEN] = options["github_token"]
     if options.get("base_directory"):
@@ -264,7 +265,7 @@ def _programs(modules: Path) -> Iterator[Path]:
     yield modules / "@github" / "copilot" / "index.js"
 
 
-def _host_and_port(url: Any) -> tuple[str, int]:
+def _host_and_port(url: object) -> tuple[str, int]:
     text = str(url).strip()
     if text.isdigit():
         text = f"127.0.0.1:{text}"

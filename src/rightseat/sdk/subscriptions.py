@@ -1,7 +1,7 @@
 """Who listens to a session, and how events reach them.
 
-Events are delivered in order, on the event loop, to each listener apart: one that raises harms nobody else, one that is slow
-costs a bounded buffer and is told. This module refuses to know what events mean.
+Events are delivered in order, on the event loop, to each listener apart: one that raises harms nobody else and is logged
+once, one that is slow costs a bounded buffer and is told. This module refuses to know what events mean.
 """
 
 from __future__ import annotations
@@ -10,32 +10,40 @@ import asyncio
 import inspect
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from rightseat.errors import EventsLostError, InvalidOptionError, RightseatError
 from rightseat.log import logger
 from rightseat.sdk.calling import is_async
+from rightseat.sdk.failures import Failures
+from rightseat.sdk.tasks import Tasks
 from rightseat.wire.events import SessionEvent
 from rightseat.wire.session_events import SessionEventType
 
 MAX_BUFFERED = 2048  # events; some seconds of a fast model
 Overflow: TypeAlias = Literal["raise", "drop_oldest"]
-Handler: TypeAlias = Callable[[SessionEvent], Any]
+Handler: TypeAlias = Callable[[SessionEvent], object]
 Kinds: TypeAlias = Iterable[SessionEventType | str]
 
 
 class Subscriptions:
-    """The listeners of one session."""
+    """The listeners of one session.
 
-    def __init__(self) -> None:
+    Args:
+        tasks: where async handlers run.
+    """
+
+    def __init__(self, tasks: Tasks) -> None:
         self._to_all: tuple[Handler, ...] = ()
         self._to_kind: dict[SessionEventType, tuple[Handler, ...]] = {}
         self._routes: dict[
             SessionEventType, tuple[Handler, ...]
         ] = {}  # both of the above, by kind; made when first needed
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = tasks
+        self._failures = Failures()
+        self._backlogs: dict[int, _Backlog] = {}  # of handlers that return awaitables, by id
         self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
         self._ended = False
         self._error: RightseatError | None = None
@@ -49,10 +57,10 @@ class Subscriptions:
             try:
                 result = handler(event)
             except Exception:
-                logger.exception("a handler of %s failed", event.raw_type)
+                self._failures.note(handler, event.raw_type)
             else:
                 if result is not None and inspect.isawaitable(result):
-                    self._spawn(result)
+                    self._await(handler, event, result)
 
     def on(self, handler: Handler, kinds: Kinds = ()) -> Callable[[], None]:
         """Add a listener. Returns the function that removes it, which may be called twice.
@@ -65,11 +73,12 @@ class Subscriptions:
         if not is_async(handler):
             return self._add(handler, _kinds(kinds))
         stream = EventStream(self, _kinds(kinds), MAX_BUFFERED, "drop_oldest")
-        task = self._spawn(_feed(handler, stream))
+        task = self._tasks.spawn(_feed(handler, stream, self._failures), "an async event handler")
 
         def remove() -> None:
             stream.close()
             task.cancel()
+            self._failures.sum_up(handler)
 
         return remove
 
@@ -86,6 +95,7 @@ class Subscriptions:
         self._ended, self._error = True, error
         for stream in list(self._streams):
             stream.end(error)
+        self._failures.sum_up()
 
     def _add(self, handler: Handler, kinds: tuple[SessionEventType, ...]) -> Callable[[], None]:
         # Tuples, made anew at each change: delivery walks over one that cannot change under it.
@@ -102,6 +112,8 @@ class Subscriptions:
                 return
             removed = True
             self._routes.clear()
+            self._failures.sum_up(handler)
+            self._backlogs.pop(id(handler), None)
             if not kinds:
                 self._to_all = _without(self._to_all, handler)
             for kind in kinds:
@@ -109,11 +121,57 @@ class Subscriptions:
 
         return remove
 
-    def _spawn(self, work: Any) -> asyncio.Task[Any]:
-        task = asyncio.ensure_future(_logged(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    def _await(self, handler: Handler, event: SessionEvent, result: Awaitable[object]) -> None:
+        """A plain function has returned an awaitable: await what it returns one after another, as of an async one."""
+        backlog = self._backlogs.get(id(handler))
+        if backlog is None:
+            backlog = self._backlogs[id(handler)] = _Backlog(handler, self._failures)
+        if backlog.put(event, result):
+            self._tasks.spawn(backlog.work(), "an async event handler")
+
+
+class _Backlog:
+    """What one handler returned and nobody has awaited yet. Bounded: the oldest is dropped."""
+
+    def __init__(self, handler: Handler, failures: Failures) -> None:
+        self._handler = handler
+        self._failures = failures
+        self._waiting: deque[tuple[SessionEvent, Awaitable[object]]] = deque()
+        self._works = False
+        self._lost = 0
+
+    def put(self, event: SessionEvent, result: Awaitable[object]) -> bool:
+        """Take one more. True: `work` has to be begun."""
+        if len(self._waiting) >= MAX_BUFFERED:
+            _discard(self._waiting.popleft()[1])
+            self._lost += 1
+        self._waiting.append((event, result))
+        begin, self._works = not self._works, True
+        return begin
+
+    async def work(self) -> None:
+        """Await all, one after another."""
+        try:
+            while self._waiting:
+                lost, self._lost = self._lost, 0
+                if lost:
+                    logger.warning("an async event handler is too slow: %d events were dropped", lost)
+                event, result = self._waiting.popleft()
+                try:
+                    await result
+                except Exception:
+                    self._failures.note(self._handler, event.raw_type)
+        finally:
+            self._works = False
+            while self._waiting:
+                _discard(self._waiting.popleft()[1])
+
+
+def _discard(result: Awaitable[object]) -> None:
+    if isinstance(result, Coroutine):
+        result.close()
+    elif isinstance(result, asyncio.Future):
+        result.cancel()
 
 
 def _without(handlers: tuple[Handler, ...], handler: Handler) -> tuple[Handler, ...]:
@@ -131,16 +189,7 @@ def _kinds(kinds: Kinds) -> tuple[SessionEventType, ...]:
         ) from e
 
 
-async def _logged(work: Any) -> None:
-    try:
-        await work
-    except asyncio.CancelledError:
-        raise
-    except Exception:
-        logger.exception("an async event handler failed")
-
-
-async def _feed(handler: Handler, stream: EventStream) -> None:
+async def _feed(handler: Handler, stream: EventStream, failures: Failures) -> None:
     told = 0
     try:
         async for event in stream:
@@ -148,11 +197,15 @@ async def _feed(handler: Handler, stream: EventStream) -> None:
                 logger.warning("an async event handler is too slow: %d events were dropped", stream.lost - told)
                 told = stream.lost
             try:
-                await handler(event)
+                result = handler(event)
+                if inspect.isawaitable(result):
+                    await result
             except Exception:
-                logger.exception("an async handler of %s failed", event.raw_type)
+                failures.note(handler, event.raw_type)
     except RightseatError:
         return  # the connection was lost; whoever waits is told by other means
+    finally:
+        failures.sum_up(handler)
 
 
 class EventStream:

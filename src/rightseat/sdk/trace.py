@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from rightseat.log import trace_logger
+from rightseat.log import logger, trace_logger
 from rightseat.security.masking import mask
 from rightseat.transport.base import ByteStream, StreamEnd
 from rightseat.wire.framing import FrameDecoder
@@ -23,7 +23,7 @@ class TracedStream:
 
     def __init__(self, inner: ByteStream, target: bool | str | Callable[[str], None]) -> None:
         self._inner = inner
-        self._show = _sink(target)
+        self._show: Callable[[str], None] | None = _sink(target)
         self._decoders = {"-->": FrameDecoder(), "<--": FrameDecoder()}
 
     async def read(self) -> bytes:
@@ -55,9 +55,15 @@ class TracedStream:
         return await self._inner.end()
 
     def _trace(self, arrow: str, data: bytes) -> None:
-        for body in self._decoders[arrow].feed(data):
-            more = f"... ({len(body)} bytes)" if len(body) > TRACE_BYTES else ""
-            self._show(f"{arrow} {mask(body[:TRACE_BYTES].decode('utf-8', 'replace'))}{more}")
+        if self._show is None:
+            return
+        try:
+            for body in self._decoders[arrow].feed(data):
+                more = f"... ({len(body)} bytes)" if len(body) > TRACE_BYTES else ""
+                self._show(f"{arrow} {mask(body[:TRACE_BYTES].decode('utf-8', 'replace'))}{more}")
+        except Exception:
+            self._show = None
+            logger.exception("the trace failed and ends here")
 
 
 def _sink(target: bool | str | Callable[[str], None]) -> Callable[[str], None]:

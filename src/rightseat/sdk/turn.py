@@ -1,17 +1,23 @@
 """What a session is doing, as plain values fed with events. No I/O, no clock: time comes in as a number.
 
-`Turn` decides when the answer to one message is complete; `Activity` remembers what explains a session that hangs.
+`Turn` decides when the answer to one message is complete and which events belong to it; `Activity` remembers what explains a
+session that hangs.
 
-The rules of completion (facts of protocol 3): `session.send` returns a message id; `user.message` with that id admits the
-turn; `assistant.message` with it as `originatingMessageId` answers; `session.idle` after the admission ends it, unless the
-session is on autopilot. Events with an agent id belong to sub-agents and complete nothing.
+Facts of protocol 3: `session.send` returns a message id. `user.message` with that id begins the turn and names its
+interaction. `assistant.message` with it as `originatingMessageId` answers; deltas carry neither, so they belong to the
+message that was begun last, unless that one steers the same interaction. `session.idle` after the beginning ends the turn,
+unless the session is on autopilot. Events with an agent id belong to sub-agents and complete nothing.
 """
 
 from __future__ import annotations
 
-from rightseat.errors import RightseatError, SessionError, TurnAbortedError
+from collections.abc import Callable, Collection
+
+from rightseat.errors import ProtocolError, RightseatError, SessionError, TurnAbortedError
 from rightseat.wire.events import SessionEvent
 from rightseat.wire.session_events import SessionEventType as T
+
+MAX_EARLY = 4096  # events that may come between a message's beginning and the answer of session.send
 
 _RELEVANT = frozenset(
     {
@@ -30,79 +36,119 @@ class Turn:
 
     Feed it every event of the session from before the message is sent, and `admit` it with the id that sending returned.
 
+    Args:
+        session_id: for error messages.
+        sink: called with each event of the wanted kinds that belongs to this turn.
+        wanted: the kinds.
+
     Attributes:
         done: the turn has ended.
+        started: the CLI has begun to work on the message.
         reply: the last assistant message of the turn, or None.
         error: why it ended without an answer, or None.
     """
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        sink: Callable[[SessionEvent], None] | None = None,
+        wanted: Collection[T] = (),
+    ) -> None:
         self.done = False
+        self.started = False
         self.reply: SessionEvent | None = None
         self.error: RightseatError | None = None
+        self.message_id: str | None = None
         self._session_id = session_id
-        self._message_id: str | None = None
-        self._started = False
+        self._sink = sink
+        self._wanted = frozenset(wanted)
+        self._kinds = _RELEVANT | self._wanted
+        self._interaction: str | None = None
+        self._speaking = False  # deltas belong to this turn
+        self._admitted = False
         self._early: list[SessionEvent] = []
-
-    @property
-    def started(self) -> bool:
-        """The CLI has begun to work on the message."""
-        return self._started
 
     def admit(self, message_id: str | None) -> None:
         """The message was sent and has this id (None: the CLI gave none, any turn counts)."""
-        self._message_id = message_id
-        self._started = self._started or message_id is None
-        early, self._early = self._early, []
+        self.message_id = message_id
         self._admitted = True
+        if message_id is None:
+            self.started = self._speaking = True
+        early, self._early = self._early, []
         for event in early:
             self.feed(event)
 
-    _admitted = False
-
     def feed(self, event: SessionEvent) -> None:
         """Take the next event."""
-        if event.type not in _RELEVANT or event.agent_id or self.done:
+        kind = event.type
+        if kind not in self._kinds or event.agent_id or self.done:
             return
         if not self._admitted:
-            self._early.append(event)
+            self._keep(event)
+        elif kind in _RELEVANT:
+            self._judge(event)
+        elif self._speaking and self._sink is not None:
+            self._sink(event)
+
+    def fail(self, error: RightseatError) -> None:
+        """End the turn from outside: time is up, the session was closed, the connection lost."""
+        if not self.done:
+            self.error, self.done = error, True
+
+    def _keep(self, event: SessionEvent) -> None:
+        """Whose it is shows when the id is known. A delta before anything else is of a turn that ran already."""
+        if not self._early and event.type not in _RELEVANT:
             return
+        self._early.append(event)
+        if len(self._early) > MAX_EARLY:
+            self._early.clear()
+            what = f"the CLI sent more than {MAX_EARLY} events before it answered session.send"
+            self.fail(ProtocolError(f"session {self._session_id}: {what}"))
+
+    def _judge(self, event: SessionEvent) -> None:
         data = event.data
         match event.type:
             case T.USER_MESSAGE:
-                sent_id = data.get("messageId") if isinstance(data, dict) else data.message_id
-                self._started = self._started or sent_id is None or sent_id == self._message_id
+                self._begin(data)
             case T.ASSISTANT_MESSAGE:
-                origin = getattr(data, "originating_message_id", None)
-                if self._is_ours(origin) or (origin is None and self._started):
-                    self._started, self.reply = True, event
+                if self._is_answer(data):
+                    self.started, self.reply = True, event
+                    if event.type in self._wanted and self._sink is not None:
+                        self._sink(event)
             case T.SESSION_WARNING:
                 blocked = getattr(data, "warning_type", None) == "policy_blocked"
-                self._started = self._started or (
-                    blocked and self._is_ours(getattr(data, "originating_message_id", None))
-                )
+                self.started = self.started or (blocked and self._is_ours(_origin(data)))
             case T.SESSION_ERROR:
-                origin = getattr(data, "originating_message_id", None)
-                if origin is None or self._is_ours(origin):
-                    self._fail(_session_error(event, self._session_id))
+                if _origin(data) is None or self._is_ours(_origin(data)):
+                    self.fail(_session_error(event, self._session_id))
             case T.SESSION_IDLE:
-                if self._started and getattr(data, "mode", None) != "autopilot":
+                if self.started and getattr(data, "mode", None) != "autopilot":
                     self._finish(aborted=bool(getattr(data, "aborted", None)))
             case T.SESSION_AUTOPILOT_STOPPED:
                 if self._is_ours(getattr(data, "request_id", None)):
                     self._finish(aborted=data.reason == "aborted")
 
-    def fail(self, error: RightseatError) -> None:
-        """End the turn from outside: the session was closed, the connection lost."""
-        if not self.done:
-            self._fail(error)
+    def _begin(self, data: object) -> None:
+        """A message was taken up: ours, one that continues or steers our interaction, or another turn's."""
+        sent_id, interaction = getattr(data, "message_id", None), getattr(data, "interaction_id", None)
+        if sent_id is None or self._is_ours(sent_id):
+            self.started = self._speaking = True
+            self._interaction = interaction
+        elif self.started and not getattr(data, "is_autopilot_continuation", None):
+            same = interaction is not None and interaction == self._interaction
+            self._speaking = same or getattr(data, "delivery", None) == "steering"
+
+    def _is_answer(self, data: object) -> bool:
+        origin = _origin(data)
+        if origin is None:
+            return self._speaking
+        interaction = getattr(data, "interaction_id", None)
+        # A message that steers a running turn is answered in the name of the message that began it.
+        steered = self._speaking and interaction is not None and interaction == self._interaction
+        return self._is_ours(origin) or steered
 
     def _is_ours(self, message_id: str | None) -> bool:
-        return self._message_id is None or message_id == self._message_id
-
-    def _fail(self, error: RightseatError) -> None:
-        self.error, self.done = error, True
+        return self.message_id is None or message_id == self.message_id
 
     def _finish(self, *, aborted: bool) -> None:
         if aborted:
@@ -110,6 +156,10 @@ class Turn:
                 f"session {self._session_id}: the turn was aborted before its answer was complete"
             )
         self.done = True
+
+
+def _origin(data: object) -> str | None:
+    return getattr(data, "originating_message_id", None)
 
 
 def _session_error(event: SessionEvent, session_id: str) -> SessionError:

@@ -16,17 +16,18 @@ import os
 import signal
 import subprocess
 import threading
-import time
-import uuid
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rightseat.errors import CliNotFoundError, CliNotRunnableError
+from rightseat.ids import SYSTEM_IDS
+from rightseat.log import logger
 
 MARK = "RIGHTSEAT_CHILD"
-EXIT_SECONDS = 5.0  # how long a child may take to exit by itself
-TERMINATE_SECONDS = 2.0  # between SIGTERM and SIGKILL
+# Ending a child takes little more than a second at most. The Copilot CLI exits within 40 ms (1.0.102).
+EXIT_SECONDS = 0.6  # how long a child may take to exit by itself
+TERMINATE_SECONDS = 0.2  # between SIGTERM and SIGKILL
 _POLL_SECONDS = 0.01
 _EXEC_SECONDS = 0.1  # how long a process may show no environment before it is taken at its word
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD of /proc/pid/stat's flags (proc(5))
@@ -49,7 +50,7 @@ class ChildProcess:
     """
 
     def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | None) -> None:
-        self._mark = uuid.uuid4().hex
+        self._mark = SYSTEM_IDS.hex(32)
         self._loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[int] = self._loop.create_future()
         if cwd is not None and not Path(cwd).is_dir():
@@ -134,11 +135,11 @@ class ChildProcess:
         """What outlives the child: its group first, then its marked or known descendants."""
         self._signal_group(signal.SIGTERM)
         for number, patience in ((signal.SIGTERM, TERMINATE_SECONDS), (signal.SIGKILL, TERMINATE_SECONDS)):
-            deadline = time.monotonic() + patience
+            deadline = self._loop.time() + patience
             for pid in (left := await self.stragglers(family)):
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
-            while left and time.monotonic() < deadline:
+            while left and self._loop.time() < deadline:
                 await asyncio.sleep(_POLL_SECONDS)
                 left = await self.stragglers(family)
             if not left:
@@ -176,10 +177,10 @@ class ChildProcess:
 
         In the middle of execve(2) a process shows an empty environment. Who may be there is looked at again.
         """
-        deadline = time.monotonic() + _EXEC_SECONDS
+        deadline = self._loop.time() + _EXEC_SECONDS
         while True:
             left, unclear = self._look(family)
-            if not unclear or time.monotonic() >= deadline:
+            if not unclear or self._loop.time() >= deadline:
                 return left
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -246,7 +247,16 @@ class Tail:
             *lines, self._partial = (self._partial + chunk).split(b"\n")
             self._partial = self._partial[-self._limit :]
             for line in lines:
-                self._on_line(line.decode("utf-8", "replace").rstrip("\r"))
+                self._tell(line.decode("utf-8", "replace").rstrip("\r"))
+
+    def _tell(self, line: str) -> None:
+        """A listener that fails is asked no more: the thread has to go on reading."""
+        if self._on_line is not None:
+            try:
+                self._on_line(line)
+            except Exception:
+                self._on_line = None
+                logger.exception("a function that is told of a child's output failed; it is told no more")
 
     def text(self, lines: int = 20) -> str:
         """The last lines."""
@@ -262,6 +272,10 @@ class ChildEnding:
     async def close(self) -> None:
         """End the stream. The child is given EXIT_SECONDS to leave by itself, then it and all it started are ended."""
         await self._end_once(EXIT_SECONDS)
+
+    async def terminate(self) -> None:
+        """End the stream; the child is told to leave by a signal, and has TERMINATE_SECONDS for it."""
+        await self._end_once(0)
 
     async def kill(self) -> None:
         """End the stream without patience."""

@@ -1,0 +1,197 @@
+"""From a function to a tool: `define_tool` makes the JSON Schema from its annotations.
+
+It refuses to know how calls are executed and how they travel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias, overload
+
+from rightseat.errors import InvalidToolError
+from rightseat.sdk.calling import is_async
+from rightseat.sdk.tool_rules import ToolRulesWarning, described, problems
+from rightseat.sdk.tool_schema import Shape
+from rightseat.sdk.tools import Tool, ToolFailure, ToolInvocation
+
+Rules: TypeAlias = Literal["warn", "error", "off"]
+
+
+@overload
+def define_tool(
+    name: str | None = None,
+    *,
+    description: str | None = None,
+    params_type: Any = None,
+    overrides_built_in_tool: bool = False,
+    skip_permission: bool = False,
+    defer: Literal["auto", "never"] | None = None,
+    metadata: dict[str, Any] | None = None,
+    is_terminal: bool = False,
+    namespace: dict[str, Any] | None = None,
+    timeout: float | None = None,
+    rules: Rules = "warn",
+) -> Callable[[Callable[..., Any]], Tool]: ...
+
+
+@overload
+def define_tool(
+    name: str | Callable[..., Any] | None = None,
+    *,
+    description: str | None = None,
+    handler: Callable[..., Any] | None = None,
+    params_type: Any = None,
+    overrides_built_in_tool: bool = False,
+    skip_permission: bool = False,
+    defer: Literal["auto", "never"] | None = None,
+    metadata: dict[str, Any] | None = None,
+    is_terminal: bool = False,
+    namespace: dict[str, Any] | None = None,
+    timeout: float | None = None,
+    rules: Rules = "warn",
+) -> Tool: ...
+
+
+def define_tool(
+    name: str | Callable[..., Any] | None = None,
+    *,
+    description: str | None = None,
+    handler: Callable[..., Any] | None = None,
+    params_type: Any = None,
+    rules: Rules = "warn",
+    **options: Any,
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """Make a tool of a function: as a decorator with or without arguments, or by `handler=`.
+
+    What the docstring says of a parameter (in a section "Args:") describes it.
+
+    The function may take
+    - nothing;
+    - one parameter whose type is a Pydantic model, a dataclass, a TypedDict or a msgspec Struct: its fields are the arguments;
+    - plain parameters with type hints: they are the arguments; `Annotated[str, "what it is"]` describes one;
+    - and in each case, wherever it likes, a ToolInvocation.
+
+    A `def` runs in a worker thread, so that it cannot block the event loop; an `async def` runs on the loop. It returns text,
+    a ToolResult, None, or anything JSON can hold. To say no, raise ToolFailure; any other exception tells the model only its type.
+
+    Args:
+        name: the tool's name; the function's own otherwise.
+        description: for the model; the function's docstring otherwise.
+        handler: the function, when not used as a decorator.
+        params_type: the type of the arguments, when the annotations do not tell.
+        rules: what follows when a model will find the tool hard to use rightly (see `tool_rules.problems`): "warn" is a
+            ToolRulesWarning, "error" an InvalidToolError, "off" nothing.
+        **options: further fields of `Tool`.
+
+    Raises:
+        InvalidToolError: a bad name, hints that no schema can be made of, or with rules="error" a broken rule.
+    """
+    options = {**options, "rules": rules}
+    if callable(name):  # @define_tool without parentheses
+        return _make_tool(name, None, description, params_type, options)
+    if handler is not None:
+        return _make_tool(handler, name, description, params_type, options)
+
+    def decorate(function: Callable[..., Any]) -> Tool:
+        return _make_tool(function, name, description, params_type, options)
+
+    return decorate
+
+
+def _make_tool(
+    function: Callable[..., Any], name: str | None, description: str | None, params_type: Any, options: dict[str, Any]
+) -> Tool:
+    name = name or str(getattr(function, "__name__", ""))
+    shape = Shape.of(function, name, params_type, ToolInvocation)
+    text, of_parameters = described(inspect.getdoc(function))
+    rules = options.pop("rules", "off")
+    try:
+        tool = Tool(
+            name=name,
+            description=description or text,
+            handler=_Handler(function, shape),
+            parameters=_with_descriptions(shape.schema, of_parameters),
+            **options,
+        )
+    except TypeError as e:
+        if isinstance(e, InvalidToolError):
+            raise
+        raise InvalidToolError(f"tool {name!r}: {e}") from e
+    _check_rules(tool, rules)
+    return tool
+
+
+def _with_descriptions(schema: dict[str, Any] | None, of_parameters: Mapping[str, str]) -> dict[str, Any] | None:
+    """The schema, with what a docstring says of its parameters where it says nothing itself."""
+    if not schema or not of_parameters:
+        return schema
+    properties = {
+        name: {"description": of_parameters[name], **inner}
+        if isinstance(inner, dict) and of_parameters.get(name)
+        else inner
+        for name, inner in schema.get("properties", {}).items()
+    }
+    return {**schema, "properties": properties}
+
+
+def _check_rules(tool: Tool, rules: str) -> None:
+    if rules not in ("warn", "error", "off"):
+        raise InvalidToolError(f"tool {tool.name!r}: rules must be 'warn', 'error' or 'off', not {rules!r}")
+    found = problems(tool.name, tool.description, tool.parameters) if rules != "off" else []
+    if not found:
+        return
+    text = f"tool {tool.name!r}: {'; '.join(found)}"
+    if rules == "error":
+        raise InvalidToolError(text)
+    warnings.warn(text, ToolRulesWarning, stacklevel=4)  # the line that defines the tool
+
+
+class _Handler:
+    """The function of a tool, called with what it asked for."""
+
+    def __init__(self, function: Callable[..., Any], shape: Shape) -> None:
+        self.function = function
+        self._shape = shape
+        self.is_async = is_async(function)
+
+    def __call__(self, invocation: ToolInvocation) -> Any:
+        shape, keywords = self._shape, {}
+        if shape.parse is not None:
+            value = self._parse(invocation)
+            if shape.spread:
+                keywords.update(value)
+            elif shape.params_name is not None:
+                keywords[shape.params_name] = value
+        if shape.invocation_name is not None:
+            keywords[shape.invocation_name] = invocation
+        return self.function(**keywords)
+
+    def _parse(self, invocation: ToolInvocation) -> Any:
+        assert self._shape.parse is not None
+        try:
+            return self._shape.parse(invocation.arguments if invocation.arguments is not None else {})
+        except ValueError as e:  # msgspec's and Pydantic's validation errors are ValueErrors
+            raise ToolFailure(f"Invalid arguments for tool {invocation.tool_name}: {e}") from e
+
+
+def as_tool(value: Any) -> Tool:
+    """A Tool from whatever the option `tools` holds: a Tool, a plain function, or any object with a tool's attributes.
+
+    Raises:
+        InvalidToolError: it is none of these.
+    """
+    if isinstance(value, Tool):
+        return value
+    if isinstance(value, Mapping):
+        try:
+            return Tool(**value)
+        except TypeError as e:
+            raise InvalidToolError(f"a tool given as a dict: {e}") from e
+    if hasattr(value, "name") and hasattr(value, "handler"):
+        return Tool(**{f.name: getattr(value, f.name) for f in dataclasses.fields(Tool) if hasattr(value, f.name)})
+    if callable(value):
+        return _make_tool(value, None, None, None, {})
+    raise InvalidToolError(f"{value!r} is not a tool: use define_tool, a Tool, or a function")

@@ -1,0 +1,302 @@
+"""Waiting for the answer to a message: the only place where that is done.
+
+The turns of a session run one after another, in the order in which they were asked for, so that each caller gets his own
+answer and leaving one turn ends no other. A time limit covers the whole of it: the place in line, `session.send`, the turn.
+What ends a turn and which events belong to it is decided by `Turn`; what an answer is made of is for the callers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from typing import Protocol, TypeVar
+
+from msgspec import Raw
+
+from rightseat.errors import RightseatError, TurnTimeoutError
+from rightseat.log import logger
+from rightseat.sdk.rpc import decode_result
+from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks
+from rightseat.sdk.turn import INTERESTING, Activity, Turn
+from rightseat.wire.events import SessionEvent
+from rightseat.wire.session_events import SessionEventType as T
+
+_SLACK_SECONDS = 1e-3  # timers may fire this much too early
+
+R = TypeVar("R")
+
+
+class Call(Protocol):
+    """Calls a method of the CLI."""
+
+    def __call__(self, method: str, params: dict[str, object], timeout: float | None) -> Awaitable[Raw]:
+        """The raw result."""
+        ...
+
+
+class Turns:
+    """The turns of one session.
+
+    Args:
+        session_id: the session.
+        call: calls a method of the CLI.
+        timeout: seconds for one such call; None: no limit.
+        tasks: where background work is done.
+    """
+
+    def __init__(self, session_id: str, call: Call, timeout: float | None, tasks: Tasks) -> None:
+        self.session_id = session_id
+        self.activity = Activity()
+        self.line = asyncio.Lock()  # fair: who asked first is next
+        self.tasks = tasks
+        self._call = call
+        self._timeout = timeout
+        self._in_line: set[PendingTurn] = set()
+        self._sent: dict[Turn, PendingTurn] = {}
+
+    def __len__(self) -> int:
+        """How many turns somebody waits for."""
+        return sum(not pending.left for pending in self._everybody())
+
+    def take(self, event: SessionEvent, now: float) -> None:
+        """An event of the session, in order. `now` in seconds of the loop's clock."""
+        activity = self.activity
+        activity.last_event, activity.last_at = event, now
+        if event.type in INTERESTING:
+            activity.note(event)
+        if self._sent:
+            for turn, pending in list(self._sent.items()):
+                turn.feed(event)
+                if turn.done:
+                    pending.ended()
+
+    def end(self, error: RightseatError) -> None:
+        """No more events will come: whoever waits, in line too, gets the error."""
+        for pending in self._everybody():
+            pending.turn.fail(error)
+            pending.ended()
+
+    def queue(self, pending: PendingTurn) -> None:
+        """It waits for its place."""
+        self._in_line.add(pending)
+
+    def feed(self, pending: PendingTurn) -> None:
+        """Its message is being sent: give it the session's events from now on."""
+        self._in_line.discard(pending)
+        self._sent[pending.turn] = pending
+
+    def remove(self, pending: PendingTurn) -> None:
+        """Give it no more events."""
+        self._in_line.discard(pending)
+        self._sent.pop(pending.turn, None)
+
+    def _everybody(self) -> list[PendingTurn]:
+        return [*self._in_line, *self._sent.values()]
+
+    async def send(self, params: Mapping[str, object]) -> str:
+        """Send a message. Returns its id, or "" where the CLI gives none."""
+        raw = await self._call("session.send", {"sessionId": self.session_id, **params}, self._timeout)
+        return str(decode_result(raw).get("messageId") or "")
+
+    async def abort(self, message_id: str | None, *, started: bool) -> None:
+        """End the turn of one message, and no other if it can be helped.
+
+        A message that waits in the CLI's own queue is taken out of it. `session.abort` ends the running turn and empties that
+        queue, which is right only when the running turn is the one that is meant.
+        """
+        if not started and message_id and await self._withdraw(message_id):
+            return
+        await self._call("session.abort", {"sessionId": self.session_id}, self._timeout)
+
+    async def _withdraw(self, message_id: str) -> bool:
+        """Take a message out of the CLI's queue. False: it is not there, or the CLI cannot do that."""
+        params = {"sessionId": self.session_id}
+        try:
+            queue = decode_result(await self._call("session.queue.pendingItems", {**params}, self._timeout))
+            for item in queue.get("items") or ():
+                if item.get("messageId") == message_id:
+                    removal = {**params, "id": item.get("id")}
+                    done = decode_result(await self._call("session.queue.removeAt", removal, self._timeout))
+                    return bool(done.get("removed"))
+        except RightseatError as e:
+            logger.debug("session %s: the CLI's queue cannot be changed: %s", self.session_id, e)
+        return False
+
+
+class PendingTurn:
+    """One message: its place in line, its sending, its turn.
+
+    Args:
+        turns: of the session.
+        timeout: seconds for all of it; None: no limit.
+        inactivity_timeout: seconds without any event of the session; None: no limit.
+        sink: called with each event of the wanted kinds that belongs to the turn.
+        wanted: the kinds.
+        wake: called once when the turn has ended.
+
+    Attributes:
+        turn: what is known of it.
+        left: nobody wants its answer any more.
+    """
+
+    def __init__(
+        self,
+        turns: Turns,
+        timeout: float | None,
+        inactivity_timeout: float | None,
+        *,
+        sink: Callable[[SessionEvent], None] | None = None,
+        wanted: Collection[T] = (),
+        wake: Callable[[], None] | None = None,
+    ) -> None:
+        self.turn = Turn(turns.session_id, sink, wanted)
+        self.left = False
+        self._turns = turns
+        self._limits = (timeout, inactivity_timeout)
+        self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._begun_at = self._loop.time()
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._in_line = False
+        self._sent = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._scope: asyncio.Timeout | None = None
+
+    async def begin(self, params: Mapping[str, object]) -> None:
+        """Wait for the turns before this one, and send the message.
+
+        One that is sent in mode "immediate" waits for nobody: it steers the turn that runs.
+
+        Whatever it raises, `close`, `leave` or `drop` has to follow.
+
+        Raises:
+            TurnTimeoutError: time was up.
+            RightseatError: the message could not be sent, or the session ended.
+        """
+        self._turns.queue(self)
+        self._watch()
+        await self._limited(self._send(params))
+
+    async def end(self) -> SessionEvent | None:
+        """Wait until the turn has ended. Returns its last assistant message, or None.
+
+        Raises:
+            RightseatError: what ended it instead.
+        """
+        await asyncio.shield(self._done)
+        if self.turn.error is not None:
+            raise self.turn.error
+        return self.turn.reply
+
+    def ended(self) -> None:
+        """The turn is done: by its own end, by an error, or because time is up."""
+        if not self._done.done():
+            self._done.set_result(None)
+            self.close()
+            if self._scope is not None:
+                self._scope.reschedule(self._loop.time())
+            if self._wake is not None:
+                self._wake()
+
+    def close(self) -> None:
+        """Wait no more; the turn itself goes on. May be called twice."""
+        self.left = True
+        self._turns.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._in_line:
+            self._in_line = False
+            self._turns.line.release()
+
+    async def leave(self) -> None:
+        """Nobody wants the answer any more: abort the turn if it still runs. Takes CLOSE_SECONDS at most.
+
+        The next in line is let in when the turn has ended, or after that time.
+        """
+        if self.left or not self._sent:
+            self.close()
+            return
+        self.left = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(CLOSE_SECONDS, self.close)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._turns.abort(self.turn.message_id, started=self.turn.started)
+        except (RightseatError, TimeoutError) as e:
+            logger.debug("session %s: a turn could not be aborted: %s", self._turns.session_id, e)
+        finally:
+            if not self.turn.started:  # it was taken back, and no end of it will come
+                self.close()
+
+    def give_up(self, error: RightseatError) -> None:
+        """Abort the turn, and end the wait with `error`. For sinks."""
+        work = self._turns.abort(self.turn.message_id, started=self.turn.started)
+        self._turns.tasks.spawn(work, "aborting a turn that is given up")
+        self.turn.fail(error)
+
+    def drop(self) -> None:
+        """`leave` for places that cannot wait."""
+        if not self.left:
+            with contextlib.suppress(RuntimeError):  # no loop runs any more
+                self._turns.tasks.spawn(self.leave(), "aborting a turn that nobody waits for")
+
+    async def _send(self, params: Mapping[str, object]) -> None:
+        if params.get("mode") != "immediate":
+            await self._turns.line.acquire()
+            self._in_line = True
+        self._sent = True
+        self._turns.feed(self)
+        self.turn.admit(await self._turns.send(params) or None)
+        if self.turn.done:
+            self.ended()
+
+    async def _limited(self, work: Coroutine[object, object, R]) -> R:
+        """Until the turn ends, which is also how a time limit shows."""
+        try:
+            async with asyncio.timeout(None) as self._scope:
+                return await work
+        except TimeoutError:
+            if self.turn.error is not None and self._scope is not None and self._scope.expired():
+                raise self.turn.error from None
+            raise
+        finally:
+            self._scope = None
+
+    # Time.
+
+    def _watch(self) -> None:
+        deadline, _ = self._deadline()
+        if deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._check)
+
+    def _check(self) -> None:
+        deadline, kind = self._deadline()
+        if deadline is None or deadline > self._loop.time() + _SLACK_SECONDS:
+            self._watch()  # an event has moved it
+            return
+        self.turn.fail(self._timed_out(kind))
+        self.ended()
+
+    def _deadline(self) -> tuple[float | None, str]:
+        total, inactivity = self._limits
+        end = None if total is None else self._begun_at + total
+        if inactivity is not None:
+            last = max(self._begun_at, self._turns.activity.last_at or 0)
+            if end is None or last + inactivity < end:
+                return last + inactivity, "inactivity"
+        return end, "total"
+
+    def _timed_out(self, kind: str) -> TurnTimeoutError:
+        activity, now = self._turns.activity, self._loop.time()
+        return TurnTimeoutError(
+            session_id=self._turns.session_id,
+            kind=kind,
+            limit=self._limits[0 if kind == "total" else 1] or 0,
+            waited=now - self._begun_at,
+            last_event=activity.last_event.raw_type if activity.last_event else None,
+            last_event_age=None if activity.last_at is None else now - activity.last_at,
+            pending_tools=tuple(activity.tools.values()),
+            pending_permissions=tuple(activity.permissions.values()),
+        )
