@@ -1,6 +1,6 @@
 """Traces of calls for OpenTelemetry, by its semantic conventions for generative AI (semconv 1.37, "gen_ai").
 
-A call is one span: `chat gpt-5`, with the model, the tokens and why it ended; never what was said. The gateway's spans are of kind SERVER and
+A call is one span: `chat gpt-5`, with the model, the tokens and why it ended; never prompts or answers. The gateway's spans are of kind SERVER and
 continue the trace of the client's `traceparent` (W3C Trace Context), a program's own are of kind CLIENT. Exporters, sampling and
 resource come from OpenTelemetry's standard environment variables.
 """
@@ -43,16 +43,17 @@ class Tracing:
 
     def began(self, call: Call) -> None:
         """See Observer."""
+        if not call.operation:
+            return  # a request of the gateway that asks no model
         parent = self._propagator.extract(call.trace) if call.trace else None
         attributes: dict[str, Any] = {
             "gen_ai.operation.name": call.operation,
             "gen_ai.provider.name": PROVIDER,
-            "gen_ai.request.model": call.model,
             "rightseat.request_id": call.request_id,
         }
-        if call.key:
-            attributes["rightseat.key"] = call.key
-        call.span = self._tracer.start_span(f"{call.operation} {call.model}", parent, self._kind, attributes)
+        if call.model:
+            attributes["gen_ai.request.model"] = call.model
+        call.span = self._tracer.start_span(_name(call), parent, self._kind, attributes)
         call.trace_id = f"{call.span.get_span_context().trace_id:032x}"
 
     def ended(self, call: Call) -> None:
@@ -60,7 +61,13 @@ class Tracing:
         span = call.span
         if span is None or not span.is_recording():
             return
+        # The gateway learns from the body which model is asked, and by the key who asks.
+        span.update_name(_name(call))
         attributes: dict[str, Any] = {"http.response.status_code": call.status or 0}
+        if call.model:
+            attributes["gen_ai.request.model"] = call.model
+        if call.key:
+            attributes["rightseat.key"] = call.key
         if call.retries:
             attributes["rightseat.retries"] = call.retries
         if call.account:
@@ -79,6 +86,10 @@ class Tracing:
             span.set_status(self._failed)
         span.set_attributes(attributes)
         span.end()
+
+
+def _name(call: Call) -> str:
+    return f"{call.operation} {call.model}".strip()
 
 
 def is_wanted(environment: Mapping[str, str] | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""What the gateway says while it runs: one line a request, and warnings; for people or as JSON. Never what was said in a request.
+"""The gateway's log: one line per request, and warnings; for people or as JSON. Never prompts or answers.
 
 Secrets are masked where a line is written, last of all, so that no call site can forget it, whatever library the record came from.
 Lines about requests wait a moment for others: to write and to look through many at once costs a fraction.
@@ -231,14 +231,11 @@ class ConsoleFormatter(_Masking):
 
 
 def _line(facts: dict[str, Any]) -> str:
-    over = facts["upstream"] if facts["upstream"] != facts["dialect"] else "as it is"
     parts = [
         str(facts["status"]),
         f"{facts['seconds'] * 1000:.0f} ms",
         *([f"(first {facts['first_seconds'] * 1000:.0f})"] if facts["first_seconds"] is not None else []),
-        f"{facts['dialect']} {facts['model']}",
-        f"({over}{', stream' if facts['stream'] else ''}, {facts['initiator']})",
-        str(facts["account"] or "-"),
+        *(_call(facts) if facts["model"] else [f"{facts.get('method', '')} {facts.get('path', '')}"]),
         *([f"key {facts['key']}"] if facts["key"] else []),
         *([_tokens(facts)] if facts["input_tokens"] is not None else []),
         *([f"{facts['retries']} retries"] if facts["retries"] else []),
@@ -248,6 +245,15 @@ def _line(facts: dict[str, Any]) -> str:
         *([str(facts["error"])] if facts["error"] else []),
     ]
     return " ".join(parts)
+
+
+def _call(facts: dict[str, Any]) -> list[str]:
+    over = facts["upstream"] if facts["upstream"] != facts["dialect"] else "as it is"
+    return [
+        f"{facts['dialect']} {facts['model']}",
+        f"({over}{', stream' if facts['stream'] else ''}, {facts['initiator']})",
+        str(facts["account"] or "-"),
+    ]
 
 
 def _tokens(facts: dict[str, Any]) -> str:
