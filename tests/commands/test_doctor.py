@@ -88,6 +88,13 @@ def test_settings_that_are_wrong_and_files_that_are_damaged(tmp_path, monkeypatc
     assert "ann.json" in failed["accounts"]
 
 
+def test_a_variable_that_is_no_setting(tmp_path, monkeypatch):
+    monkeypatch.setenv("RIGHTSEAT_HOME", str(tmp_path))
+    monkeypatch.setenv("RIGHTSEAT_PROT", "4141")
+    (found,) = [c for c in run_checks(offline=True) if "RIGHTSEAT_PROT" in c.found]
+    assert (found.state, found.found.endswith("did you mean RIGHTSEAT_PORT?")) == ("warning", True)
+
+
 def test_a_keyring_of_plain_text(tmp_path, monkeypatch):
     import keyring.backend
 

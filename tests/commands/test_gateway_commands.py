@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -121,6 +122,14 @@ def test_the_demo_of_the_gateway_and_its_curl_lines(run):
             assert process.wait(10) == 0
         finally:
             process.kill()
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("demo", "--port", str(taken.getsockname()[1]), "--once")
+    assert done.returncode == 1
+    assert "taking a free port" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 SECRET = "a-secret-key-of-the-team"

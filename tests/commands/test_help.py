@@ -42,6 +42,13 @@ def test_every_option_is_explained(path):
     assert unexplained == []
 
 
+def test_a_command_that_is_misspelt_is_told_the_nearest_one():
+    done = CliRunner().invoke(cli, ["aks", "hi"])
+    assert done.exit_code == 2
+    assert "No such command 'aks'. Did you mean 'ask'?" in done.output
+    assert "Did you mean" not in CliRunner().invoke(cli, ["xyzzy"]).output
+
+
 def test_the_list_of_commands_says_what_each_is_for():
     done = CliRunner().invoke(cli, ["--help"], terminal_width=80)
     assert all(name in done.output for name in _VERBS)

@@ -70,7 +70,7 @@ def logout(name: str | None, everyone: bool) -> None:
     names = [account.name for account in store.list()]
     if not everyone and name is None:
         if len(names) != 1:
-            raise click.ClickException(f"which one? {', '.join(names)}" if names else "nobody is logged in")
+            raise click.ClickException(f"which one? {', '.join(names)}" if names else "no account is logged in")
         name = names[0]
     for gone in names if everyone else [str(name)]:
         if not store.remove(gone):
@@ -152,7 +152,7 @@ def _quota_line(quota: dict[str, Any]) -> str:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For scripts: the entries as Copilot gives them.")
 def models(as_json: bool) -> None:
-    """List the models of the account, or the placeholder list while nobody is logged in."""
+    """List the models of the account; a placeholder list while no account is logged in."""
     settings = load_settings()
     registry = asyncio.run(_registry(settings))
     if as_json:

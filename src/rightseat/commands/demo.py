@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import click
+import msgspec
 from rich.console import Console
 
 from rightseat.accounts.store import Account, FileStore
@@ -30,29 +31,32 @@ console = Console(highlight=False, soft_wrap=True)
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=4141, show_default=True, help="Port of the gateway; 0: any."
+    "--port", type=click.IntRange(0, 65535), help="Port of the gateway; 0: any.  [default: 4141, or any if it is taken]"
 )
 @click.option(
     "--pace", type=click.FloatRange(0), default=40.0, show_default=True, help="Tokens a second; 0: no pauses."
 )
 @click.option("--once", is_flag=True, help="End after the first answer instead of waiting for yours.")
-def command(port: int, pace: float, once: bool) -> None:
+def command(port: int | None, pace: float, once: bool) -> None:
     """Run the gateway on a simulated cloud, show a streamed answer, and wait for your clients until Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_demo(port, pace, once=once))
 
 
-async def _demo(port: int, pace: float, *, once: bool) -> None:
+async def _demo(port: int | None, pace: float, *, once: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="rightseat-") as home:
         async with SimulatorServer(SimulatorApp(SimulatedModel(pace=pace), (*DEFAULT_MODELS, *_MORE_MODELS))) as cloud:
             FileStore(Path(home)).save(Account("demo", "gho_simulated", host=cloud.url))
             stop = asyncio.Event()
             key = secrets.token_urlsafe(18)
+            settings = Settings(home=home, management_key=key, drain_seconds=2)
             try:
-                serving, url = await _start(Settings(port=port, home=home, management_key=key, drain_seconds=2), stop)
+                serving, url = await _start(_on(settings, 4141 if port is None else port), stop)
             except ConnectError as e:
+                if port is not None:
+                    raise
                 console.print(f"[yellow]{e}; taking a free port[/yellow]")
-                serving, url = await _start(Settings(port=0, home=home, management_key=key, drain_seconds=2), stop)
+                serving, url = await _start(_on(settings, 0), stop)
             console.print(f"[dim]simulated GitHub and Copilot API on {cloud.url}[/dim]")
             console.print(f"[bold]the gateway listens on {url}[/bold], account ready\n")
             await _show(url)
@@ -60,6 +64,10 @@ async def _demo(port: int, pace: float, *, once: bool) -> None:
             if once:
                 stop.set()
             await serving
+
+
+def _on(settings: Settings, port: int) -> Settings:
+    return msgspec.structs.replace(settings, port=port)
 
 
 async def _start(settings: Settings, stop: asyncio.Event) -> tuple[asyncio.Future[None], str]:

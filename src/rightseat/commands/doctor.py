@@ -30,7 +30,7 @@ from rightseat.accounts.store import Account, FileStore
 from rightseat.backends.copilot import CopilotBackend
 from rightseat.errors import ConfigError, RightseatError
 from rightseat.gateway.access.access import pepper_of
-from rightseat.gateway.config import Settings, load_settings
+from rightseat.gateway.config import Settings, ignored_variables, load_settings
 from rightseat.security.environment import cli_environment
 from rightseat.security.masking import mask
 from rightseat.security.sources import default_sources, first, secrets_file, unsafe_backend
@@ -68,7 +68,7 @@ class Check(Struct, frozen=True):
 
 @click.command()
 @click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file with settings.")
-@click.option("--offline", is_flag=True, help="Ask nobody.")
+@click.option("--offline", is_flag=True, help="Do not use the network.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def command(path: Path | None, *, offline: bool, as_json: bool) -> None:
     """Check this installation, and say what to do.
@@ -99,8 +99,12 @@ def run_checks(path: Path | None = None, *, offline: bool = False) -> Iterator[C
         settings = load_settings(path)
         yield Check("settings", "ok", f"in force for {settings.host}:{settings.port}, home {settings.folder}")
     except ConfigError as e:
-        yield Check("settings", "failed", str(e), "mend it; `rightseat config check` shows the settings in force")
+        yield Check("settings", "failed", str(e), "correct it; `rightseat config check` shows the settings in force")
         settings = Settings()
+    for name, hint in ignored_variables(os.environ):
+        yield Check(
+            "settings", "warning", f"{name} is not a setting and is ignored{hint}", "correct its name, or unset it"
+        )
     yield from _exposure(settings)
     yield from _files(settings.folder)
     yield _cli()
@@ -143,10 +147,13 @@ def _is_there(name: str) -> bool:
 
 def _exposure(settings: Settings) -> Iterator[Check]:
     if not is_loopback(settings.host) and not settings.keys:
-        yield Check("exposure", "ok", f"listens on {settings.host}; keys of `rightseat keys` are needed")
+        yield Check("exposure", "ok", f"listens on {settings.host}; clients need a key of `rightseat keys`")
     if settings.log_content:
         yield Check(
-            "privacy", "warning", "log_content is on: what is said is logged, redacted", "turn it off when you are done"
+            "privacy",
+            "warning",
+            "log_content is on: prompts and answers are logged, redacted",
+            "turn it off when you are done",
         )
     if "*" in settings.allowed_origins:
         yield Check(
@@ -166,7 +173,7 @@ def _files(folder: Path) -> Iterator[Check]:
         mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
         yield Check("permissions", "failed", f"{path} has mode {mode}: others can read it", f"chmod 600 {path}")
     if not open_ones:
-        yield Check("permissions", "ok", f"nobody else reads the secrets in {folder}")
+        yield Check("permissions", "ok", f"no other user can read the secrets in {folder}")
 
 
 def _cli() -> Check:
@@ -278,7 +285,7 @@ async def _network(sender: AiohttpSender, settings: Settings, host: str) -> list
             answer = await fetch(sender, HttpRequest("GET", url, github_headers(settings.editor, "")))
     except (RightseatError, TimeoutError) as e:
         advice = "look at the network, DNS and HTTPS_PROXY; a proxy that opens TLS needs SSL_CERT_FILE"
-        return [Check("network", "failed", f"{host} is not reached: {mask(str(e)) or 'no answer in time'}", advice)]
+        return [Check("network", "failed", f"{host} cannot be reached: {mask(str(e)) or 'no answer in time'}", advice)]
     checks = [Check("network", "ok", f"{url} answers (HTTP {answer.status})")]
     try:
         theirs = email.utils.parsedate_to_datetime(answer.headers.get("date", "")).timestamp()

@@ -1,7 +1,8 @@
-"""`rightseat` itself: its verbs, and how errors look. Verbs are imported when they are called."""
+"""`rightseat` itself: its commands, and how errors look. Commands are imported when they are called."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import Any
 
@@ -12,21 +13,25 @@ from rightseat.errors import RightseatError
 
 # verb -> module, name of the click command in it, help
 _VERBS = {
-    "simulate": ("simulate", "command", "Play GitHub and the Copilot API on this machine, alone or around a command."),
+    "simulate": (
+        "simulate",
+        "command",
+        "Simulate GitHub and the Copilot API on this machine, alone or around a command.",
+    ),
     "demo": ("demo", "command", "The gateway on a simulated cloud, with an account ready."),
     "demo-cli": ("demo_cli", "command", "A streamed answer with a tool call from the real CLI, offline."),
-    "login": ("accounts", "login", "Log a GitHub account in by device code."),
+    "login": ("accounts", "login", "Log in a GitHub account by device code."),
     "logout": ("accounts", "logout", "Forget an account."),
     "status": ("accounts", "status", "Show the accounts."),
     "models": ("accounts", "models", "List the models of the account."),
     "serve": ("serve", "serve", "Serve the gateway: any OpenAI client talks to Copilot."),
-    "keys": ("keys", "keys", "Make and end keys for the gateway's clients."),
+    "keys": ("keys", "keys", "Create and revoke keys for the gateway's clients."),
     "doctor": ("doctor", "command", "Check this installation, and say what to do."),
     "config": ("serve", "config", "Look at the settings."),
     "secrets": ("secrets", "secrets", "Keep keys in an encrypted file or the system's keyring."),
-    "ask": ("chat", "ask", "Ask a model once, also about what comes on standard input."),
-    "chat": ("chat", "chat", "Talk with a model at the terminal."),
-    "batch": ("batch", "command", "Answer a file of prompts into another, side by side."),
+    "ask": ("chat", "ask", "Ask a model once, also about standard input."),
+    "chat": ("chat", "chat", "Chat with a model in the terminal."),
+    "batch": ("batch", "command", "Answer a file of prompts into another file, several at once."),
     "lint": ("lint", "command", "Find the anti-patterns of code that talks to models."),
 }
 
@@ -45,6 +50,13 @@ class _Verbs(click.Group):
             if e.name is None or e.name.startswith("rightseat"):
                 raise
             raise click.ClickException(f"'{cmd_name}' needs the package {e.name}: pip install 'rightseat[all]'") from e
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in _VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0][:60], _VERBS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"No such command '{args[0][:60]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -245,11 +245,16 @@ def load_settings(
     """
     environment = os.environ if environment is None else environment
     values, places = _gather(path, environment, given or {})
-    for name, hint in unknown_variables(environment, _PREFIX, [*map(str.upper, FROM_ENVIRONMENT), *_OTHER_VARIABLES]):
+    for name, hint in ignored_variables(environment):
         logger.warning("the environment variable %s is not a setting and is ignored%s", name[:100], hint)
     folder = Path(values["home"]) if isinstance(values.get("home"), str) and values["home"] else None
     _resolve_secrets(values, environment, folder)
     return convert(values, Settings, places)
+
+
+def ignored_variables(environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Variables that look like settings and are none, each with a hint at the nearest one that is, or ""."""
+    return unknown_variables(environment, _PREFIX, [*map(str.upper, FROM_ENVIRONMENT), *_OTHER_VARIABLES])
 
 
 def _gather(
