@@ -7,10 +7,11 @@ import sys
 from asyncio.subprocess import PIPE
 
 import pytest
+from click.testing import CliRunner
 
 from rightseat.accounts.store import Account, FileStore
 from rightseat.commands.doctor import run_checks
-from rightseat.state.sql import KeyStore
+from rightseat.commands.root import cli
 
 TOKEN = "gho_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6"
 
@@ -136,15 +137,17 @@ def test_the_keys_their_database_and_their_pepper(tmp_path, monkeypatch, postgre
     monkeypatch.setenv("RIGHTSEAT_HOME", str(tmp_path))
     monkeypatch.setenv("RIGHTSEAT_KEYRING", "off")
 
+    def cli_keys(*arguments):
+        return CliRunner().invoke(cli, ["keys", *arguments])
+
     def keys():
         return [(c.state, c.found) for c in run_checks(offline=True) if c.name == "keys"]
 
     assert keys() == []
     (tmp_path / "pepper").write_text("a-pepper")
-    store = KeyStore(tmp_path / "keys.sqlite", b"a-pepper")
-    store.create("ann")
-    store.revoke(store.create("bob")[0].id)
-    store.close()
+    for name in ("ann", "bob"):
+        assert cli_keys("create", name).exit_code == 0
+    assert cli_keys("revoke", json.loads(cli_keys("list", "--json").stdout)[1]["id"]).exit_code == 0
     assert keys() == [("ok", "SQLite answers; 1 can be used")]
     (tmp_path / "pepper").unlink()
     assert [(state, "pepper" in found) for state, found in keys()] == [("failed", True)]

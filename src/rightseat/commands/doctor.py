@@ -29,7 +29,7 @@ from rightseat.accounts.quota import fetch_quota
 from rightseat.accounts.store import Account, FileStore
 from rightseat.backends.copilot import CopilotBackend
 from rightseat.errors import ConfigError, RightseatError
-from rightseat.gateway.access.access import pepper_of
+from rightseat.gateway.access.pepper import pepper_of
 from rightseat.gateway.config import Settings, ignored_variables, load_settings
 from rightseat.security.environment import cli_environment
 from rightseat.security.masking import mask

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from rightseat.errors import ConfigError
-from rightseat.gateway.access.access import open_store, pepper_of
+from rightseat.gateway.access.access import database_of
+from rightseat.gateway.access.keys import KeyRing
+from rightseat.gateway.access.pepper import pepper_of
 from rightseat.gateway.access.views import key_fields, key_shown, keys_shown
 from rightseat.gateway.config import load_settings
+from rightseat.state.base import Ledger
 from rightseat.state.keys import SCOPES
-from rightseat.state.sql import KeyStore
+from rightseat.state.opening import open_state
 
+T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file with settings.")
@@ -57,8 +61,8 @@ def keys() -> None:
 @click.option("--model", "models", multiple=True, help="A model, or a pattern as 'gpt-*'; every model otherwise.")
 @click.option("--rpm", type=click.FloatRange(0, min_open=True), help="Requests a minute.")
 @click.option("--tpm", type=click.FloatRange(0, min_open=True), help="Tokens a minute.")
-@click.option("--daily", type=click.IntRange(1), help="Tokens a day (UTC).")
-@click.option("--monthly", type=click.IntRange(1), help="Tokens a month (UTC).")
+@click.option("--daily", type=click.IntRange(0), help="Tokens a day (UTC); 0: none.")
+@click.option("--monthly", type=click.IntRange(0), help="Tokens a month (UTC); 0: none.")
 @click.option("--expires", type=_Duration(), help="It ends after so long: 12h, 30d ...")
 @_JSON
 @_CONFIG
@@ -69,8 +73,7 @@ def create(name: str, path: Path | None, *, as_json: bool, **given: Any) -> None
         "tokens_per_minute": given["tpm"], "daily_tokens": given["daily"], "monthly_tokens": given["monthly"], "expires_in": given["expires"],
     }  # fmt: skip
     fields = key_fields({field: value for field, value in body.items() if value is not None})
-    with _store(path, make=True) as store:
-        key, text = store.create(**fields)
+    key, text = _done(path, lambda ring, _: ring.create(**fields))
     _say(key_shown(key), text, as_json=as_json)
 
 
@@ -79,8 +82,7 @@ def create(name: str, path: Path | None, *, as_json: bool, **given: Any) -> None
 @_CONFIG
 def list_(path: Path | None, *, as_json: bool) -> None:
     """List the keys, their limits, and what they used. Never the keys themselves."""
-    with _store(path) as store:
-        found = keys_shown(store) if store is not None else []
+    found = _done(path, keys_shown)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -102,9 +104,8 @@ def list_(path: Path | None, *, as_json: bool) -> None:
 @_CONFIG
 def revoke(key_id: str, path: Path | None) -> None:
     """End the key ID, for good. Gateways refuse it within a second."""
-    with _store(path) as store:
-        if store is None or store.revoke(key_id) is None:
-            raise ConfigError(f"there is no key {key_id!r}")
+    if _done(path, lambda ring, _: ring.revoke(key_id)) is None:
+        raise ConfigError(f"there is no key {key_id!r}")
     console.print(f"revoked {key_id}")
 
 
@@ -115,25 +116,22 @@ def revoke(key_id: str, path: Path | None) -> None:
 @_CONFIG
 def rotate(key_id: str, grace: float, path: Path | None, *, as_json: bool) -> None:
     """Make a new secret for the key ID, with its limits and its use as they are. It is shown this once."""
-    with _store(path) as store:
-        done = store.rotate(key_id, grace) if store is not None else None
+    done = _done(path, lambda ring, _: ring.rotate(key_id, grace))
     if done is None:
         raise ConfigError(f"there is no active key {key_id!r}")
     _say(key_shown(done[0]), done[1], as_json=as_json)
 
 
-@contextmanager
-def _store(path: Path | None, *, make: bool = False) -> Iterator[Any]:
-    """The database; None if there is none and none is made."""
-    settings = load_settings(path)
-    if not make and not settings.database and not (settings.folder / "keys.sqlite").exists():
-        yield None
-        return
-    store: KeyStore = open_store(settings, pepper_of(settings, make=make))
-    try:
-        yield store
-    finally:
-        store.close()
+def _done(path: Path | None, work: Callable[[KeyRing, Ledger], Coroutine[Any, Any, T]]) -> T:
+    """Do something with the keys. Raises ConfigError, KeyDatabaseError."""
+
+    async def run() -> T:
+        settings = load_settings(path)
+        async with open_state(database_of(settings)) as state:
+            ring = KeyRing(state.keys, lambda make: pepper_of(settings, make=make))
+            return await work(ring, state.ledger)
+
+    return asyncio.run(run())
 
 
 def _say(shown: dict[str, Any], text: str, *, as_json: bool) -> None:

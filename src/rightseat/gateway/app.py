@@ -177,20 +177,22 @@ class Gateway:
         address = address_of(scope)
         if found is None:
             if not request.path.startswith(MANAGEMENT):
-                await self._access.identify(request.headers, address, "models")
+                await self._access.authenticator.authenticate(request.headers, address, "models")
             raise NoSuchEndpointError(f"no such endpoint: {request.method} {request.path}")
         route, value = found
         if route.tag == "management":
             if not self.settings.management_key:
                 raise ManagementOffError("management is switched off; set management_key to use it")
-            self._access.check_management(request.headers, address)
+            self._access.authenticator.check_management(request.headers, address)
             await self._management(route.name, value, request, send)
             return
         if route.tag == "page":
             await respond_page(send, route.name)
             return
         if route.needs_key:
-            caller = await self._access.identify(request.headers, address, route.scope)
+            caller = await self._access.authenticator.authenticate(request.headers, address, route.scope)
+            self._access.authorize.check_scope(caller, route.scope)
+            await self._access.admission.enter(caller)
             request = msgspec.structs.replace(request, caller=caller, trace=trace_of(request.headers))
         if route.name in _ASKS:
             await self._serve(request, receive, send, request_id)
@@ -202,7 +204,7 @@ class Gateway:
             case "model":
                 registry = await self._copilot.models()
                 if (model := registry.resolve(value)) is not None:
-                    request.caller.check_model(model.id)
+                    self._access.authorize.check_model(request.caller, model.id)
                 one_body = models.anthropic_one if anthropic else models.one_body
                 await respond(send, 200, one_body(registry, value))
             case "metrics":

@@ -15,10 +15,11 @@ from rightseat.layers.deadline import Deadline
 from rightseat.layers.fallback import Degrade
 from rightseat.layers.observe import Call, Observe, Observer
 from rightseat.layers.queue import Line, Places, Queue, QueuePolicy
-from rightseat.layers.rate import Limit, Limits, Rate
+from rightseat.layers.rate import Limits, Rate
 from rightseat.layers.retry import Backoff, Budget, Retried, Retry
 from rightseat.layers.shed import Shed, ShedPolicy, Throttle
 from rightseat.layers.window import ContextWindow, Fitted, Priority, Window, extract, fit
+from rightseat.state.buckets import Limit
 
 __all__ = [
     "Backoff",

@@ -1,8 +1,6 @@
 """Rate limits: so many requests, and so many tokens, a minute; a burst at once; whoever came first goes first.
 
-`Bucket` is the decision, a frozen value: what is in it now, and how long until there is enough. `Limits` are the live buckets of one
-subject, with a line before them. Over any stretch of time no more passes than the burst and what has flowed in since, also when
-the clock jumps: time that goes back adds nothing and takes nothing away.
+`Limits` are the live buckets (see `rightseat.state.buckets`) of one subject, with a line before them.
 """
 
 from __future__ import annotations
@@ -18,53 +16,7 @@ from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RateLimitedError
 from rightseat.handler import A, Q, Service
 from rightseat.layers.checks import number
-
-
-class Limit(Struct, frozen=True):
-    """A limit.
-
-    Attributes:
-        per_minute: how much flows in.
-        burst: how much may pass at once; None: a tenth of a minute's worth, at least 1.
-    """
-
-    per_minute: float
-    burst: float | None = None
-
-    def __post_init__(self) -> None:
-        number("per_minute", self.per_minute, above=0)
-        if self.burst is not None:
-            number("burst", self.burst, least=1)
-
-    @property
-    def size(self) -> float:
-        """How much the bucket holds."""
-        return self.burst if self.burst is not None else max(1.0, self.per_minute / 10)
-
-
-class Bucket(Struct, frozen=True, gc=False):
-    """What was in a bucket, and when. Below zero: more was used than was thought when it was taken."""
-
-    level: float
-    at: float
-
-    def filled(self, limit: Limit, now: float) -> Bucket:
-        """The same, now."""
-        if now <= self.at:
-            return Bucket(
-                self.level, now
-            )  # a clock that has jumped back: nothing has flowed in, and from here on it does
-        return Bucket(min(limit.size, self.level + (now - self.at) * limit.per_minute / 60), now)
-
-    def take(self, limit: Limit, now: float, amount: float) -> tuple[Bucket, float]:
-        """Take `amount`, or as much as the bucket holds at most: the bucket after it, and 0; or the seconds until there is enough."""
-        filled = self.filled(limit, now)
-        amount = min(amount, limit.size)
-        missing = amount - filled.level
-        if missing > 1e-9:
-            # One nanosecond more than it takes: whoever comes back then finds enough, whatever was rounded.
-            return filled, missing * 60 / limit.per_minute + 1e-9
-        return Bucket(filled.level - amount, filled.at), 0.0
+from rightseat.state.buckets import Bucket, Limit
 
 
 class Limits:

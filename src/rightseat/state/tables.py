@@ -1,4 +1,4 @@
-"""The tables of the gateway's keys, and what every request of a limited key asks them, for SQLite and PostgreSQL.
+"""The tables of the gateway's keys, and the statements over them, for SQLite and PostgreSQL.
 
 Statements are made once, because to build one takes longer than to run it.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Column,
     Float,
     Integer,
@@ -17,13 +18,12 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    case,
     delete,
     func,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-
-ALIVE_SECONDS = 30.0  # a worker that was not seen for so long is dead, and what it has reserved is free
 
 metadata = MetaData()
 keys = Table(
@@ -62,6 +62,7 @@ buckets = Table(
     Column("level", Float, nullable=False),
     Column("at", Float, nullable=False),
 )
+# The row is there as long as the reservation is open. `tokens` is the most it can use, `input_tokens` the part of it that is its input.
 reservations = Table(
     "reservations",
     metadata,
@@ -69,8 +70,17 @@ reservations = Table(
     Column("key_id", String(32), nullable=False, index=True),
     Column("worker", String(36), nullable=False),
     Column("tokens", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("at", Float, nullable=False, server_default="0"),
 )
-workers = Table("workers", metadata, Column("id", String(36), primary_key=True), Column("seen", Float, nullable=False))
+# Times are by the store's clock. `lock` is the number of PostgreSQL's advisory lock that the worker holds as long as it lives.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("seen", Float, nullable=False),
+    Column("lock", Integer, nullable=False, server_default="0"),
+)
 changes = Table(
     "changes", metadata, Column("id", Integer, primary_key=True), Column("number", BigInteger, nullable=False)
 )
@@ -78,23 +88,16 @@ changes = Table(
 COUNTED = ("requests", "input_tokens", "output_tokens", "cached_tokens")  # columns of `usage` that grow
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-HOLD = select(keys.c.id).where(keys.c.id == bindparam("key")).with_for_update()
-BUCKETS = select(buckets.c.name, buckets.c.level, buckets.c.at).where(buckets.c.key_id == bindparam("key"))
+_KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 
 
 def _used_statement() -> Select[Any]:
-    total = func.coalesce(func.sum(usage.c.input_tokens + usage.c.output_tokens), 0)
-    of_key = usage.c.key_id == bindparam("key")
-    alive = select(workers.c.id).where(workers.c.seen >= bindparam("since"))
-    return select(
-        select(total).where(of_key, usage.c.day == bindparam("day")).scalar_subquery(),
-        select(total).where(of_key, usage.c.day.like(bindparam("month"))).scalar_subquery(),
-        select(func.coalesce(func.sum(reservations.c.tokens), 0))
-        .where(
-            reservations.c.key_id == bindparam("key"),
-            reservations.c.worker.in_(alive) | (reservations.c.worker == bindparam("me")),
-        )
-        .scalar_subquery(),
+    tokens = usage.c.input_tokens + usage.c.output_tokens
+    return (
+        select(usage.c.key_id, func.sum(case((usage.c.day == bindparam("day"), tokens), else_=0)), func.sum(tokens))
+        .where(usage.c.key_id.in_(_KEYS), usage.c.day.between(bindparam("first"), bindparam("last")))
+        .group_by(usage.c.key_id)
     )
 
 
@@ -110,8 +113,26 @@ def _add_statement(dialect: str) -> Any:
     return row.on_conflict_do_update(index_elements=["key_id", "day"], set_=more)
 
 
+def _seen_statement(dialect: str) -> Any:
+    row = _INSERT[dialect](workers)
+    return row.on_conflict_do_update(index_elements=["id"], set_={"seen": row.excluded.seen, "lock": row.excluded.lock})
+
+
+# Nobody else decides about these keys until the transaction ends. In one order, or two workers wait for each other.
+LOCK_KEYS = select(keys.c.id).where(keys.c.id.in_(_KEYS)).order_by(keys.c.id).with_for_update()
 USED = _used_statement()
+RESERVED = (
+    select(reservations.c.key_id, func.sum(reservations.c.tokens), func.min(reservations.c.at))
+    .where(reservations.c.key_id.in_(_KEYS))
+    .group_by(reservations.c.key_id)
+)
+BUCKETS = select(buckets.c.key_id, buckets.c.name, buckets.c.level, buckets.c.at).where(buckets.c.key_id.in_(_KEYS))
 PUT_BUCKET = {dialect: _put_bucket_statement(dialect) for dialect in _INSERT}
 ADD = {dialect: _add_statement(dialect) for dialect in _INSERT}
+HOLDS = select(reservations).where(reservations.c.id.in_(_IDS))
+HOLDS_OF = select(reservations).where(reservations.c.worker.in_(bindparam("workers", expanding=True)))
 RESERVE = reservations.insert()
-FREE = delete(reservations).where(reservations.c.id == bindparam("reservation"))
+END = delete(reservations).where(reservations.c.id.in_(_IDS))
+SEEN = {dialect: _seen_statement(dialect) for dialect in _INSERT}
+OTHER_WORKERS = select(workers).where(workers.c.id != bindparam("me"))
+FORGET_WORKERS = delete(workers).where(workers.c.id.in_(_IDS))

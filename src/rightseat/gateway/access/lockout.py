@@ -1,6 +1,7 @@
-"""Guessing keys: an address that shows wrong ones too often is not listened to for a while. Pure; who calls tells the time.
+"""Guessing keys: wrong ones from an address that has shown too many get another answer, for a while. Pure; who calls tells the time.
 
-What was let in from an address before goes on being let in: many people may share an address, and one of them must not lock the others out.
+It is asked about wrong keys only. Whoever shows a right key is let in, wherever from: many people may share an address, and one of them must
+not lock the others out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,19 @@ from collections import OrderedDict, deque
 
 from msgspec import Struct
 
+from rightseat.errors import DeclinedError
+
 ADDRESSES = 10_000
+
+
+class LockedOutError(DeclinedError):
+    """Too many wrong keys came from this address."""
+
+    status_hint = 429
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(f"too many wrong keys came from this address; next try in {wait:.0f} s")
+        self.retry_after = wait
 
 
 class LockoutPolicy(Struct, frozen=True):
@@ -29,11 +42,10 @@ class LockoutPolicy(Struct, frozen=True):
 
 
 class _Address:
-    __slots__ = ("failed", "known", "locked", "until")
+    __slots__ = ("failed", "locked", "until")
 
     def __init__(self) -> None:
         self.failed: deque[float] = deque()
-        self.known: set[str] = set()
         self.locked = 0
         self.until = 0.0
 
@@ -45,12 +57,10 @@ class Lockout:
         self.policy = policy or LockoutPolicy()
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
 
-    def wait(self, address: str, key_id: str, now: float) -> float:
-        """Seconds until the address is listened to again; 0: now, or always for a key that was let in from there before."""
+    def wait(self, address: str, now: float) -> float:
+        """Seconds for which wrong keys from the address are still answered as locked out; 0: they are not."""
         known = self._addresses.get(address)
-        if known is None or (key_id and key_id in known.known):
-            return 0.0
-        return max(0.0, known.until - now)
+        return max(0.0, known.until - now) if known is not None else 0.0
 
     def failed(self, address: str, now: float) -> bool:
         """A wrong key. True: this locks the address out."""
@@ -66,14 +76,6 @@ class Lockout:
         one.until = now + min(self.policy.longest, self.policy.first * 2**one.locked)
         one.locked = min(one.locked + 1, 16)
         return True
-
-    def passed(self, address: str, key_id: str) -> None:
-        """A right key."""
-        known = self._addresses.get(address)
-        if known is None:
-            known = self._of(address)
-        if len(known.known) < 1000:
-            known.known.add(key_id)
 
     def _of(self, address: str) -> _Address:
         one = self._addresses.get(address)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
+from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError
+from rightseat.gateway.access.keys import KeyRing
+from rightseat.state.budget import Spent
 from rightseat.state.keys import USUAL_SCOPES, Key
 from rightseat.wire.body import BadRequestError
-
-if TYPE_CHECKING:
-    from rightseat.state.sql import KeyStore
 
 _HIDDEN = ("digest", "previous_digest")
 _NUMBERS = ("requests_per_minute", "tokens_per_minute")
@@ -20,22 +19,33 @@ _COUNTS = ("daily_tokens", "monthly_tokens")
 _LISTS = ("scopes", "models")
 
 
-def key_shown(key: Key) -> dict[str, Any]:
+class Use(Protocol):
+    """Who knows what was used: the ledger, or whoever has more to write into it first."""
+
+    async def spent(self) -> dict[str, dict[str, Spent]]:
+        """See Ledger."""
+        ...
+
+
+def key_shown(key: Key, clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
     """A key for people."""
     value = {name: one for name, one in msgspec.to_builtins(key).items() if name not in _HIDDEN}
-    return {**value, "state": key.state(time.time())}
+    return {**value, "state": key.state(clock.wall())}
 
 
-def keys_shown(store: KeyStore) -> list[dict[str, Any]]:
+async def keys_shown(ring: KeyRing, use: Use, clock: Clock = SYSTEM_CLOCK) -> list[dict[str, Any]]:
     """All keys, with what they used in this day and month."""
-    spent = store.spent()
+    spent = await use.spent()
     return [
-        {**key_shown(key), "used": {name: msgspec.to_builtins(one) for name, one in spent.get(key.id, {}).items()}}
-        for key in store.list()
+        {
+            **key_shown(key, clock),
+            "used": {name: msgspec.to_builtins(one) for name, one in spent.get(key.id, {}).items()},
+        }
+        for key in await ring.list()
     ]
 
 
-def key_fields(body: dict[str, Any]) -> dict[str, Any]:
+def key_fields(body: dict[str, Any], clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
     """The fields of a new key out of a request.
 
     Raises:
@@ -55,10 +65,11 @@ def key_fields(body: dict[str, Any]) -> dict[str, Any]:
             raise BadRequestError.at(name, "must be a list of texts")
         fields[name] = tuple(given) or (USUAL_SCOPES if name == "scopes" else ())
     for name in (*_NUMBERS, *_COUNTS):
-        if (number := _number(body, name, whole=name in _COUNTS)) is not None:
+        counts = name in _COUNTS  # of which 0 is one: nothing may be used
+        if (number := _number(body, name, whole=counts, least=0 if counts else None)) is not None:
             fields[name] = number
     if (seconds := _number(body, "expires_in", whole=False)) is not None:
-        fields["expires_at"] = time.time() + seconds
+        fields["expires_at"] = clock.wall() + seconds
     try:
         Key(id="x", digest="", created_at=0.0, **fields)
     except ConfigError as e:
@@ -77,5 +88,6 @@ def _number(body: dict[str, Any], name: str, *, whole: bool, least: float | None
         return None
     fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     if not fits or not (value > 0 if least is None else value >= least) or value > 1e12:
-        raise BadRequestError.at(name, f"must be a {'whole ' if whole else ''}number more than 0")
+        bound = "more than 0" if least is None else f"of at least {least:g}"
+        raise BadRequestError.at(name, f"must be a {'whole ' if whole else ''}number {bound}")
     return int(value) if whole else float(value)

@@ -12,8 +12,12 @@ from rightseat.accounts.selection import conversation_of
 from rightseat.backends.base import RelayAnswer, UpstreamRequest
 from rightseat.backends.copilot import CopilotBackend
 from rightseat.chat import Meta
-from rightseat.errors import RightseatError, UpstreamError
-from rightseat.gateway.access.access import ANYBODY, Access
+from rightseat.errors import CallerError, ConnectError, DeclinedError, LoginError, RightseatError, UpstreamError
+from rightseat.gateway.access.access import Access
+from rightseat.gateway.access.admission import Reservation
+from rightseat.gateway.access.caller import ANONYMOUS
+from rightseat.gateway.access.estimate import estimate
+from rightseat.gateway.access.refusals import counted
 from rightseat.gateway.config import Settings
 from rightseat.gateway.http.asgi import Receive, Request, Send, respond, stream
 from rightseat.gateway.observe.content_log import ContentLog
@@ -87,13 +91,15 @@ class Face:
     @asynccontextmanager
     async def asked(self, made: Plan, request: Request, request_id: str) -> AsyncIterator[tuple[Entry, RelayAnswer]]:
         """Ask, and whatever happens inside, note how it went, give everything back and book what was used."""
-        caller = request.caller or ANYBODY
-        caller.check_model(made.model)
+        caller = request.caller or ANONYMOUS
+        self._access.authorize.check_model(caller, made.model)
         entry = self._recent.begin(request_id, made, key=caller.id, trace=request.trace)
         token = CURRENT.set(entry)
-        grant = None
+        grant: Reservation | None = None
+        failed: BaseException | None = None
         try:
-            grant = await self._access.admit(caller, made.data, made.output_limit, vision=made.vision)
+            reckoned = estimate(made.data, made.output_limit, vision=made.vision)
+            grant = await self._access.admission.reserve(caller.id, reckoned)
             upstream = await self.open(made, request, request_id, entry)
             try:
                 yield entry, upstream
@@ -101,11 +107,19 @@ class Face:
                 await upstream.aclose()
         except BaseException as e:
             entry.fail(e, status_of(e) if isinstance(e, RightseatError) else None)
+            failed = e
             raise
         finally:
             CURRENT.reset(token)
             if grant is not None:
-                grant.settle(entry.usage, answered=entry.head_at is not None, pieces=entry.pieces)
+                grant.settle(
+                    usage=entry.usage,
+                    is_final=failed is None,
+                    received=entry.pieces,
+                    reached=not isinstance(failed, (DeclinedError, CallerError, ConnectError, LoginError))
+                    or entry.head_at is not None,
+                    refused=isinstance(failed, UpstreamError) and entry.head_at is None,
+                )
             entry.end()
 
     async def plan(self, request: Request) -> Plan:
@@ -117,7 +131,7 @@ class Face:
             UpstreamError: there is no such model.
         """
         body = object_with_model(request.body)
-        inspection = self._access.counted(self.content.inspect, body)
+        inspection = counted(self._access.refusals, self.content.inspect, body)
         raw = request.body
         if inspection.changed:
             body, raw = inspection.body, msgspec.json.encode(inspection.body)
@@ -160,7 +174,7 @@ class Face:
 
     async def _send(self, made: Plan, data: bytes, request: Request, request_id: str) -> RelayAnswer:
         extra = {**made.upstream.headers, **made.upstream.passed_headers(request.headers)}
-        caller = request.caller or ANYBODY
+        caller = request.caller or ANONYMOUS
         meta = Meta(
             caller=caller.id,
             request_id=request_id,

@@ -12,8 +12,11 @@ import msgspec
 from rightseat.backends.base import RelayAnswer, UpstreamRequest
 from rightseat.backends.copilot import CopilotBackend
 from rightseat.chat import Meta
-from rightseat.errors import RightseatError, UpstreamError
-from rightseat.gateway.access.access import ANYBODY, Access
+from rightseat.errors import CallerError, ConnectError, DeclinedError, LoginError, RightseatError, UpstreamError
+from rightseat.gateway.access.access import Access
+from rightseat.gateway.access.caller import ANONYMOUS
+from rightseat.gateway.access.estimate import estimate
+from rightseat.gateway.access.refusals import counted
 from rightseat.gateway.http.asgi import Request, Send, respond
 from rightseat.gateway.observe.request_log import Recent
 from rightseat.gateway.pipeline.content import Content
@@ -46,20 +49,20 @@ class EmbeddingsFace:
     async def __call__(self, request: Request, send: Send, request_id: str) -> None:
         """Answer a request. What is wrong is raised."""
         body, as_base64 = read_body(request.body)
-        inspection = self._access.counted(self._content.inspect, body)
+        inspection = counted(self._access.refusals, self._content.inspect, body)
         body = inspection.body
         model = await self._copilot.resolve(body["model"])
         name = model.id if model else body["model"]
-        caller = request.caller or ANYBODY
-        caller.check_model(name)
+        caller = request.caller or ANONYMOUS
+        self._access.authorize.check_model(caller, name)
         data = msgspec.json.encode({**body, "model": name})
         entry = self._recent.begin_other(
             "embeddings", name, request_id, dialect="embeddings", key=caller.id, trace=request.trace
         )
         entry.found = inspection.found
-        token, grant = CURRENT.set(entry), None
+        token, grant, failed = CURRENT.set(entry), None, None
         try:
-            grant = await self._access.admit(caller, data, 0)
+            grant = await self._access.admission.reserve(caller.id, estimate(data, 0))
             meta = Meta(caller=caller.id, request_id=request_id, initiator="user")
             async with await self._ask(UpstreamRequest(PATH, data, name, meta=meta)) as upstream:
                 entry.account, entry.head_at = upstream.account, time.monotonic()
@@ -69,11 +72,19 @@ class EmbeddingsFace:
             await respond(send, 200, answer, [(b"x-request-id", request_id.encode())])
         except BaseException as e:
             entry.fail(e, status_of(e) if isinstance(e, RightseatError) else None)
+            failed = e
             raise
         finally:
             CURRENT.reset(token)
             if grant is not None:
-                grant.settle(entry.usage, answered=entry.head_at is not None)
+                grant.settle(
+                    usage=entry.usage,
+                    is_final=failed is None,
+                    received=0,
+                    reached=not isinstance(failed, (DeclinedError, CallerError, ConnectError, LoginError))
+                    or entry.head_at is not None,
+                    refused=isinstance(failed, UpstreamError) and entry.head_at is None,
+                )
             entry.end()
 
 

@@ -138,19 +138,19 @@ class Management:
                 quota = await fetch_quota(self._sender, self._settings.editor, self._named(value))
                 return 200, msgspec.to_builtins(quota)
             case "keys":
-                return 200, {"keys": await self._access.change(keys_shown)}
+                return 200, {"keys": await keys_shown(self._access.keys, self._access.admission)}
             case "key_create":
                 fields = key_fields(json_object(request.body))
-                key, text = await self._access.change(lambda store: store.create(**fields))
+                key, text = await self._access.keys.create(**fields)
                 return 201, {**key_shown(key), "key": text}
             case "key_revoke":
-                revoked = await self._access.change(lambda store: store.revoke(value))
+                revoked = await self._access.keys.revoke(value)
                 if revoked is None:
                     raise NoSuchThingError(f"there is no key {value[:40]!r}")
                 return 200, key_shown(revoked)
             case "key_rotate":
                 grace = grace_of(json_object(request.body or b"{}"))
-                rotated = await self._access.change(lambda store: store.rotate(value, grace))
+                rotated = await self._access.keys.rotate(value, grace)
                 if rotated is None:
                     raise NoSuchThingError(f"there is no active key {value[:40]!r}")
                 return 200, {**key_shown(rotated[0]), "key": rotated[1]}

@@ -36,7 +36,8 @@ from typing import Any
 import msgspec
 
 from rightseat.errors import RightseatError
-from rightseat.gateway.access.access import Access, Caller
+from rightseat.gateway.access.access import Access
+from rightseat.gateway.access.caller import Caller
 from rightseat.gateway.http.asgi import Receive, Request, Scope, Send, StreamBrokenError, address_of
 from rightseat.gateway.observe.request_log import trace_of
 from rightseat.gateway.routes import find
@@ -214,7 +215,8 @@ class Multiplex:
                 raise BadRequestError.at("type", "the first frame must be a hello")
             if isinstance(key := given.get("key"), str) and key:
                 headers = {**headers, "x-api-key": key}
-            caller = await self._access.identify(headers, address_of(scope), "chat")
+            caller = await self._access.authenticator.authenticate(headers, address_of(scope), "chat")
+            self._access.authorize.check_scope(caller, "chat")
         except RightseatError as e:
             await send({"type": "websocket.send", "text": _error(e, None)})
             await send({"type": "websocket.close", "code": _POLICY})
@@ -297,7 +299,8 @@ class Multiplex:
         method = "GET" if path == "/v1/models" else "POST"
         found = find(method, path)
         assert found is not None, path  # as each of _PATHS is
-        caller = self._access.still(session.caller, found[0].scope)
+        caller = self._access.authenticator.still(session.caller)
+        self._access.authorize.check_scope(caller, found[0].scope)
         return Request(method, path, mine, msgspec.json.encode(body or {}), caller=caller, trace=trace)
 
     async def _run(self, stream: _Stream, request: Request) -> None:
@@ -305,6 +308,7 @@ class Multiplex:
         answer = _Answer(stream, request_id)
         status = "complete"
         try:
+            await self._access.admission.enter(request.caller)
             await self._serve(request, _never, answer.send, request_id)
         except asyncio.CancelledError:
             status = "cancelled"

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from rightseat.errors import RightseatError, UpstreamError
-from rightseat.gateway.access.access import Access, Caller
+from rightseat.gateway.access.access import Access
+from rightseat.gateway.access.caller import Caller
 from rightseat.gateway.endpoints.conversation import Face
 from rightseat.gateway.http.asgi import Receive, Request, Scope, Send, StreamBrokenError, address_of
 from rightseat.gateway.observe.request_log import trace_of
@@ -53,13 +54,14 @@ class Conversations:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         await receive()  # websocket.connect
         try:
-            caller = await self._access.identify(headers, address_of(scope), "chat")
+            caller = await self._access.authenticator.authenticate(headers, address_of(scope), "chat")
+            self._access.authorize.check_scope(caller, "chat")
         except RightseatError as e:
             await _refuse(scope, send, e)
             return
         await send({"type": "websocket.accept"})
         frames: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
-        conversation = _Conversation(self._face, lambda: self._access.still(caller, "chat"), headers, send)
+        conversation = _Conversation(self._face, lambda: self._entered(caller), headers, send)
         serving = asyncio.ensure_future(conversation.serve(frames))
         try:
             while (message := await receive())["type"] == "websocket.receive":
@@ -72,6 +74,13 @@ class Conversations:
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
+
+    async def _entered(self, caller: Caller) -> Caller:
+        """The caller now, with one more request."""
+        caller = self._access.authenticator.still(caller)
+        self._access.authorize.check_scope(caller, "chat")
+        await self._access.admission.enter(caller)
+        return caller
 
 
 async def _refuse(scope: Scope, send: Send, error: RightseatError) -> None:
@@ -87,7 +96,9 @@ async def _refuse(scope: Scope, send: Send, error: RightseatError) -> None:
 class _Conversation:
     """One connection: what was said last, and the answer that is under way."""
 
-    def __init__(self, face: Face, caller: Callable[[], Caller], headers: dict[str, str], send: Send) -> None:
+    def __init__(
+        self, face: Face, caller: Callable[[], Awaitable[Caller]], headers: dict[str, str], send: Send
+    ) -> None:
         self._face = face
         self._caller = caller
         self._trace = trace_of(headers)
@@ -128,7 +139,7 @@ class _Conversation:
         if isinstance(given.get("initiator"), str):
             headers.setdefault("x-initiator", given["initiator"])
         request = Request(
-            "POST", "/v1/responses", headers, msgspec.json.encode(body), caller=self._caller(), trace=self._trace
+            "POST", "/v1/responses", headers, msgspec.json.encode(body), caller=await self._caller(), trace=self._trace
         )
         made = await self._face.plan(request)
         async with self._face.asked(made, request, request_id) as (entry, upstream):

@@ -1,0 +1,177 @@
+"""What several processes share, as small async protocols. Refuses to know what is behind them: memory, SQLite, PostgreSQL.
+
+Every method may raise KeyDatabaseError: the store did not answer within its time limit, or failed. None of them blocks the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from msgspec import Struct
+
+from rightseat.state.budget import Settle, Spent, Verdict
+from rightseat.state.keys import Key
+
+
+class KeyTable(Protocol):
+    """The gateway's keys. Secrets never come here, only their digests."""
+
+    async def version(self) -> int:
+        """Grows with every change of a key, by whatever process."""
+        ...
+
+    async def list(self) -> list[Key]:
+        """All keys, the oldest first; revoked ones too."""
+        ...
+
+    async def create(self, key: Key) -> None:
+        """Keep a new key."""
+        ...
+
+    async def revoke(self, key_id: str) -> Key | None:
+        """End a key, for good. None: there is none of that id."""
+        ...
+
+    async def rotate(self, key_id: str, digest: str, grace_seconds: float = 0.0) -> Key | None:
+        """Give a key a new secret; the old one counts for `grace_seconds` more. None: there is no such key that is not revoked."""
+        ...
+
+
+class Ledger(Protocol):
+    """What keys used, and what is reserved for requests under way.
+
+    A reservation is written to disk before `reserve` returns, and ended once: by `settle`, or, if this worker dies, by booking all of it.
+    """
+
+    async def enter(self, key: Key) -> Verdict:
+        """Count a request of a limited key, or refuse it by what is known before its body is."""
+        ...
+
+    async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Verdict:
+        """Reserve `most` tokens for a request, under an id that the caller chooses."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settle]) -> list[bool]:
+        """End reservations. Each gives False if it had ended already; so asking again is harmless."""
+        ...
+
+    async def add(self, spent: Mapping[str, Spent]) -> None:
+        """Book what keys without limits used, by key id."""
+        ...
+
+    async def spent(self) -> dict[str, dict[str, Spent]]:
+        """Key id -> "day" and "month" -> what was used, by the store's clock (UTC)."""
+        ...
+
+    async def beat(self) -> None:
+        """This worker is alive, which renews its reservations; those of workers that have died are booked in full."""
+        ...
+
+
+class Cooldown(Struct, frozen=True):
+    """Why something is left alone, and until when.
+
+    Attributes:
+        until: by the store's clock, in seconds since 1970.
+        reason: for people.
+    """
+
+    until: float
+    reason: str = ""
+
+
+class Cooldowns(Protocol):
+    """What is left alone for a while: an account, or a model of an account."""
+
+    async def put(self, name: str, seconds: float, reason: str = "") -> None:
+        """Leave it alone from now on. A longer cooldown that is there stays."""
+        ...
+
+    async def clear(self, name: str) -> None:
+        """It may be used again."""
+        ...
+
+    async def all(self) -> dict[str, Cooldown]:
+        """Those that are not over."""
+        ...
+
+
+class Logins(Protocol):
+    """Device logins under way, or how they ended, as JSON; the oldest are forgotten."""
+
+    async def put(self, login_id: str, data: bytes) -> None:
+        """Note how it stands."""
+        ...
+
+    async def get(self, login_id: str) -> bytes | None:
+        """How it stands; None: there is no such login any more."""
+        ...
+
+    async def remove(self, login_id: str) -> None:
+        """Forget it."""
+        ...
+
+
+class Replays(Protocol):
+    """The ends of streams, so that a client that lost its connection can go on. Bounded in bytes, a stream and all together."""
+
+    async def append(self, stream_id: str, seq: int, data: bytes) -> bool:
+        """Keep a piece. False: there is no room for it, and the stream can no longer be resumed from before it."""
+        ...
+
+    async def after(self, stream_id: str, seq: int) -> list[tuple[int, bytes]] | None:
+        """The pieces behind `seq`; None: some of them are gone."""
+        ...
+
+    async def acknowledge(self, stream_id: str, seq: int) -> None:
+        """Pieces up to `seq` are no longer needed."""
+        ...
+
+    async def forget(self, stream_id: str) -> None:
+        """The stream is over."""
+        ...
+
+
+class State(Protocol):
+    """All stores of one process. `async with open_state(...) as state`."""
+
+    @property
+    def keys(self) -> KeyTable:
+        """The gateway's keys."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """What they used."""
+        ...
+
+    @property
+    def cooldowns(self) -> Cooldowns:
+        """Accounts and models that are left alone."""
+        ...
+
+    @property
+    def logins(self) -> Logins:
+        """Device logins."""
+        ...
+
+    @property
+    def replays(self) -> Replays:
+        """Ends of streams."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None, /
+    ) -> None: ...
+
+    async def close(self) -> None:
+        """Let go of everything. Reservations of this worker that nobody has settled are booked in full."""
+        ...
+
+    async def crash(self) -> None:
+        """Let go as a killed process would: nothing is settled, nothing is booked. For tests."""
+        ...

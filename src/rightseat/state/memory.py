@@ -1,0 +1,299 @@
+"""Stores in memory: of one process, or of several workers of one test. Forgotten when the process ends."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.ids import SYSTEM_IDS, Ids
+from rightseat.state.base import Cooldown
+from rightseat.state.buckets import Bucket
+from rightseat.state.budget import (
+    Add,
+    Changes,
+    Enter,
+    Hold,
+    Operation,
+    Reserve,
+    Settle,
+    Sheet,
+    Spent,
+    Verdict,
+    apply,
+    day_of,
+    expire,
+)
+from rightseat.state.keys import Key
+
+COOLDOWNS = 10_000
+LOGINS = 100
+STREAM_BYTES = 1024 * 1024  # of one stream
+REPLAY_BYTES = 64 * 1024 * 1024  # of all
+
+
+class MemoryDatabase:
+    """What workers of one process share. A `Book` of budgets as well."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.keys: dict[str, Key] = {}
+        self.open: dict[str, Hold] = {}
+        self.used: dict[tuple[str, str], Spent] = {}
+        self.buckets: dict[str, tuple[Bucket | None, Bucket | None]] = {}
+        self.alive: set[str] = set()
+
+    def sheets(self, key_ids: Sequence[str], day: str) -> dict[str, Sheet]:
+        """See Book."""
+        return {key_id: self._sheet(key_id, day) for key_id in key_ids}
+
+    def _sheet(self, key_id: str, day: str) -> Sheet:
+        month = sum(s.tokens for (k, d), s in self.used.items() if k == key_id and d[:7] == day[:7])
+        holds = [hold for hold in self.open.values() if hold.key_id == key_id]
+        oldest = min((hold.at for hold in holds), default=None)
+        today = self.used.get((key_id, day), Spent()).tokens
+        return Sheet(today, month, sum(h.most for h in holds), oldest, *self.buckets.get(key_id, (None, None)))
+
+    def holds(self, ids: Sequence[str]) -> dict[str, Hold]:
+        """See Book."""
+        return {hold_id: self.open[hold_id] for hold_id in ids if hold_id in self.open}
+
+    def write(self, changes: Changes, day: str) -> None:
+        """See Book."""
+        self.open.update((hold.id, hold) for hold in changes.begun)
+        for hold_id in changes.ended:
+            del self.open[hold_id]
+        for key_id, spent in changes.spent.items():
+            self.used[key_id, day] = self.used.get((key_id, day), Spent()) + spent
+        for key_id, sheet in changes.sheets.items():
+            self.buckets[key_id] = (sheet.requests, sheet.tokens)
+
+
+class MemoryKeys:
+    """See KeyTable."""
+
+    def __init__(self, database: MemoryDatabase, clock: Clock) -> None:
+        self._db, self._clock = database, clock
+
+    async def version(self) -> int:
+        """See KeyTable."""
+        return self._db.version
+
+    async def list(self) -> list[Key]:
+        """See KeyTable."""
+        return sorted(self._db.keys.values(), key=lambda key: (key.created_at, key.id))
+
+    async def create(self, key: Key) -> None:
+        """See KeyTable."""
+        self._put(key)
+
+    async def revoke(self, key_id: str) -> Key | None:
+        """See KeyTable."""
+        key = self._db.keys.get(key_id)
+        if key is not None and key.revoked_at is None:
+            key = self._put(msgspec.structs.replace(key, revoked_at=self._clock.wall()))
+        return key
+
+    async def rotate(self, key_id: str, digest: str, grace_seconds: float = 0.0) -> Key | None:
+        """See KeyTable."""
+        key = self._db.keys.get(key_id)
+        if key is None or key.revoked_at is not None:
+            return None
+        return self._put(key.rotated(digest, self._clock.wall(), grace_seconds))
+
+    def _put(self, key: Key) -> Key:
+        self._db.keys[key.id] = key
+        self._db.version += 1
+        return key
+
+
+class MemoryLedger:
+    """See Ledger."""
+
+    def __init__(self, database: MemoryDatabase, clock: Clock, worker: str) -> None:
+        self._db, self._clock, self.worker = database, clock, worker
+        database.alive.add(worker)
+
+    async def enter(self, key: Key) -> Verdict:
+        """See Ledger."""
+        return self._decide(Enter(key))
+
+    async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Verdict:
+        """See Ledger."""
+        return self._decide(Reserve(key, hold, input_tokens, most))
+
+    async def settle(self, settlements: Sequence[Settle]) -> list[bool]:
+        """See Ledger."""
+        return [given is True for given in self._apply(settlements)]
+
+    async def add(self, spent: Mapping[str, Spent]) -> None:
+        """See Ledger."""
+        self._apply([Add(key_id, one) for key_id, one in spent.items()])
+
+    async def spent(self) -> dict[str, dict[str, Spent]]:
+        """See Ledger."""
+        today = day_of(self._clock.wall())
+        found: dict[str, dict[str, Spent]] = {}
+        for (key_id, day), one in self._db.used.items():
+            if day[:7] == today[:7]:
+                of = found.setdefault(key_id, {"day": Spent(), "month": Spent()})
+                of["month"] += one
+                of["day"] += one if day == today else Spent()
+        return found
+
+    async def beat(self) -> None:
+        """See Ledger."""
+        self.expire(self._db.alive)
+
+    def expire(self, alive: set[str]) -> None:
+        """Book what others than those have reserved."""
+        dead = [hold for hold in self._db.open.values() if hold.worker not in alive]
+        expire(self._db, dead, self._clock.wall())
+
+    def _decide(self, operation: Operation) -> Verdict:
+        self.expire(self._db.alive)
+        (verdict,) = self._apply([operation])
+        assert isinstance(verdict, Verdict)
+        return verdict
+
+    def _apply(self, operations: Sequence[Operation]) -> list[Verdict | bool]:
+        return apply(self._db, operations, self.worker, self._clock.wall())
+
+
+class MemoryCooldowns:
+    """See Cooldowns."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._found: OrderedDict[str, Cooldown] = OrderedDict()
+
+    async def put(self, name: str, seconds: float, reason: str = "") -> None:
+        """See Cooldowns."""
+        until = self._clock.wall() + seconds
+        if name in self._found and self._found[name].until >= until:
+            return
+        self._found[name] = Cooldown(until, reason)
+        self._found.move_to_end(name)
+        while len(self._found) > COOLDOWNS:
+            self._found.popitem(last=False)
+
+    async def clear(self, name: str) -> None:
+        """See Cooldowns."""
+        self._found.pop(name, None)
+
+    async def all(self) -> dict[str, Cooldown]:
+        """See Cooldowns."""
+        now = self._clock.wall()
+        for name in [name for name, one in self._found.items() if one.until <= now]:
+            del self._found[name]
+        return dict(self._found)
+
+
+class MemoryLogins:
+    """See Logins."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[str, bytes] = OrderedDict()
+
+    async def put(self, login_id: str, data: bytes) -> None:
+        """See Logins."""
+        self._found[login_id] = data
+        while len(self._found) > LOGINS:
+            self._found.popitem(last=False)
+
+    async def get(self, login_id: str) -> bytes | None:
+        """See Logins."""
+        return self._found.get(login_id)
+
+    async def remove(self, login_id: str) -> None:
+        """See Logins."""
+        self._found.pop(login_id, None)
+
+
+class MemoryReplays:
+    """See Replays."""
+
+    def __init__(self, stream_bytes: int = STREAM_BYTES, all_bytes: int = REPLAY_BYTES) -> None:
+        self._stream_bytes, self._all_bytes = stream_bytes, all_bytes
+        self._streams: dict[str, deque[tuple[int, bytes]]] = {}
+        self._gone: dict[str, int] = {}  # the last piece of each stream that is not there any more
+        self._bytes: dict[str, int] = {}
+        self._total = 0
+
+    async def append(self, stream_id: str, seq: int, data: bytes) -> bool:
+        """See Replays."""
+        kept = self._streams.setdefault(stream_id, deque())
+        size = self._bytes.get(stream_id, 0) + len(data)
+        if size <= self._stream_bytes and self._total + len(data) <= self._all_bytes:
+            kept.append((seq, data))
+            self._count(stream_id, len(data))
+            return True
+        kept.clear()
+        self._count(stream_id, -self._bytes.get(stream_id, 0))
+        self._gone[stream_id] = seq
+        return False
+
+    async def after(self, stream_id: str, seq: int) -> list[tuple[int, bytes]] | None:
+        """See Replays."""
+        if stream_id not in self._streams or seq < self._gone.get(stream_id, 0):
+            return None
+        return [piece for piece in self._streams[stream_id] if piece[0] > seq]
+
+    async def acknowledge(self, stream_id: str, seq: int) -> None:
+        """See Replays."""
+        kept = self._streams.get(stream_id, deque())
+        while kept and kept[0][0] <= seq:
+            number, data = kept.popleft()
+            self._count(stream_id, -len(data))
+            self._gone[stream_id] = number
+
+    async def forget(self, stream_id: str) -> None:
+        """See Replays."""
+        self._count(stream_id, -self._bytes.get(stream_id, 0))
+        for of in (self._streams, self._gone, self._bytes):
+            of.pop(stream_id, None)
+
+    def _count(self, stream_id: str, size: int) -> None:
+        self._bytes[stream_id] = self._bytes.get(stream_id, 0) + size
+        self._total += size
+
+
+class MemoryState:
+    """See State.
+
+    Args:
+        database: shared with other workers of the same process, or its own.
+        clock: the store's.
+        ids: names the worker.
+    """
+
+    def __init__(
+        self, database: MemoryDatabase | None = None, *, clock: Clock = SYSTEM_CLOCK, ids: Ids = SYSTEM_IDS
+    ) -> None:
+        self._db = database or MemoryDatabase()
+        self.keys = MemoryKeys(self._db, clock)
+        self.ledger = MemoryLedger(self._db, clock, ids.uuid())
+        self.cooldowns = MemoryCooldowns(clock)
+        self.logins = MemoryLogins()
+        self.replays = MemoryReplays()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """See State."""
+        await self.crash()
+        self.ledger.expire(self._db.alive)
+
+    async def crash(self) -> None:
+        """See State."""
+        self._db.alive.discard(self.ledger.worker)
