@@ -66,7 +66,6 @@ class TestKey:
         key = Key(id="k", name="n", digest="", created_at=0, expires_at=10)
         assert [key.state(now) for now in (0, 9.9, 10, 11)] == ["active", "active", "expired", "expired"]
 
-
     @pytest.mark.parametrize("field", ["daily_tokens", "monthly_tokens"])
     def test_a_budget_of_zero_is_a_budget(self, field):
         assert Key(id="k", name="n", digest="", created_at=0, **{field: 0}).limits_tokens

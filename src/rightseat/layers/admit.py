@@ -5,14 +5,16 @@ Refuses to know limits and stores: the desk does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from rightseat.chat import Answer, Estimate, Usage
 from rightseat.errors import UpstreamError
 from rightseat.handler import A, Q, Service
-from rightseat.layers.observe import CURRENT, Call
+from rightseat.layers.observe import CURRENT
 
 UNKNOWN = Estimate(0, 8192)  # where nobody has reckoned
 
@@ -36,7 +38,7 @@ class Desk(Protocol):
 
 
 class Admit(Struct, frozen=True, kw_only=True):
-    """The layer. Inside `Observe`, whose record says whether upstream was asked, and outside everything that waits or tries again.
+    """The layer. Outside everything that waits or tries again: all tries are one reservation.
 
     Attributes:
         desk: who decides.
@@ -49,31 +51,43 @@ class Admit(Struct, frozen=True, kw_only=True):
         desk = self.desk
 
         async def handler(request: Q) -> A:
-            call = CURRENT.get()
-            reserved = await desk.reserve(request.meta.caller, request.meta.estimate or UNKNOWN)
+            meta = request.meta
+            reserved = await desk.reserve(meta.caller, meta.estimate or UNKNOWN)
+            sent = _Sent(meta.on_sent)
+            asked: Any = request
+            request = msgspec.structs.replace(asked, meta=msgspec.structs.replace(meta, on_sent=sent))
             try:
                 answer = await inner(request)
             except BaseException as e:
-                # No word of an answer has come. An error in its head cost nothing; whoever left may have left much behind.
+                # No word of an answer has come. An error in its head has cost nothing; whoever leaves may leave much behind.
+                reached = sent.at_all or _reached(e)
                 refused = isinstance(e, UpstreamError)
-                reserved.settle(usage=None, is_final=False, received=0, reached=_reached(call), refused=refused)
+                reserved.settle(usage=None, is_final=False, received=0, reached=reached, refused=refused)
                 raise
-            answer.on_close(lambda _: _settle(reserved, answer, call))
+            answer.on_close(lambda _: _settle(reserved, answer))
             return answer
 
         return handler
 
 
-def _settle(reserved: Reserved, answer: Answer[Any], call: Call | None) -> None:
-    reserved.settle(
-        usage=answer.usage, is_final=answer.is_final, received=answer.received, reached=_reached(call) or _told(answer)
-    )
+class _Sent:
+    """Whether anything was sent upstream, at any try."""
+
+    __slots__ = ("_tell", "at_all")
+
+    def __init__(self, tell: Callable[[], None] | None) -> None:
+        self.at_all, self._tell = False, tell
+
+    def __call__(self) -> None:
+        self.at_all = True
+        if self._tell is not None:
+            self._tell()
 
 
-def _told(answer: Answer[Any]) -> bool:
-    return answer.usage is not None or answer.received > 0
+def _settle(reserved: Reserved, answer: Answer[Any]) -> None:
+    reserved.settle(usage=answer.usage, is_final=answer.is_final, received=answer.received, reached=True)
 
 
-def _reached(call: Call | None) -> bool:
-    """Whether upstream has been asked; if nobody has looked, it may well have been."""
-    return True if call is None else bool(getattr(call, "reached", True))
+def _reached(error: BaseException) -> bool:
+    call = CURRENT.get()
+    return bool(getattr(error, "reached", False)) or (call is not None and call.reached)

@@ -167,7 +167,9 @@ class Admission:
         while self._unsettled:
             group = [self._unsettled.popleft() for _ in range(min(GROUP, len(self._unsettled)))]
             try:
-                await self._ledger.settle(group)  # asked again after a failure, one that is settled already is left alone
+                await self._ledger.settle(
+                    group
+                )  # asked again after a failure, one that is settled already is left alone
             except BaseException:
                 self._unsettled.extendleft(reversed(group))
                 raise

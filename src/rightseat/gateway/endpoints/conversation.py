@@ -12,7 +12,7 @@ from rightseat.accounts.selection import conversation_of
 from rightseat.backends.base import RelayAnswer, UpstreamRequest
 from rightseat.backends.copilot import CopilotBackend
 from rightseat.chat import Meta
-from rightseat.errors import CallerError, ConnectError, DeclinedError, LoginError, RightseatError, UpstreamError
+from rightseat.errors import RightseatError, UpstreamError
 from rightseat.gateway.access.access import Access
 from rightseat.gateway.access.admission import Reservation
 from rightseat.gateway.access.caller import ANONYMOUS
@@ -116,8 +116,7 @@ class Face:
                     usage=entry.usage,
                     is_final=failed is None,
                     received=entry.pieces,
-                    reached=not isinstance(failed, (DeclinedError, CallerError, ConnectError, LoginError))
-                    or entry.head_at is not None,
+                    reached=entry.head_at is not None or getattr(failed, "reached", True),
                     refused=isinstance(failed, UpstreamError) and entry.head_at is None,
                 )
             entry.end()
