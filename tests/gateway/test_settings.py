@@ -2,6 +2,8 @@
 
 import logging
 import math
+import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -100,5 +102,15 @@ def test_a_reload_tells_what_it_may_change():
     changes = old.changes(new)
     assert set(changes.changed) == {"keys", "port", "aliases", "log_level"}
     assert changes.needs_restart == ("port",)
+    assert tuple(changes) == (changes.changed, changes.needs_restart)
     assert old.changes(Settings(keys=("the-key-of-the-team",))).changed == ()
     assert "another-key" not in repr(changes)
+
+
+def test_every_setting_is_documented():
+    text = (Path(__file__).parent.parent.parent / "docs" / "gateway.md").read_text()
+    table = text.partition("## Settings")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`\[?([a-z_]+)\]?`", table))
+    assert set(Settings.__struct_fields__) <= named
+    for name in Settings.__struct_fields__:
+        assert name in (Settings.__doc__ or "")

@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
@@ -48,7 +48,7 @@ _NOT_NEGATIVE = (
 )  # fmt: skip
 
 
-class Changes(Struct, frozen=True):
+class Changes(NamedTuple):
     """How two settings differ. Names only, since values may be secrets.
 
     Attributes:
