@@ -116,14 +116,16 @@ class LineWriter:
 
     def _write(self, data: bytes) -> int:
         """Write all of it, however long that takes. How many lines could not be written."""
-        left = memoryview(data)
-        while left:
+        start = 0
+        while start < len(data):
+            # Several processes may share a pipe: it takes so much at once, or nothing, and never mixes it with another's.
+            end = data.rfind(b"\n", start, start + select.PIPE_BUF) + 1 or len(data)
             try:
-                left = left[os.write(self._descriptor, left) :]
+                start += os.write(self._descriptor, data[start:end])
             except BlockingIOError:  # somebody else has made it non-blocking
                 _wait_writable(self._descriptor)
             except OSError:
-                return bytes(left).count(b"\n")
+                return data.count(b"\n", start)
         return 0
 
 
