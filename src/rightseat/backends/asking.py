@@ -44,6 +44,16 @@ class Sent:
             raise
 
 
+@contextmanager
+def already_sent() -> Iterator[None]:
+    """Errors that leave the block come after the request was sent."""
+    try:
+        yield
+    except RightseatError as e:
+        e.reached = True
+        raise
+
+
 async def checked(stream: HttpStream, clock: Clock) -> HttpStream:
     """An answer that is no error. Raises UpstreamError: it is one; it has been read and closed."""
     if stream.status < 400:

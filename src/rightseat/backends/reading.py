@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from rightseat.backends.asking import already_sent
 from rightseat.backends.base import RelayAnswer
-from rightseat.chat import ModelEvent, ReasoningDelta, ReasoningOpaque, Reply, TextDelta, ToolCallEvent, Usage
+from rightseat.chat import ModelEvent, ReasoningDelta, ReasoningOpaque, Reply, TextDelta, ToolCallEvent
 from rightseat.chat.plain import PlainTools
 from rightseat.errors import TransportError, UpstreamError
-from rightseat.wire.dialect import Dialect
+from rightseat.wire.dialect import Dialect, Reader
 from rightseat.wire.errors import cut
 from rightseat.wire.reading import ChunkError
 
@@ -34,16 +35,13 @@ async def events(
         dialect: what it is in.
         answer: the answer, whose head is there.
         streamed: it was asked for as a stream. One that says it is JSON is read whole all the same.
-        reply: whose `is_final` is set when the answer is complete.
+        reply: who is told of usage, and when the answer is complete.
 
     Raises:
-        UpstreamError: it held an error, or ended in the middle (408, "stream_disconnected").
+        UpstreamError: it held an error, or ended in the middle (408, "stream_disconnected"), or is not of its kind.
     """
     if not streamed or answer.is_json:
-        said = whole(dialect, await answer.read())
-        if reply is not None:
-            reply.is_final = any(type(event) is Usage for event in said)
-        for event in said:
+        for event in await _read_whole(dialect, answer, reply):
             yield event
         return
     reader = dialect.reader()
@@ -53,19 +51,37 @@ async def events(
                 yield event
             if reader.failure is not None:  # what came before it has been said
                 raise inside(reader.failure)
-        left = reader.feed_eof()
+        left = _left(reader, reply)
     except ChunkError as e:
         raise inside(e) from e
     except TransportError as e:
         if not reader.complete:
             raise cut() from e
-        left = reader.feed_eof()
+        left = _left(reader, reply)
+    finally:
+        if reply is not None:
+            reply.usage = reader.usage
+    for event in left:
+        yield event
+
+
+def _left(reader: Reader, reply: Reply | None) -> list[ModelEvent]:
+    """What is left to say at the end of a stream. Raises UpstreamError: it is no end."""
+    left = reader.feed_eof()
     if not reader.complete:
         raise cut()
     if reply is not None:
-        reply.is_final = reply.usage is not None or any(type(event) is Usage for event in left)
-    for event in left:
-        yield event
+        reply.is_final = reader.usage is not None
+    return left
+
+
+async def _read_whole(dialect: Dialect, answer: RelayAnswer, reply: Reply | None) -> list[ModelEvent]:
+    data = await answer.read()
+    with already_sent():
+        usage = dialect.check_whole(data)
+    if reply is not None:
+        reply.usage, reply.is_final = usage, usage is not None
+    return whole(dialect, data)
 
 
 def whole(dialect: Dialect, data: bytes) -> list[ModelEvent]:
@@ -93,12 +109,8 @@ async def _told(
     size = 0
     try:
         async for event in events(dialect, answer, streamed=streamed, reply=reply):
-            kind = type(event)
-            if kind is Usage:
-                reply.usage = event  # type: ignore[assignment]
-            else:
-                size += _size(event)
-                reply.received = -(-size // BYTES_A_TOKEN)
+            size += _size(event)
+            reply.received = -(-size // BYTES_A_TOKEN)
             yield plain.restored(event) if plain.changed else event
     finally:
         await answer.aclose()

@@ -5,6 +5,7 @@
 Nothing here needs the network, and nothing sleeps for real. Fixtures for pytest are in `rightseat.pytest_plugin`.
 """
 
+from rightseat.backends.doubles import HandlerBackend
 from rightseat.testing.clock import FakeClock, LoopClock, NothingLeftError, SeededIds, VirtualTimeLoop, run_virtual
 from rightseat.testing.faults import Cut, Fail, Hang, Slow
 from rightseat.testing.record import NotRecordedError, Recorder, Replayer
@@ -16,6 +17,7 @@ __all__ = [
     "Cut",
     "Fail",
     "FakeClock",
+    "HandlerBackend",
     "Hang",
     "LoopClock",
     "NotRecordedError",

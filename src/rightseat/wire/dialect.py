@@ -67,6 +67,10 @@ class Reader(Protocol):
     """A streamed answer -> chat events."""
 
     @property
+    def usage(self) -> Usage | None:
+        """Tokens, as far as they were told: for answers that break off."""
+
+    @property
     def complete(self) -> bool:
         """The answer has ended as the dialect ends answers."""
 

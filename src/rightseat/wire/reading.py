@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from rightseat.chat import ModelEvent
+from rightseat.chat import ModelEvent, Usage
 from rightseat.errors import UpstreamError
 from rightseat.wire.sse import MAX_EVENT_BYTES, SseDecoder
 
@@ -47,6 +47,11 @@ class StreamReader:
         self._limit = max_held_bytes
         self._held = 0
         self._said: list[ModelEvent] = []
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, as far as they were told."""
+        return None
 
     @property
     def received(self) -> int:

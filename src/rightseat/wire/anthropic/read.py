@@ -48,6 +48,11 @@ class EventReader(StreamReader):
         self._usage: dict[str, Any] = {}
         self._stop: str | None = None
 
+    @property
+    def usage(self) -> Usage | None:
+        """See Reader."""
+        return usage_of(self._usage)
+
     def _ending(self) -> list[ModelEvent]:
         return ending(self._usage, self._stop)
 

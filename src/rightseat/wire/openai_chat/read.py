@@ -94,6 +94,11 @@ class ChunkReader(_Chunks):
         self._usage: Usage | None = None
         self._called = 0  # tool calls that were given
 
+    @property
+    def usage(self) -> Usage | None:
+        """See Reader."""
+        return self._usage
+
     def _take(self, data: bytes) -> None:
         super()._take(data)
         if len(self._calls.found) > self._called + 1:

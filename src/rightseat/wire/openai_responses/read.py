@@ -58,6 +58,11 @@ class ResponseReader(StreamReader):
         self._end: list[ModelEvent] = []
         self._called = False
 
+    @property
+    def usage(self) -> Usage | None:
+        """See Reader."""
+        return next((event for event in self._end if isinstance(event, Usage)), None)
+
     def _ending(self) -> list[ModelEvent]:
         return self._end or [Finish("tool_calls" if self._called else "stop")]
 
