@@ -10,17 +10,16 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from msgspec import Raw
 
+from rightseat.clock import SYSTEM_CLOCK
 from rightseat.errors import InvalidOptionError, NotStartedError, ProtocolError, RightseatError, RpcError
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
 from rightseat.sdk.lifecycle import LifecycleListeners
 from rightseat.sdk.link import Link
-from rightseat.sdk.model_provider import METHODS as MODEL_METHODS
-from rightseat.sdk.model_provider import ModelProvider
 from rightseat.sdk.options import ClientOptions, SessionOptions, client_options, session_options
 from rightseat.sdk.pump import UnknownMethodError
 from rightseat.sdk.rpc import Rpc, decode_result
@@ -29,6 +28,9 @@ from rightseat.sdk.session import CopilotSession
 from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks
 from rightseat.wire.events import EventParams, event_params_from_raw
 from rightseat.wire.record import Record
+
+if TYPE_CHECKING:
+    from rightseat.sdk.model_provider import ModelProvider
 
 RPC_SECONDS = 60.0
 # What async handlers may still take for events they have not seen when the client stops. The rest is cancelled.
@@ -60,8 +62,10 @@ class CopilotClient:
         self._last: Link | None = None  # the same, also after the end: for what is asked about it
         self._starting: asyncio.Task[None] | None = None
         self._tasks = Tasks()
+        self._now: Callable[[], float] = SYSTEM_CLOCK.now  # the loop's time, once there is one
         self._lifecycle = LifecycleListeners(self._tasks)
-        self._models = ModelProvider(self.call, self._tasks, self._ids)
+        self._opening_models = asyncio.Lock()
+        self._models: ModelProvider | None = None  # made when a session wants a function as its model
 
     # Start and end.
 
@@ -262,8 +266,10 @@ class CopilotClient:
     # Inside.
 
     async def _start(self) -> None:
-        self._models.close()
-        self._models = ModelProvider(self.call, self._tasks, self._ids)
+        self._now = asyncio.get_running_loop().time
+        if self._models is not None:
+            self._models.close()
+        self._models = None
         self._last = self._link = await Link.open(
             self._connection,
             self._options,
@@ -280,7 +286,8 @@ class CopilotClient:
     async def _end_sessions(self, sessions: list[CopilotSession], caller: asyncio.Task[object] | None) -> None:
         for session in sessions:
             session.end(None)
-        self._models.close()
+        if self._models is not None:
+            self._models.close()
         await self._tasks.end(HANDLER_SECONDS, CLOSE_SECONDS / 2, but=caller)
 
     async def _open(self, method: str, session_id: str, options: SessionOptions) -> CopilotSession:
@@ -305,18 +312,27 @@ class CopilotClient:
         """
         model = options.get("model")
         if not callable(model):
-            if self._models.in_use:
+            if self._models is not None:
                 raise InvalidOptionError(
                     "model: this client serves models from Python functions; open sessions with other models on another CopilotClient"
                 )
             return {}
         if "provider" in options:
             raise InvalidOptionError("model: a Python function needs no provider=; give one or the other")
-        if self._sessions and not self._models.in_use:
+        if self._sessions and self._models is None:
             raise InvalidOptionError(
                 "model: this client has sessions with other models open; open the one with a Python function on another CopilotClient"
             )
-        name, provider = await self._models.register(model, self.rpc_timeout)
+        async with self._opening_models:
+            models = self._models
+            if models is None:
+                from rightseat.sdk.model_provider import ModelProvider  # the codecs of a dialect, which few need
+
+                models = ModelProvider(self.call, self._tasks, self._ids)
+            name, provider = models.register(model)
+            if self._models is None:
+                await models.open(self.rpc_timeout)
+                self._models = models
         return {"model": name, "provider": provider}
 
     def _notified(self, method: str, params: Any) -> None:  # an EventParams where it fits, else Raw
@@ -333,14 +349,10 @@ class CopilotClient:
         elif method == "session.lifecycle":
             self._lifecycle.tell(params)
 
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
-
     async def _asked(self, method: str, params: Raw) -> object:
         record = Record(decode_result(params) or {})
-        if method in MODEL_METHODS:
-            return await self._models.answer(method, record)
+        if method.startswith("llmInference.") and self._models is not None:
+            return self._models.answer(method, record)
         session = self._sessions.get(str(record.get("sessionId")))
         if session is not None:
             with contextlib.suppress(LookupError):

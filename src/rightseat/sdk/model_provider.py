@@ -24,6 +24,7 @@ from rightseat.errors import RightseatError
 from rightseat.handler import Handler, as_handler
 from rightseat.ids import Ids
 from rightseat.log import logger
+from rightseat.sdk.pump import UnknownMethodError
 from rightseat.sdk.tasks import Tasks
 from rightseat.security.masking import mask
 from rightseat.wire.body import BadRequestError
@@ -34,6 +35,7 @@ from rightseat.wire.openai_chat.request import decode_body
 from rightseat.wire.record import Record
 
 METHODS = frozenset({"llmInference.httpRequestStart", "llmInference.httpRequestChunk"})
+MAX_BODY = 64 * 1024 * 1024  # bytes of one request of the CLI
 MAX_PROMPT_TOKENS = 128_000  # unless the model object says otherwise with an attribute `max_prompt_tokens`
 
 _HOST = "rightseat-model.invalid"  # RFC 2606: can never be resolved
@@ -71,25 +73,25 @@ class ModelProvider:
         self._handlers: dict[str, Handler] = {}
         self._exchanges: dict[str, _Exchange] = {}
 
-    @property
-    def in_use(self) -> bool:
-        """Some function has been registered: the CLI sends all its model calls here."""
-        return bool(self._handlers)
+    async def open(self, timeout: float | None) -> None:  # noqa: ASYNC109
+        """Have the CLI send all its model calls here.
 
-    async def register(self, model: Callable[..., Any], timeout: float | None) -> tuple[str, dict[str, Any]]:  # noqa: ASYNC109
+        Raises:
+            MethodNotFoundError: the CLI is too old for this.
+        """
+        await self._call("llmInference.setProvider", {}, timeout)
+
+    def register(self, model: Callable[..., object]) -> tuple[str, dict[str, object]]:
         """Make a function available. Returns the model id and the provider for session.create.
 
         Raises:
             InvalidOptionError: it cannot be called.
-            MethodNotFoundError: the CLI is too old for this.
         """
         handler = as_handler(model)
-        if not self.in_use:
-            await self._call("llmInference.setProvider", {}, timeout)
         key = self._ids.hex(16)
         self._handlers[key] = handler
         name = str(getattr(model, "model_id", None) or getattr(model, "__name__", None) or type(model).__name__)
-        provider = {
+        provider: dict[str, object] = {
             "type": "openai",
             "wireApi": "completions",
             "baseUrl": f"http://{_HOST}/{key}/v1",
@@ -98,8 +100,10 @@ class ModelProvider:
         }
         return "".join(c if c.isalnum() or c in "._-" else "-" for c in name), provider
 
-    async def answer(self, method: str, params: Record) -> dict[str, Any]:
-        """Take a part of a request. The parts of one request come in order."""
+    def answer(self, method: str, params: Record) -> dict[str, object]:
+        """Take a part of a request. The parts of one request come in order. Raises UnknownMethodError for anything else."""
+        if method not in METHODS:
+            raise UnknownMethodError(method)
         request_id = str(params.get("requestId"))
         if method == "llmInference.httpRequestStart":
             self._exchanges[request_id] = _Exchange(str(params.get("method")), str(params.get("url")), bytearray())
@@ -112,7 +116,12 @@ class ModelProvider:
             return {}
         data = params.get("data") or ""
         exchange.body += base64.b64decode(data) if params.get("binary") else data.encode()
-        if params.get("end") and exchange.task is None:
+        if len(exchange.body) > MAX_BODY:
+            self._forget(request_id)
+            text = f"the request is larger than {MAX_BODY} bytes"
+            refusal = _Response(request_id, self._call).whole(413, encode_error(text, "invalid_request_error"))
+            self._tasks.spawn(refusal, "refusing a model call")
+        elif params.get("end") and exchange.task is None:
             exchange.task = self._tasks.spawn(self._serve(request_id, exchange), "a model function")
             exchange.task.add_done_callback(lambda _: self._exchanges.pop(request_id, None))
         return {}

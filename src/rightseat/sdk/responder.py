@@ -24,6 +24,17 @@ from rightseat.wire.events import SessionEvent
 from rightseat.wire.record import Record
 from rightseat.wire.session_events import SessionEventType as T
 
+# Events that `Responder.hear` acts on.
+ASKED = frozenset(
+    {
+        T.EXTERNAL_TOOL_REQUESTED,
+        T.EXTERNAL_TOOL_COMPLETED,
+        T.PERMISSION_REQUESTED,
+        T.ELICITATION_REQUESTED,
+        T.COMMAND_EXECUTE,
+    }
+)
+
 
 class Question(NamedTuple):
     """Something the CLI asks.
@@ -83,15 +94,15 @@ class Responder:
         }
 
     def hear(self, event: SessionEvent) -> None:
-        """Answer an event that is a question; let others pass. Returns at once."""
+        """Answer an event that is a question, one of ASKED. Returns at once."""
         route = self._routes.get(event.type)
-        if route is not None and route.reply:
+        if route is not None:
             question = Question(event.type, event.raw, event.agent_id)
             what = f"session {self._session_id}: the answer to {event.raw_type}"
             task = self._tasks.spawn(self._deliver(route, question), what)
             self._under_way[question.request_id] = task
             task.add_done_callback(lambda _: self._under_way.pop(question.request_id, None))
-        elif event.type is T.EXTERNAL_TOOL_COMPLETED:
+        else:
             self._settled(str(event.raw.get("requestId")))
 
     def _settled(self, request_id: str) -> None:

@@ -24,7 +24,7 @@ from rightseat.log import logger
 from rightseat.sdk.context import current_context
 from rightseat.sdk.creation import SessionSetup
 from rightseat.sdk.options import SessionOptions, camelize
-from rightseat.sdk.responder import Responder
+from rightseat.sdk.responder import ASKED, Responder
 from rightseat.sdk.rpc import Rpc
 from rightseat.sdk.subscriptions import MAX_BUFFERED, EventStream, Handler, Overflow, Subscriptions
 from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks
@@ -329,7 +329,8 @@ class CopilotSession:
         """An event of this session, in order. `now` in seconds of the loop's clock."""
         self._turns.take(event, now)
         self._subscriptions.publish(event)
-        self._responder.hear(event)
+        if event.type in ASKED:
+            self._responder.hear(event)
 
     async def answer(self, method: str, params: Record) -> dict[str, object]:
         """Answer a request of the CLI that concerns this session.
