@@ -99,6 +99,7 @@ async def fetch():
         SDK + 'sdk = CopilotSDK(api_key="ghp_abc123...")\n',
         OPENAI + 'client = OpenAI(api_key="sk-0123456789abcdef", timeout=1)\n',
         SDK + 'API_KEY = "a-secret-of-mine"\n',
+        SDK + 'PASSWORD = "correct horse battery staple and more"\n',
         OFFICIAL + 'client = CopilotClient(github_token="0123456789abcdef")\n',
     ],
     "RS105": [
@@ -211,6 +212,7 @@ async def ask(session):
 """,
     "sleeping outside of the loop": SDK + "import time\ndef wait():\n    time.sleep(1)\n",
     "a key from outside": SDK + "import os\nsdk = CopilotSDK(api_key=os.environ['COPILOT_API_KEY'])\n",
+    "a sentence about a key": SDK + "NO_TOKEN = 'Nobody has logged in on this machine'\n",
     "a placeholder": OPENAI + "client = OpenAI(api_key='any', timeout=3)\n",
     "limited around": OPENAI + """
 import asyncio

@@ -3,7 +3,9 @@
 Reads code and never runs it. A finding is a likely fault and no proof; `# rightseat: ignore[RS104]` on its line says that it is meant.
 """
 
-from rightseat.lint.rules import RULES, Finding, Rule, check_source
+from rightseat.lint.check import check_source
+from rightseat.lint.finding import Finding, Rule
+from rightseat.lint.rules import RULES
 from rightseat.lint.run import check_paths
 
 __all__ = ["RULES", "Finding", "Rule", "check_paths", "check_source"]

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rightseat import __version__
-from rightseat.lint.rules import RULES, Finding, check_source
+from rightseat.lint.check import check_source
+from rightseat.lint.finding import Finding
+from rightseat.lint.rules import RULES
 
 SYNTAX = "RS100"
 _SKIPPED = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "site-packages", "build", "dist", ".tox"})

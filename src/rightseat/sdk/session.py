@@ -6,6 +6,7 @@ answer for `turns`. It refuses to know processes, sockets and other sessions.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -221,6 +222,12 @@ class CopilotSession:
     async def abort(self, reason: str | None = None) -> None:
         """Stop what the session is doing. Whoever waits for the turn gets a TurnAbortedError."""
         await self.rpc("abort", {"reason": reason} if reason else {})
+
+    def abort_soon(self) -> None:
+        """`abort` for places that cannot wait. A failure is logged."""
+        if not self.closed:
+            with contextlib.suppress(RuntimeError):  # no loop runs any more
+                self._connection.tasks.spawn(self.abort(), f"session {self.session_id}: aborting the turn")
 
     # Its past and its settings.
 
