@@ -41,6 +41,9 @@ BAD = {
     "deep": b"[" * 100_000,
     "too large": b" " * 300_000 + json.dumps({"login": "bob", "github_access_token": "x"}).encode(),
     "a name that is none": b'{"login": "../bob", "github_access_token": "x"}',
+    "a token that is no header": b'{"login": "bob", "github_access_token": "gho_x\\nx: y"}',
+    "a host that is none": b'{"login": "bob", "github_access_token": "gho_x", "host": "evil.example"}',
+    "an address in plain text": b'{"login": "bob", "github_access_token": "gho_x", "base_url": "http://evil.example"}',
     "another's": b'{"login": "ann", "github_access_token": "x"}',
 }
 
@@ -59,6 +62,15 @@ def test_a_bad_file_is_named_once_in_the_log_and_stops_nobody(folder, tmp_path, 
     path.unlink()
     store.list()
     assert store.problems() == ()
+
+
+def test_of_two_files_of_one_account_the_one_with_its_name_counts(folder, tmp_path):
+    (folder / "aaa.json").write_text(json.dumps({"login": "ann", "github_access_token": "gho_old"}))
+    store = FileStore(tmp_path)
+    assert [account.github_access_token for account in store.list()] == ["gho_x"]
+    assert "aaa.json" in store.problems()[0]
+    (folder / "ann.json").unlink()
+    assert [account.github_access_token for account in store.list()] == ["gho_old"]
 
 
 def test_what_is_no_file_is_not_read(folder, tmp_path):

@@ -178,6 +178,7 @@ async def test_a_refused_token_is_renewed_once_for_all(world):
         (500, {}, UpstreamError, "HTTP 500"),
         (200, {"no": "token"}, UpstreamError, "token exchange for ann failed"),
         (200, b"<html>", UpstreamError, "token exchange"),
+        (200, {"token": "tid=1\r\nx: y"}, UpstreamError, "token exchange"),
     ],
 )
 def test_what_github_may_answer(status, body, error, says):

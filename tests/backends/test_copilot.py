@@ -20,6 +20,8 @@ from rightseat.errors import (
     RightseatError,
     UpstreamError,
 )
+from rightseat.handler import stack
+from rightseat.layers import Queue, QueuePolicy
 from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.cloud import Behaviour, Cloud
 from rightseat.simulator.faults import Fault
@@ -392,3 +394,18 @@ async def test_an_address_of_another_service_gets_no_key(world):
     w = await world()
     with pytest.raises(ConfigError, match="base_url"):
         CompatibleBackend(w.sender, "https://chatgpt.example/backend-api/codex", "key")
+
+
+async def test_leaving_the_queue_sends_nothing_and_gives_the_place_to_the_next(world):
+    w = await world(pace=5)
+    ask = stack(Queue(policy=QueuePolicy(concurrency=1)))(w.backend.relay)
+    first = await ask(post())
+    waiting, next_one = (asyncio.ensure_future(ask(post())) for _ in range(2))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(waiting, 1)
+    assert w.asked() == 1
+    await first.aclose()
+    await (await asyncio.wait_for(next_one, 2)).aclose()
+    assert w.asked() == 2

@@ -143,6 +143,18 @@ async def test_whoever_leaves_closes_the_connection_within_a_second(state):
         await gone(server)
 
 
+async def test_an_answer_that_somebody_waits_for_can_be_closed_by_another():
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with serving(head, hang=True) as server, AiohttpSender() as sender:
+        reply = await CompatibleBackend(sender, server.url).relay(UpstreamRequest("/x", b"{}", "m", stream=True))
+        waiting = asyncio.ensure_future(anext(aiter(reply)))
+        await asyncio.sleep(0)
+        await reply.aclose()
+        await gone(server)
+        with pytest.raises(ConnectionLostError):
+            await asyncio.wait_for(waiting, 1)
+
+
 async def test_a_stream_that_is_cut_breaks_in_our_words():
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n3\r\nx\n\n\r\n"
     async with serving(head) as server, AiohttpSender() as sender:

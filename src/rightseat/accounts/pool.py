@@ -124,7 +124,7 @@ class Attempts:
         if self._refusal is not None:
             raise self._refusal
         if choice.cooldown is None:
-            raise UpstreamError(404, f"no account has the model {self._model!r}", code="model_not_found")
+            raise UpstreamError(404, f"no account has the model {self._model[:200]!r}", code="model_not_found")
         waits = [(c, c.cooling(self._model, now, self._caller)) for c in candidates]
         told = ", ".join(f"{c.name}: {one.reason}, {one.until - now:.0f} s" for c, one in waits if one is not None)
         logger.info("every account is cooling down for %s (%s)", self._model, told)

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
+from rightseat.accounts.hosts import copilot_url
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError
 from rightseat.log import logger
@@ -135,10 +136,11 @@ class FileStore:
                 account = self._read(path)
             except ConfigError as e:
                 damaged[path] = str(e)
+                continue
+            if path.stem != account.name and (account.name in found or self._path(account.name).exists()):
+                damaged[path] = f"the account file {path} is a second one of {account.name}; it is not used"
             else:
-                if account.name in found:
-                    damaged[path] = f"the account file {path} is a second one of {account.name}; it is not used"
-                found.setdefault(account.name, account)
+                found[account.name] = account
         for path, problem in damaged.items():
             if self._damaged.get(path) != problem:
                 logger.warning("%s", problem)
@@ -259,6 +261,7 @@ class FileStore:
             raise _unreadable(path, e) from e
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
             raise ConfigError(f"the account file {path} is damaged ({e}); remove it and log in again") from e
+        _check(account, path)
         self._path(account.name)  # a name that cannot be one
         return account
 
@@ -273,6 +276,22 @@ def _with_login(value: Any, path: Path) -> Any:
     if isinstance(value, dict) and "login" not in value:
         return {**value, "login": path.stem.partition("@")[0]}
     return value
+
+
+def _check(account: Account, path: Path) -> None:
+    """Tokens become headers, and hosts addresses: what cannot be one is found here, and not when a request is sent."""
+    for field, token in (("github_access_token", account.github_access_token), ("access_token", account.access_token)):
+        if not is_token(token):
+            raise ConfigError(f"the account file {path} is damaged: {field} is no token; remove it and log in again")
+    try:
+        copilot_url(account.host, account.base_url, account.api_url)
+    except ConfigError as e:
+        raise ConfigError(f"the account file {path} cannot be used: {e}") from e
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can be a token: visible ASCII, or nothing at all."""
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _unreadable(path: Path, e: OSError) -> ConfigError:

@@ -15,7 +15,7 @@ import msgspec
 
 from rightseat.accounts.hosts import Hosts, belongs, clean_url
 from rightseat.accounts.identity import Editor, github_headers
-from rightseat.accounts.store import Account, Store
+from rightseat.accounts.store import Account, Store, is_token
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError, LoginError, RightseatError, UpstreamError
 from rightseat.log import logger
@@ -70,7 +70,14 @@ def account_after(account: Account, answer: HttpAnswer, now: float) -> Account:
         body = None
     if answer.status in (401, 403, 404):
         raise _refused(account, answer, body)
-    if answer.status != 200 or not isinstance(body, dict) or not isinstance(body.get("token"), str):
+    token = body.get("token") if isinstance(body, dict) else None
+    if (
+        answer.status != 200
+        or not isinstance(body, dict)
+        or not isinstance(token, str)
+        or not token
+        or not is_token(token)
+    ):
         raise UpstreamError(
             answer.status if answer.status >= 400 else 502,
             f"the token exchange for {account.name} failed: {mask(answer.body[:200].decode('utf-8', 'replace'))}",
@@ -85,7 +92,7 @@ def account_after(account: Account, answer: HttpAnswer, now: float) -> Account:
     api = endpoints.get("api") if isinstance(endpoints, dict) else None
     return msgspec.structs.replace(
         account,
-        access_token=body["token"],
+        access_token=token,
         expires_at=expires_at,
         refresh_in=refresh_in,
         last_refresh=now,

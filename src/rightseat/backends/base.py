@@ -11,6 +11,8 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from rightseat.accounts.selection import Candidate
+from rightseat.accounts.store import Account
 from rightseat.backends.registry import Registry
 from rightseat.chat import Answer, ChatRequest, Meta, Reply
 from rightseat.chat.message import USUAL
@@ -135,6 +137,26 @@ class Backend(Protocol):
 
     async def aclose(self) -> None:
         """Stop what is under way in the background."""
+        ...
+
+
+class AccountBackend(Backend, Protocol):
+    """A backend that asks as one of several accounts: what management and metrics see of it."""
+
+    def accounts(self) -> list[tuple[Account, Candidate]]:
+        """The accounts and what is known of their health."""
+        ...
+
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the store of accounts, for whoever runs this."""
+        ...
+
+    def reload(self) -> None:
+        """The accounts have changed: they are looked up before the next request."""
+        ...
+
+    async def refresh(self, name: str) -> None:
+        """Fetch a new token for an account. Raises KeyError: there is none of that name; LoginError, UpstreamError, TransportError."""
         ...
 
 

@@ -148,7 +148,7 @@ class CopilotBackend:
 
     async def resolve(self, name: str) -> Model | None:
         """The model that somebody means; None while only the seed list is known. Raises UpstreamError: there is none (404)."""
-        return resolved(await self.models(), name)
+        return (await self.models()).require(name)
 
     def offers(self, model: str) -> bool:
         """Whether the last lists have a model of this id. Asks nobody."""
@@ -267,13 +267,3 @@ class CopilotBackend:
 def address_of(account: Account) -> str:
     """Where an account's requests go: the owner's choice, else what the token names, else the official address of its host."""
     return copilot_url(account.host, account.base_url, account.api_url)
-
-
-def resolved(registry: Registry, name: str) -> Model | None:
-    """The model that somebody means; None while only the seed list is known. Raises UpstreamError: there is none (404)."""
-    model = registry.resolve(name)
-    if model is None and not registry.seed:
-        raise UpstreamError(
-            404, f"the model {name!r} does not exist or is not enabled for this account", code="model_not_found"
-        )
-    return model

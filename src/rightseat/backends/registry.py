@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from rightseat.errors import UpstreamError
+
 SEED = ("gpt-5-mini", "gpt-5", "gpt-4.1", "gpt-4", "gpt-4o-mini", "gpt-3.5-turbo")
 
 _DATE = re.compile(r"-(?:\d{8}|latest)$")
@@ -69,6 +71,14 @@ class Registry(Struct, frozen=True):
         candidates = [plain, self.aliases.get(plain, ""), _undated(plain)]
         candidates.append(self.aliases.get(candidates[-1], ""))
         return next((self.models[c] for c in candidates if c in self.models), None)
+
+    def require(self, name: str) -> Model | None:
+        """The model that a client means; None only while the list is a placeholder. Raises UpstreamError: there is none (404)."""
+        model = self.resolve(name)
+        if model is None and not self.seed:
+            text = f"the model {name[:200]!r} does not exist or is not enabled for this account"
+            raise UpstreamError(404, text, code="model_not_found")
+        return model
 
 
 def registry_of(body: bytes, aliases: Mapping[str, str]) -> Registry:

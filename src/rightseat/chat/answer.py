@@ -93,11 +93,11 @@ class Answer(Generic[T]):
         self._guard = guard
 
     async def aclose(self) -> None:
-        """Stop the source. May be called twice."""
+        """Stop the source. May be called twice, and while somebody waits for the next piece, who then gets an error or the end."""
         try:
             for source in (self._tracked, *reversed(self._sources)):
                 close = getattr(source, "aclose", None)
-                if close is not None:
+                if close is not None and not getattr(source, "ag_running", False):  # else `_close` ends the wait
                     await close()
         finally:
             try:
