@@ -8,14 +8,14 @@ import tracemalloc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wire.answers import CUTS, ENVELOPE, TEXT, answers, cut, written
+from tests.wire.toy import TOY
 
 from rightseat.chat import (
     ChatRequest,
     Finish,
     Message,
     Reasoning,
-    ReasoningDelta,
-    ReasoningOpaque,
     TextDelta,
     ToolCall,
     ToolCallEvent,
@@ -25,43 +25,13 @@ from rightseat.chat import (
 )
 from rightseat.chat.plain import PlainTools
 from rightseat.errors import ProtocolError
-from rightseat.wire.dialect import Envelope
-from rightseat.wire.dialects import ALL, CHAT, MESSAGES, RESPONSES
+from rightseat.wire.dialects import ALL, CHAT, RESPONSES
 from rightseat.wire.opaque import own, seal, shown, taken
 from rightseat.wire.reading import ChunkError
 from rightseat.wire.sse import MAX_EVENT_BYTES, encode_sse
 
-TEXT = st.text(min_size=1, max_size=20)
-ARGUMENTS = st.dictionaries(TEXT, TEXT, max_size=2).map(json.dumps)
-CALL = st.builds(ToolCall, st.uuids().map(str), st.sampled_from(["a", "b"]), ARGUMENTS)
-ASKED = ChatRequest("m", (Message("user", "hi"),))
-ENVELOPE = Envelope("m", {"model": "m"}, ASKED)
-PAIRS = [(upstream, client) for upstream in ALL for client in ALL]
-
-
-@st.composite
-def answers(draw, origin):
-    """The events of an answer that was made in a dialect."""
-    sealed = (lambda data: data) if origin is CHAT else (lambda data: seal(origin.name, data))
-    events = [ReasoningDelta(t) for t in draw(st.lists(TEXT, max_size=3))]
-    if events and draw(st.booleans()):
-        events.append(ReasoningOpaque(sealed(draw(TEXT))))
-    events += [TextDelta(t) for t in draw(st.lists(TEXT, max_size=4))]
-    calls = draw(st.lists(CALL, max_size=3, unique_by=lambda c: c.id))
-    events += [ToolCallEvent(c) for c in calls]
-    read, written = draw(st.integers(0, 99)), draw(st.integers(0, 99)) if origin is MESSAGES else 0
-    usage = Usage(read + written + draw(st.integers(0, 999)), draw(st.integers(0, 999)), read, written)
-    return [*events, usage, Finish("tool_calls" if calls else draw(st.sampled_from(["stop", "length"])))]
-
-
-def written(dialect, events) -> bytes:
-    encoder = dialect.encoder(ENVELOPE)
-    return encoder.start() + b"".join(encoder.encode(e) for e in events) + encoder.end()
-
-
-def cut(data: bytes, cuts) -> list[bytes]:
-    places = sorted({at % (len(data) + 1) for at in cuts})
-    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+EVERY = (*ALL, TOY)
+PAIRS = [(upstream, client) for upstream in EVERY for client in EVERY]
 
 
 def read(dialect, pieces):
@@ -84,10 +54,7 @@ def bare(done):
     return blocks, done.finish_reason, done.usage
 
 
-CUTS = st.lists(st.integers(min_value=0), max_size=20)
-
-
-@pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", EVERY, ids=lambda d: d.name)
 @settings(deadline=None)
 @given(data=st.data(), cuts=CUTS)
 def test_what_is_written_is_read_back_under_any_split(dialect, data, cuts):
@@ -95,7 +62,7 @@ def test_what_is_written_is_read_back_under_any_split(dialect, data, cuts):
     assert bare(read(dialect, cut(written(dialect, events), cuts))) == bare(fold(events))
 
 
-@pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", EVERY, ids=lambda d: d.name)
 @settings(deadline=None)
 @given(data=st.data())
 def test_a_whole_answer_says_what_the_stream_said(dialect, data):
@@ -117,7 +84,7 @@ def test_for_every_pair_folding_the_translated_stream_is_translating_the_whole(u
     assert said(streamed) == said(fold(whole)) == said(fold(events))
 
 
-@pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", EVERY, ids=lambda d: d.name)
 @settings(deadline=None)
 @given(data=st.data(), cuts=CUTS)
 def test_a_folded_stream_that_passes_is_the_whole_answer(dialect, data, cuts):
@@ -130,7 +97,7 @@ def test_a_folded_stream_that_passes_is_the_whole_answer(dialect, data, cuts):
     assert bare(fold(dialect.read_whole(folder.completion()))) == bare(fold(events))
 
 
-@pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", EVERY, ids=lambda d: d.name)
 @settings(deadline=None)
 @given(data=st.data(), cuts=CUTS)
 def test_a_stream_that_passes_is_the_same_under_any_split(dialect, data, cuts):
@@ -143,7 +110,7 @@ def test_a_stream_that_passes_is_the_same_under_any_split(dialect, data, cuts):
 SAYS_THE_END = 'event: error data: [DONE] {"type":"message_stop"} "finish_reason":"stop" response.completed [DONE]'
 
 
-@pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", EVERY, ids=lambda d: d.name)
 def test_no_part_of_a_stream_is_whole_whatever_the_model_says(dialect):
     encoder = dialect.encoder(ENVELOPE)
     stream = encoder.start() + encoder.encode(TextDelta(SAYS_THE_END)) * 2
@@ -247,7 +214,7 @@ TOOLS = (
 )
 
 
-@pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", EVERY, ids=lambda d: d.name)
 def test_a_request_is_the_same_after_any_dialect(dialect):
     request = ChatRequest("m", HISTORY, TOOLS, stream=True, extra={"max_tokens": 99, "temperature": 0.5})
     back = dialect.decode(json.loads(dialect.encode(request)))

@@ -186,7 +186,7 @@ class Dialect(Struct, frozen=True):
         stream_fields: members that only bodies of streams may have, and what they must hold where a client sends them: else upstream tells no usage.
         encoder: an encoder of streams.
         encode_whole: a whole answer -> a body.
-        reader, fold, relay: for one streamed answer each.
+        reader, fold, relay: for one streamed answer each. They take `max_event_bytes`, reader and fold `max_held_bytes`, too.
         read_whole: a whole body -> chat events. Raises ChunkError.
         check_whole: raises UpstreamError for bytes that are no whole body of an answer, or an error; else what they tell of usage.
         is_foreign: a whole body that upstream sends here in the form of another dialect; `read_whole` reads it all the same.
@@ -212,9 +212,9 @@ class Dialect(Struct, frozen=True):
     parameters: frozenset[str]
     encoder: Callable[[Envelope], Encoder]
     encode_whole: Callable[[Completion, Envelope], bytes]
-    reader: Callable[[], Reader]
-    fold: Callable[[], Fold]
-    relay: Callable[[], Relay]
+    reader: Callable[..., Reader]
+    fold: Callable[..., Fold]
+    relay: Callable[..., Relay]
     read_whole: Callable[[Any], list[ModelEvent]]
     check_whole: Callable[[bytes], Usage | None]
     error_body: Callable[[RightseatError, str], bytes]

@@ -75,8 +75,9 @@ class StreamReader:
     def feed_eof(self) -> list[ModelEvent]:
         """The stream has ended: what is left, usage and the finish. Raises as `feed` does."""
         if self.failure is None:
-            for event in self._decoder.feed_eof():
-                self._take(event.data)
+            for event in self._decoder.feed_eof():  # servers forget its blank line
+                if is_whole(event.data):
+                    self._take(event.data)
         said = self._given()
         if self.failure is not None:
             raise self.failure
@@ -139,6 +140,14 @@ def decoded(data: bytes) -> Any:
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ChunkError("Copilot sent an event that is not JSON") from None
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether nothing is missing of the data of an event: objects and [DONE] show their end."""
+    try:
+        return data.strip() == b"[DONE]" or isinstance(_decode(data), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def error_in(body: Any) -> ChunkError:

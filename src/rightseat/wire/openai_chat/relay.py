@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from rightseat.wire.body import dig, list_of
 from rightseat.wire.relay import Ending, EventRelay, events_in, split_events
 from rightseat.wire.sse import DONE, MAX_EVENT_BYTES
 from rightseat.wire.usage import usage_of
@@ -36,21 +37,19 @@ class ChunkRelay(EventRelay):
         return b"[DONE]" in events_in(b"".join(self._recent))
 
     def _judge(self, events: list[Any]) -> Ending:
-        usage, done = None, False
+        usage, failed, done = None, False, False
+        last: dict[
+            str, Any
+        ] = {}  # the last chunk that says something; a turn may be split over several choices with an end each
         for event in reversed(events):
             if event == b"[DONE]":
                 done = True
-                continue
-            if not isinstance(event, dict):
-                continue
-            if _is_error(event):
-                return Ending(complete=True, failed=True, usage=usage)
-            usage = usage or usage_of(event.get("usage"))
-            choices = event.get("choices")
-            if isinstance(choices, list) and choices:
-                done = done or any(isinstance(choice, dict) and choice.get("finish_reason") for choice in choices)
-                break
-        return Ending(complete=done, usage=usage, is_final=done and usage is not None)
+            elif isinstance(event, dict):
+                failed = failed or _is_error(event)
+                usage = usage or usage_of(event.get("usage"))
+                last = last or (event if event.get("choices") else {})
+        done = done or any(dig(choice, "finish_reason") for choice in list_of(last.get("choices")))
+        return Ending(done or failed, failed, usage, is_final=done and usage is not None)
 
     def _mended(self, chunk: bytes) -> bytes:
         return b"".join([self._indexed(event) if _MARK in event else event for event in split_events(chunk)])
@@ -114,4 +113,4 @@ class Indexes:
 
 
 def _is_error(event: dict[str, Any]) -> bool:
-    return isinstance(event.get("error"), dict) or event.get("type") == "error"
+    return bool(event.get("error")) or event.get("type") == "error"
