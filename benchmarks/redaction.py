@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from rightseat.security.redaction import Finder, StreamRedactor, _python
+from rightseat.masking.finder import Finder, python_form
+from rightseat.security.redaction import StreamRedactor
 
 PROSE = ("The quick brown fox jumps over the lazy dog and runs into the forest, where it meets another fox. " * 110)[
     :10240
@@ -36,7 +37,7 @@ def main():
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     options = parser.parse_args()
     finder = Finder()
-    plain = [re.compile(_python(p.regex)) for p in finder.patterns]
+    plain = [re.compile(python_form(p.regex)) for p in finder.patterns]
 
     def by_re(text):
         return [match for one in plain for match in one.finditer(text)]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from rightseat import ConfigError, CopilotSDK
-from rightseat.security.masking import mask, mask_secret
+from rightseat.masking import mask, mask_secret
 from rightseat.security.redaction import redact
 from rightseat.security.screening import check_prompt
 from rightseat.security.sources import find_secret

@@ -20,7 +20,7 @@ from msgspec import Struct, field
 from rightseat.errors import ConfigError, InvalidOptionError, RightseatError
 from rightseat.facade.sdk import CopilotSDK
 from rightseat.log import logger
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 
 
 class Report(Struct):

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import logging
 
-from rightseat.security.masking import mask
+from rightseat.masking import mask
+
+MAX_TRACEBACK = 16 * 1024  # characters: most from its beginning, and its end, which names the error
 
 
 class MaskingFilter(logging.Filter):
-    """Masks the message and the traceback of a record. Handlers get plain text, so they cannot unmask anything."""
+    """Masks and cuts the message and the traceback of a record. Handlers get plain text, so they cannot unmask anything."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record and let it pass."""
         record.msg, record.args = mask(record.getMessage()), ()
         if record.exc_info:
-            record.exc_text = mask(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = mask(logging.Formatter().formatException(record.exc_info), limit=MAX_TRACEBACK)
             record.exc_info = None
         return True
 

@@ -15,7 +15,7 @@ from tests.said import configure, restored
 
 from rightseat import CopilotSDK, RightseatError
 from rightseat.gateway.config import Settings, load_settings
-from rightseat.security.patterns import PATTERNS
+from rightseat.masking.patterns import PATTERNS
 from rightseat.security.redaction import StreamRedactor, redact
 from rightseat.simulator.script import Rule, Script, ScriptedError
 from rightseat.testing.servers import running_gateway

@@ -2,7 +2,9 @@
 
 import pytest
 
-from rightseat.security.masking import mask, mask_secret
+from rightseat.errors import RightseatError
+from rightseat.log import logger
+from rightseat.masking import cut, mask, mask_secret
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,56 @@ def test_plain_text_is_left_alone():
 def test_named_secrets_are_masked():
     assert mask("it was hunter2hunter2hunter2", known=("hunter2hunter2hunter2",)) == "it was hunt...ter2"
     assert mask_secret("short") == "****"
+
+
+def test_what_is_too_long_is_cut_and_says_so():
+    text = "GET /" + "a" * 63_000 + " 404 not found"
+    shown = mask(text)
+    assert len(shown) <= 2200
+    assert shown.startswith("GET /aaa")
+    assert shown.endswith(" 404 not found")
+    assert "characters left out" in shown
+    assert mask(text, limit=None) == text
+    assert cut("/" + "a" * 5000, 100) == "/" + "a" * 99 + "...(4901 more characters)"
+    assert cut("short") == "short"
+
+
+@pytest.mark.parametrize("at", [*range(1400, 2200, 37), 20_000, *range(59_000, 60_500, 37)])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "gho_abcdefghijklmnopqrstuvwxyz0123456789",
+        "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkwIn0" * 20 + ".SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJVadQssw5c",
+        "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n" * 50 + "-----END PRIVATE KEY-----",
+        "postgres://user:correct0horse0battery0staple@db",
+        '"client_secret": "' + "qwertzuiop" * 100 + '"',
+    ],
+)
+def test_a_cut_leaves_no_part_of_a_secret(secret, at):
+    shown = mask("word " * (at // 5) + secret + " word" * ((60_000 - at) // 5))
+    pieces = [secret[i : i + 12] for i in range(30, len(secret) - 30, 7)]
+    assert not [piece for piece in pieces if piece in shown]
+
+
+def test_a_known_secret_is_masked_before_the_cut():
+    secret = "correct-horse-battery-staple"
+    for at in range(1500, 1560):
+        assert secret[8:-8] not in mask("x" * at + secret + "y" * 60_000, known=(secret,))
+
+
+def test_a_private_key_without_an_end_is_masked():
+    assert "MIIEvQ" not in mask("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nMIIEvQIBADANB")
+
+
+def test_errors_and_logs_show_no_more_than_is_useful(caplog):
+    error = RightseatError("/" + "a" * 60_000, public="b" * 60_000)
+    assert len(str(error)) < 2200
+    assert len(error.public) < 2200
+    logger.warning("%s", "c" * 60_000)
+    try:
+        raise ValueError("d" * 60_000 + " the end")
+    except ValueError:
+        logger.exception("failed")
+    assert all(len(record.getMessage()) < 2200 for record in caplog.records)
+    assert len(caplog.records[-1].exc_text) < 17_000
+    assert caplog.records[-1].exc_text.endswith(" the end")

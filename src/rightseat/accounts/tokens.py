@@ -19,7 +19,7 @@ from rightseat.accounts.store import Account, Store, is_token
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError, LoginError, RightseatError, UpstreamError
 from rightseat.log import logger
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 from rightseat.transport.http.base import SMALL, HttpAnswer, HttpRequest, HttpSender, fetch
 
 AHEAD_SECONDS = 60.0  # renewed this long before `refresh_in` is over

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from rightseat.errors import UpstreamError
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 
 MOST_CHARS = 2000  # of a message that is passed on
 

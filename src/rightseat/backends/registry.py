@@ -19,7 +19,7 @@ SEED = ("gpt-5-mini", "gpt-5", "gpt-4.1", "gpt-4", "gpt-4o-mini", "gpt-3.5-turbo
 
 _DATE = re.compile(r"-(?:\d{8}|latest)$")
 _VERSION = re.compile(r"(\d)-(\d)(?=-|$)")
-_SUFFIX = re.compile(r"\[[^\]]*\]$")  # Claude Code writes a wish for a long context behind the name: [1m]
+_SUFFIX = re.compile(r"\[[^\[\]]{0,40}\]$")  # Claude Code writes a wish for a long context behind the name: [1m]
 
 
 class Model(Struct, frozen=True):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
 
-# What agents wrap around a prompt: <current_datetime>...</current_datetime>, <reminder>...</reminder> and the like.
-_WRAPPING = re.compile(r"<([a-z_]+)\b[^>]*>.*?</\1>\s*", re.DOTALL)
+_OPENS = re.compile(r"<([a-z_]+)\b")
+_CLOSES = re.compile(r"</([a-z_]+)>\s*")
 
 
 class ToolCall(Struct, frozen=True):
@@ -147,7 +148,7 @@ class ChatRequest(Struct, frozen=True):
     def prompt(self) -> str:
         """The same without what an agent wrapped around it, such as `<current_datetime>` blocks."""
         text = self.last_user_text
-        return _WRAPPING.sub("", text).strip() or text.strip()
+        return _unwrapped(text).strip() or text.strip()
 
     @property
     def tool_results(self) -> tuple[Message, ...]:
@@ -159,3 +160,25 @@ class ChatRequest(Struct, frozen=True):
             if message.role == "tool":
                 found.append(message)
         return tuple(reversed(found))
+
+
+def _unwrapped(text: str) -> str:
+    """Without what agents wrap around a prompt: `<current_datetime>...</current_datetime>`, `<reminder>...</reminder>` and the like.
+
+    By hand, because a pattern that looks for the end of each tag costs the square of the tags that have none.
+    """
+    closings: dict[str, list[tuple[int, int]]] = {}
+    for closes in _CLOSES.finditer(text):
+        closings.setdefault(closes[1], []).append(closes.span())
+    kept, at, bracket = [], 0, -1
+    for opens in _OPENS.finditer(text) if closings else ():
+        if bracket < opens.end():
+            bracket = text.find(">", opens.end())
+        if bracket < 0:
+            break
+        behind = closings.get(opens[1], [])
+        nearest = bisect.bisect(behind, (bracket, len(text)))
+        if opens.start() >= at and nearest < len(behind):
+            kept.append(text[at : opens.start()])
+            at = behind[nearest][1]
+    return "".join([*kept, text[at:]])

@@ -31,8 +31,8 @@ from rightseat.backends.copilot import CopilotBackend
 from rightseat.errors import ConfigError, RightseatError
 from rightseat.gateway.access.pepper import pepper_of
 from rightseat.gateway.config import Settings, ignored_variables, load_settings
+from rightseat.masking import mask
 from rightseat.security.environment import cli_environment
-from rightseat.security.masking import mask
 from rightseat.security.sources import default_sources, first, secrets_file, unsafe_backend
 from rightseat.transport.http.aiohttp import AiohttpSender
 from rightseat.transport.http.base import HttpRequest, fetch

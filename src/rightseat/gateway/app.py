@@ -37,7 +37,7 @@ from rightseat.gateway.routes import MANAGEMENT, find, openapi
 from rightseat.handler import stack
 from rightseat.layers.observe import ObserverOf
 from rightseat.log import logger
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 from rightseat.telemetry.metrics import is_shared
 from rightseat.telemetry.tracing import Tracing, is_wanted, provider_of_environment
 from rightseat.transport.http.aiohttp import AiohttpSender

@@ -21,7 +21,7 @@ from rightseat.accounts.store import default_folder
 from rightseat.errors import ConfigError
 from rightseat.gateway.setting_values import convert, unknown_variables
 from rightseat.log import logger
-from rightseat.security.masking import mask_secret
+from rightseat.masking import mask_secret
 from rightseat.security.sources import NamedFile, resolve
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network

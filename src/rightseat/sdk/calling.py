@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 
-def _positional(function: Callable[..., object]) -> int:
+def _positional(function: Callable[..., Any]) -> int:
     """How many positional arguments a function takes; a large number for *args."""
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -21,13 +22,13 @@ def _positional(function: Callable[..., object]) -> int:
     return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
-async def call(function: Callable[..., object], *arguments: object) -> object:
+async def call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call with the arguments that fit, and await what needs awaiting."""
     result = function(*arguments[: _positional(function)])
     return await result if inspect.isawaitable(result) else result
 
 
-def is_async(function: Callable[..., object]) -> bool:
+def is_async(function: Callable[..., Any]) -> bool:
     """A coroutine function, also behind functools.partial or an object's __call__."""
     while isinstance(function, functools.partial):
         function = function.func

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from rightseat.errors import InvalidOptionError, UnknownOptionError
 from rightseat.log import logger
@@ -27,14 +28,14 @@ _WHEN_A_GUARD_FAILS = {
 }
 
 
-def check_hooks(hooks: Mapping[str, object]) -> dict[str, Callable[..., object]]:
+def check_hooks(hooks: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
     """The option `hooks` as {hook type on the wire: function}. Names are `on_pre_tool_use`, `pre_tool_use` or `preToolUse`.
 
     Raises:
-        UnknownOptionError: an unknown hook.
+        UnknownOptionError: a hook nobody knows.
         InvalidOptionError: a value that is no function.
     """
-    checked: dict[str, Callable[..., object]] = {}
+    checked = {}
     for name, function in hooks.items():
         if function is None:
             continue
@@ -50,8 +51,8 @@ def check_hooks(hooks: Mapping[str, object]) -> dict[str, Callable[..., object]]
 
 
 async def run_hook(
-    hooks: Mapping[str, Callable[..., object]], hook_type: str, given: Record, context: Mapping[str, object]
-) -> Mapping[str, object] | None:
+    hooks: Mapping[str, Callable[..., Any]], hook_type: str, given: Record, context: dict[str, Any]
+) -> Any:
     """The output of one hook: a dict in the wire's spelling, or None for "go on"."""
     function = hooks.get(hook_type)
     if function is None:
@@ -69,7 +70,7 @@ async def run_hook(
     return {to_camel(key): value for key, value in output.items()}
 
 
-def user_input_answer(answer: object, request: Record) -> dict[str, object]:
+def user_input_answer(answer: Any, request: Record) -> dict[str, Any]:
     """What a user-input handler returned, as `{answer, wasFreeform}`. Text alone will do."""
     if isinstance(answer, str):
         return {"answer": answer, "wasFreeform": answer not in (request.get("choices") or ())}
@@ -83,7 +84,7 @@ def user_input_answer(answer: object, request: Record) -> dict[str, object]:
     raise InvalidOptionError(f"on_user_input_request must return text or {{'answer': text}}, not {answer!r}")
 
 
-def exit_plan_answer(answer: object, _: Record) -> dict[str, object]:
+def exit_plan_answer(answer: Any, _: Record) -> dict[str, Any]:
     """What an exit-plan-mode handler returned: True, False, or a dict with `approved`."""
     if isinstance(answer, bool):
         return {"approved": answer}
@@ -92,17 +93,17 @@ def exit_plan_answer(answer: object, _: Record) -> dict[str, object]:
     raise InvalidOptionError(f"on_exit_plan_mode_request must return True, False or a dict, not {answer!r}")
 
 
-def auto_mode_answer(answer: object, _: Record) -> dict[str, object]:
+def auto_mode_answer(answer: Any, _: Record) -> dict[str, Any]:
     """What an auto-mode-switch handler returned: True, False, or "yes", "yes_always", "no"."""
     if isinstance(answer, Mapping):
         answer = answer.get("response")
-    text = ("yes" if answer else "no") if answer is None or isinstance(answer, bool) else answer
+    text = {True: "yes", False: "no", None: "no"}.get(answer, answer)
     if text not in ("yes", "yes_always", "no"):
         raise InvalidOptionError(f"on_auto_mode_switch_request must return 'yes', 'yes_always' or 'no', not {answer!r}")
     return {"response": text}
 
 
-def elicitation_answer(answer: object) -> dict[str, object]:
+def elicitation_answer(answer: Any) -> dict[str, Any]:
     """What an elicitation handler returned: `{"action": "accept" | "decline" | "cancel", "content": {...}}`, or None to cancel."""
     if answer is None:
         return {"action": "cancel"}
@@ -112,40 +113,38 @@ def elicitation_answer(answer: object) -> dict[str, object]:
 
 
 # request method -> (the option that answers it, how its return value is read)
-QUESTIONS: dict[str, tuple[str, Callable[[object, Record], dict[str, object]]]] = {
+QUESTIONS: dict[str, tuple[str, Callable[[Any, Record], dict[str, Any]]]] = {
     "userInput.request": ("on_user_input_request", user_input_answer),
     "exitPlanMode.request": ("on_exit_plan_mode_request", exit_plan_answer),
     "autoModeSwitch.request": ("on_auto_mode_switch_request", auto_mode_answer),
 }
 
 
-def split_system_message(message: Mapping[str, object]) -> tuple[dict[str, object], dict[str, Callable[..., object]]]:
+def split_system_message(message: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Callable[..., Any]]]:
     """The option `system_message` for the wire, and the functions among its sections.
 
     A section is `{"action": "replace" | "remove" | "append" | "prepend", "content": ...}`; where `action` is a function, the
     CLI sends the section's text to it and takes what it returns.
     """
-    wire: dict[str, object] = dict(message)
-    transforms: dict[str, Callable[..., object]] = {}
+    wire, transforms = dict(message), {}
     sections = message.get("sections")
     if isinstance(sections, Mapping):
-        kept: dict[str, object] = {}
-        wire["sections"] = kept
+        wire["sections"] = {}
         for name, section in sections.items():
             action = section.get("action") if isinstance(section, Mapping) else section
             if callable(action):
                 transforms[name] = action
-                kept[name] = {"action": "transform"}
+                wire["sections"][name] = {"action": "transform"}
             else:
-                kept[name] = section
+                wire["sections"][name] = section
     return wire, transforms
 
 
 async def transform_sections(
-    transforms: Mapping[str, Callable[..., object]], sections: Mapping[str, object]
-) -> dict[str, object]:
+    transforms: Mapping[str, Callable[..., Any]], sections: Mapping[str, Any]
+) -> dict[str, Any]:
     """Each section through its function. A section whose function fails keeps its text."""
-    done: dict[str, object] = {}
+    done = {}
     for name, section in sections.items():
         content = section.get("content", "") if isinstance(section, Mapping) else ""
         function = transforms.get(name)

@@ -24,7 +24,7 @@ from rightseat.errors import (
     SessionNotFoundError,
 )
 from rightseat.log import logger
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 from rightseat.transport.base import ByteStream
 from rightseat.wire import jsonrpc
 from rightseat.wire.jsonrpc import Answered, Called, Cancelled, Notified, Peer, Refused
@@ -88,7 +88,7 @@ class Pump:
         Raises:
             EncodeError: `params` cannot be written as JSON.
             RpcError: the peer answered with an error.
-            RpcTimeoutError: no answer within `timeout` seconds (None: wait forever).
+            RpcTimeoutError: no answer within `timeout` seconds (None: wait for ever).
             ConnectionLostError, ProtocolError: the conversation ended first.
         """
         if self._lost is not None:
@@ -121,7 +121,7 @@ class Pump:
         self._stream.write(self._peer.notify(method, params))
 
     async def close(self) -> None:
-        """End the conversation and the stream. Pending calls raise ConnectionLostError."""
+        """End the conversation and the stream. Whoever still waits gets a ConnectionLostError."""
         self._closed = True
         answering = list(self._answering.values())
         for task in answering:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rightseat.log import logger, trace_logger
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 from rightseat.transport.base import ByteStream, StreamEnd
 from rightseat.wire.framing import FrameDecoder
 
@@ -60,7 +60,7 @@ class TracedStream:
         try:
             for body in self._decoders[arrow].feed(data):
                 more = f"... ({len(body)} bytes)" if len(body) > TRACE_BYTES else ""
-                self._show(f"{arrow} {mask(body[:TRACE_BYTES].decode('utf-8', 'replace'))}{more}")
+                self._show(f"{arrow} {mask(body[:TRACE_BYTES].decode('utf-8', 'replace'), limit=None)}{more}")
         except Exception:
             self._show = None
             logger.exception("the trace failed and ends here")

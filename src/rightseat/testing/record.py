@@ -7,6 +7,7 @@ before anything is written. Played back, a call is found by what it asks; one th
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
@@ -32,8 +33,9 @@ from rightseat.chat import (
 )
 from rightseat.errors import CallerError, ConfigError, RightseatError, UpstreamError
 from rightseat.handler import Handler
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 
+masked = functools.partial(mask, limit=None)
 _KINDS: dict[str, type[Any]] = {
     "text": TextDelta,
     "reasoning": ReasoningDelta,
@@ -75,7 +77,7 @@ class Recorder:
         redact: what is done to every text before it is written; masks what looks like a secret.
     """
 
-    def __init__(self, path: Path | str, redact: Callable[[str], str] = mask) -> None:
+    def __init__(self, path: Path | str, redact: Callable[[str], str] = masked) -> None:
         self._path = Path(path)
         self._redact = redact
 
@@ -157,7 +159,7 @@ class Replayer:
     """
 
     def __init__(
-        self, path: Path | str, *, pieces: int = 12, speed: float = 0.0, redact: Callable[[str], str] = mask
+        self, path: Path | str, *, pieces: int = 12, speed: float = 0.0, redact: Callable[[str], str] = masked
     ) -> None:
         self._path = Path(path)
         self._pieces = max(1, pieces)
@@ -213,7 +215,7 @@ def _raised(error: dict[str, Any]) -> UpstreamError:
     )
 
 
-def key_of(request: ChatRequest, redact: Callable[[str], str] = mask) -> str:
+def key_of(request: ChatRequest, redact: Callable[[str], str] = masked) -> str:
     """What makes two calls the same: model, conversation, tools and options; not who asks, nor ids that change each time."""
     ids: dict[str, str] = {}
 

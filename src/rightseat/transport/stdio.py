@@ -12,7 +12,7 @@ import fcntl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 from rightseat.transport.base import StreamEnd
 from rightseat.transport.descriptor import DescriptorStream
 from rightseat.transport.process import ChildEnding, ChildProcess, Tail, describe_exit
@@ -64,7 +64,7 @@ class StdioStream(DescriptorStream, ChildEnding):
         waited: list[asyncio.Future[Any]] = [self.process.exited, self._silent]
         await asyncio.wait(waited, timeout=LAST_WORDS_SECONDS)
         status = self.process.exited.result() if self.process.exited.done() else None
-        return StreamEnd(describe_exit(self._name, status), status, mask(self._stderr.text()))
+        return StreamEnd(describe_exit(self._name, status), status, mask(self._stderr.text(), limit=None))
 
     async def _close(self, grace: float) -> None:
         self._writer.close()

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from rightseat.errors import ConnectionLostError, StartTimeoutError
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 from rightseat.transport.base import StreamEnd
 from rightseat.transport.process import ChildEnding, ChildProcess, Tail, describe_exit
 from rightseat.transport.reader import ReaderThread
@@ -111,7 +111,9 @@ class TcpChildStream(ChildEnding):
             return await self._tcp.end()
         status = self.process.exited.result() if self.process.exited.done() else None
         await asyncio.to_thread(self._reader.join, 0.2)  # its last words
-        return StreamEnd(describe_exit(self._name, status), status, mask(self._stderr.text() or self._stdout.text()))
+        return StreamEnd(
+            describe_exit(self._name, status), status, mask(self._stderr.text() or self._stdout.text(), limit=None)
+        )
 
     async def _close(self, grace: float) -> None:
         await self._drop()

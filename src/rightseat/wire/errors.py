@@ -20,7 +20,7 @@ from rightseat.errors import (
     RightseatError,
     UpstreamError,
 )
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 
 CUT = "stream disconnected before completion"
 CUT_CODE = "stream_disconnected"

@@ -14,7 +14,7 @@ handed out. The peer's stream cannot be trusted past that point, because the pla
 from __future__ import annotations
 
 from rightseat.errors import ProtocolError
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 
 # The largest body taken. The CLI's largest frames are some tens of KiB, but tool results and context echoes grow with
 # what users put in. Past this, a length is more likely garbage than data.

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from rightseat.errors import EncodeError, ProtocolError
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 from rightseat.wire.framing import MAX_FRAME_BYTES, FrameDecoder, encode_frame
 
 Id: TypeAlias = int | str

@@ -24,7 +24,7 @@ from rightseat.gateway.http.asgi import Request, Send, respond
 from rightseat.gateway.observe.request_log import KEEP, Recent
 from rightseat.gateway.observe.timeseries import TimeSeries
 from rightseat.gateway.resilience import Resilience
-from rightseat.security.masking import mask, mask_secret
+from rightseat.masking import mask, mask_secret
 from rightseat.transport.http.base import HttpSender
 from rightseat.wire.body import BadRequestError, json_object
 

@@ -17,7 +17,7 @@ from typing import IO, Any, Literal, TypeAlias
 
 from rightseat.gateway.observe.line_writer import LineWriter
 from rightseat.gateway.observe.request_log import RequestRecord
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 
 Form: TypeAlias = Literal["off", "console", "json"]
 
@@ -188,13 +188,13 @@ def dropped_lines() -> int:
 def masked(lines: list[str]) -> list[str]:
     """Lines without secrets. They are looked through together, and one by one only if there is something."""
     text = "\n".join(lines)
-    return lines if mask(text) == text else [mask(line) for line in lines]
+    return lines if mask(text, limit=None) == text else [mask(line, limit=None) for line in lines]
 
 
 class _Masking(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
-        return mask(self.plain(record))
+        return mask(self.plain(record), limit=None)
 
     def plain(self, record: logging.LogRecord) -> str:
         """The line, not yet looked through for secrets: for who does it for many at once."""

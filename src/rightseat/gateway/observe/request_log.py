@@ -11,7 +11,7 @@ from rightseat.chat import Usage
 from rightseat.gateway.http.asgi import StreamBrokenError
 from rightseat.gateway.pipeline.plan import Plan
 from rightseat.layers.observe import Call, ObserverOf, tell
-from rightseat.security.masking import mask
+from rightseat.masking import mask
 
 KEEP = 1000
 

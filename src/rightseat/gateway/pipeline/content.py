@@ -15,8 +15,9 @@ from msgspec import Struct, field
 
 from rightseat.chat import ModelEvent, ReasoningDelta, TextDelta, ToolCallEvent
 from rightseat.errors import CallerError, DeclinedError
-from rightseat.security.patterns import PATTERNS, SECRETS
-from rightseat.security.redaction import Finder, StreamRedactor
+from rightseat.masking.finder import Finder
+from rightseat.masking.patterns import PATTERNS, SECRETS
+from rightseat.security.redaction import StreamRedactor
 from rightseat.security.screening import screen
 
 Policy: TypeAlias = Literal["off", "report", "redact", "block"]

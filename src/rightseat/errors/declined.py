@@ -1,0 +1,100 @@
+"""We chose not to ask, or not to go on: errors that are our own decision."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from rightseat.errors.base import RightseatError, Told
+
+
+class DeclinedError(RightseatError):
+    """We chose not to go on."""
+
+    status_hint = 503
+
+
+class CircuitOpenError(DeclinedError):
+    """Too many calls failed lately; asking now would make it worse.
+
+    Attributes:
+        key: what fails: a model, or an account and a model.
+    """
+
+    def __init__(self, key: str, retry_after: float, **told: Unpack[Told]) -> None:
+        super().__init__(f"{key}: too many calls failed lately; next try in {retry_after:.1f} s (circuit open)", **told)
+        self.key = key
+        self.retry_after = retry_after
+
+
+class RateLimitedError(DeclinedError):
+    """Our own rate limit, and waiting for it would take too long."""
+
+    status_hint = 429
+
+    def __init__(self, message: str, retry_after: float, **told: Unpack[Told]) -> None:
+        super().__init__(message, **told)
+        self.retry_after = retry_after
+
+
+class QueueFullError(DeclinedError):
+    """Too many calls wait already, or this one has waited for too long."""
+
+    def __init__(self, message: str, retry_after: float | None = None, **told: Unpack[Told]) -> None:
+        super().__init__(message, **told)
+        self.retry_after = retry_after
+
+
+class OverloadedError(DeclinedError):
+    """Shed: the upstream refuses so much that this call is not worth a try."""
+
+    def __init__(self, message: str, retry_after: float | None = None, **told: Unpack[Told]) -> None:
+        super().__init__(message, **told)
+        self.retry_after = retry_after
+
+
+class DeadlineExceededError(DeclinedError, TimeoutError):
+    """The deadline of the call passed before its answer was complete."""
+
+    status_hint = 504
+
+
+class AnswerTooLongError(DeclinedError):
+    """An answer grew beyond the limit that the caller set.
+
+    Attributes:
+        limit: characters.
+    """
+
+    status_hint = 502
+
+    def __init__(self, limit: int, **told: Unpack[Told]) -> None:
+        super().__init__(f"the answer is longer than {limit} characters, which is the limit that was set", **told)
+        self.limit = limit
+
+
+class ToolLoopError(DeclinedError):
+    """The model went on calling tools.
+
+    Attributes:
+        steps: how many times it was asked.
+    """
+
+    def __init__(self, steps: int, **told: Unpack[Told]) -> None:
+        super().__init__(f"no answer after {steps} steps: the model went on calling tools (max_steps={steps})", **told)
+        self.steps = steps
+
+
+class EventsLostError(DeclinedError):
+    """A consumer was slower than its session, and its bounded buffer overflowed.
+
+    Attributes:
+        lost: how many events were not delivered.
+    """
+
+    def __init__(self, lost: int, capacity: int, **told: Unpack[Told]) -> None:
+        super().__init__(
+            f"{lost} events were lost: the consumer was slower than the session and its buffer of {capacity} events was "
+            f"full. Read faster, raise max_buffered, or choose overflow='drop_oldest'.",
+            **told,
+        )
+        self.lost = lost
