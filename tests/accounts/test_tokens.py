@@ -183,8 +183,10 @@ async def test_a_refused_token_is_renewed_once_for_all(world):
 )
 def test_what_github_may_answer(status, body, error, says):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=says) as caught:
         account_after(Account("ann", "gho_x"), HttpAnswer(status, {}, data), 0.0)
+    for private in ("ann", "Nope"):  # GitHub's words name who is logged in
+        assert private not in caught.value.public
 
 
 def test_a_wrong_clock_of_ours_does_not_end_the_token_early():

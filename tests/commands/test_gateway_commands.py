@@ -213,3 +213,16 @@ def test_the_settings_in_force_are_shown_masked(run, tmp_path):
     assert shown["port"] == 5001
     assert shown["keys"] == ["a-se...team"]
     assert shown["aliases"] == {"fast": "gpt-5-mini"}
+
+
+def test_a_damaged_account_file_is_named_and_the_others_are_shown(run, tmp_path):
+    folder = tmp_path / "home" / "accounts"
+    folder.mkdir(parents=True)
+    four = {"access_token": "tid=1", "github_access_token": "gho_x", "expires_at": 1, "refresh_in": 1500}
+    (folder / "ann.json").write_text(json.dumps(four))
+    (folder / "bob.json").write_text('{"login": "bob"')
+    done = run("status", "--json", "--offline")
+    assert done.returncode == 0, done.stderr
+    assert [row["name"] for row in json.loads(done.stdout)] == ["ann"]
+    assert done.stderr.count("bob.json") == 1
+    assert "Traceback" not in done.stderr

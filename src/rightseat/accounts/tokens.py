@@ -111,10 +111,13 @@ def _refused(account: Account, answer: HttpAnswer, body: Any) -> LoginError:
     body = body if isinstance(body, dict) else {}
     given = body.get("error_details")
     details = given if isinstance(given, dict) else {}
-    code = str(details.get("notification_id") or ("bad_credentials" if answer.status == 401 else "forbidden"))
+    code = str(details.get("notification_id") or ("bad_credentials" if answer.status == 401 else "forbidden"))[:100]
     text = details.get("message") or body.get("message") or answer.body[:200].decode("utf-8", "replace")
-    said = f"no Copilot token ({code}): {mask(str(text))}"
-    return LoginError(code, f"GitHub gives {account.name} {said}", public=f"GitHub gives {said}")
+    return LoginError(
+        code,
+        f"GitHub gives {account.name} no Copilot token ({code}): {mask(str(text))}",
+        public=f"GitHub gives no Copilot token ({code})",  # GitHub's words name the user
+    )
 
 
 def _believed(api: Any, account: Account) -> str:

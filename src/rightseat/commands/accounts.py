@@ -84,10 +84,7 @@ def logout(name: str | None, everyone: bool) -> None:
 def status(as_json: bool, offline: bool) -> None:
     """Show the accounts, how long their tokens live, and their quota. No secret is shown."""
     settings = load_settings()
-    store = FileStore(settings.folder)
-    accounts = store.list()
-    for problem in store.problems():
-        console.print(f"[red]{problem}[/red]")
+    accounts = FileStore(settings.folder).list()  # what cannot be read is said on standard error, by the log
     quotas = [None] * len(accounts) if offline else asyncio.run(_quotas(settings, accounts))
     rows = [_status_of(account, quota) for account, quota in zip(accounts, quotas, strict=True)]
     if as_json:
