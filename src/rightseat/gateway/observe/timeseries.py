@@ -26,7 +26,7 @@ class _Second:
 
 
 class TimeSeries:
-    """An observer that adds up requests by the second. Quiet requests count only where they failed."""
+    """An observer that adds up requests by the second. Quiet requests, such as those of the dashboard itself, do not count."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
@@ -40,10 +40,10 @@ class TimeSeries:
 
     def ended(self, record: RequestRecord) -> None:
         """See Observer."""
-        self.open -= not record.quiet
-        usage, failed = record.usage, (record.status or 500) >= 400
-        if record.quiet and not failed:
+        if record.quiet:
             return
+        self.open -= 1
+        usage, failed = record.usage, (record.status or 500) >= 400
         now = self._now()
         for one in (now, self._total):
             one.requests += 1

@@ -63,6 +63,11 @@ function plot(id, lines) {
   svg.replaceChildren(...nodes, text);
 }
 
+// Calls of models, and whatever was refused; not what this page itself asks for.
+function isOfClients(one) {
+  return one.model || one.asked_for || (one.status >= 400 && !one.path?.startsWith("/v0/management"));
+}
+
 // The dialects of a request; for one that was turned away before that was known, what it asked for.
 function apiOf(one) {
   if (!one.upstream) return one.dialect || one.route || one.path;
@@ -85,7 +90,7 @@ function draw(value) {
   plot("plot-latency", [series.first_p50.map((v) => v && v * 1000), series.first_p95.map((v) => v && v * 1000)]);
   $("breakers").replaceChildren(...Object.entries(value.resilience.circuits).map(([model, state]) => cells(model, state.replace("_", " "))));
   $("queue").textContent = value.resilience.running == null ? "No limit of answers at once." : `${value.resilience.running} answers under way, ${value.resilience.waiting} requests in the queue.`;
-  $("requests").replaceChildren(...value.requests.map((one) => {
+  $("requests").replaceChildren(...value.requests.filter(isOfClients).map((one) => {
     const status = document.createElement("span");
     status.textContent = one.under_way ? "open" : one.status;
     status.className = !one.under_way && one.status >= 400 ? "bad" : "good";
