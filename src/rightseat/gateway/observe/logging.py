@@ -271,22 +271,19 @@ def _second(second: int, between: str) -> str:
 
 
 def _message(record: logging.LogRecord) -> str:
-    """What it says, cut before anything else looks at it."""
     most = CONTENT_CHARS if record.name == CONTENT_LOGGER else MESSAGE_CHARS
-    return _cut(record.getMessage(), most)
+    return _shortened(record.getMessage(), most)
 
 
 def _error(record: logging.LogRecord) -> str:
     text = logging.Formatter().formatException(record.exc_info) if record.exc_info else record.exc_text or ""
-    if len(text) <= TRACEBACK_CHARS:
-        return text
-    half = TRACEBACK_CHARS // 2  # the place is at the end, the first cause at the beginning
-    return f"{text[:half]}\n... ({len(text) - 2 * half} characters left out)\n{text[-half:]}"
+    return _shortened(text, TRACEBACK_CHARS)
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]}... ({len(text) - most} characters left out)"
+def _shortened(text: str, most: int) -> str:
+    """Beginning and end of a long text. It is masked as it is cut, so that no half of a secret is left at the cut."""
+    return text if len(text) <= most else mask(text, limit=most)
 
 
 def _short(fact: Any) -> Any:
-    return _cut(fact, 256) if isinstance(fact, str) else fact
+    return _shortened(fact, 256) if isinstance(fact, str) else fact
