@@ -1,7 +1,7 @@
 """Time: what the clock shows and how to wait. The only module that reads the machine's clock.
 
 Whatever needs time takes a `Clock`, `SYSTEM_CLOCK` where nobody gives another one, so that tests can own it: `rightseat.testing`
-has `FakeClock`, turned by hand, and `LoopClock`, which follows an event loop in virtual time.
+has `FakeClock`, turned by hand, and a `LoopClock` for virtual time. What sets timers of the event loop takes its time from `LOOP_CLOCK`.
 """
 
 from __future__ import annotations
@@ -43,4 +43,28 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class LoopClock:
+    """The running event loop's time: for whatever sets the loop's timers, and for virtual time, where the loop's time is no machine's.
+
+    Args:
+        epoch: what `wall` shows when `now` shows 0; None: the machine's date.
+    """
+
+    def __init__(self, epoch: float | None = None) -> None:
+        self._epoch = epoch
+
+    def now(self) -> float:
+        """See Clock."""
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        """See Clock."""
+        return time.time() if self._epoch is None else self._epoch + self.now()
+
+    async def sleep(self, seconds: float) -> None:
+        """See Clock."""
+        await asyncio.sleep(seconds)
+
+
 SYSTEM_CLOCK: Clock = SystemClock()
+LOOP_CLOCK: Clock = LoopClock()

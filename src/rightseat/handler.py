@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -33,6 +32,7 @@ from rightseat.chat import (
     Usage,
 )
 from rightseat.errors import InvalidOptionError
+from rightseat.ids import SYSTEM_IDS, Ids
 
 
 class Asked(Protocol):
@@ -144,7 +144,7 @@ def events_of(item: Any) -> list[ModelEvent]:
     )
 
 
-def tool_call(name: str, arguments: Any = None, call_id: str | None = None) -> ToolCall:
+def tool_call(name: str, arguments: Any = None, call_id: str | None = None, *, ids: Ids = SYSTEM_IDS) -> ToolCall:
     """A ToolCall with arguments as values or as JSON text, and an id of its own if none is given."""
     text = arguments if isinstance(arguments, str) else json.dumps(msgspec.to_builtins(arguments or {}))
-    return ToolCall(call_id or f"call_{uuid.uuid4().hex[:24]}", name, text)
+    return ToolCall(call_id or f"call_{ids.hex(24)}", name, text)

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any
 
+from rightseat.clock import LOOP_CLOCK
 from rightseat.errors import AnswerTooLongError, InvalidOptionError
 
 
@@ -119,12 +120,11 @@ async def _pieces(chunks: AsyncIterable[Any]) -> AsyncIterator[str]:
 
 async def _in_time(pieces: AsyncIterator[str], seconds: float) -> AsyncIterator[str | None]:
     """The pieces, and None whenever `seconds` have passed since the first one after the last None."""
-    loop = asyncio.get_running_loop()
     coming = asyncio.ensure_future(_next(pieces))
     due: float | None = None
     try:
         while True:
-            left = None if due is None else max(0.0, due - loop.time())
+            left = None if due is None else max(0.0, due - LOOP_CLOCK.now())
             done, _ = await asyncio.wait({coming}, timeout=left)
             if not done:
                 due = None
@@ -135,7 +135,7 @@ async def _in_time(pieces: AsyncIterator[str], seconds: float) -> AsyncIterator[
                 return
             coming = asyncio.ensure_future(_next(pieces))
             if due is None:
-                due = loop.time() + seconds
+                due = LOOP_CLOCK.now() + seconds
             yield piece
     finally:
         coming.cancel()

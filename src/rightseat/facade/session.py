@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import uuid
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from types import TracebackType
@@ -32,9 +31,10 @@ from rightseat.chat import (
     Usage,
     fold,
 )
-from rightseat.clock import SYSTEM_CLOCK
+from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import InvalidOptionError, NotStartedError, ToolLoopError
 from rightseat.handler import Handler
+from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.layers.checks import number
 from rightseat.sdk.tool_definition import as_tool
 from rightseat.sdk.tool_run import run
@@ -92,6 +92,8 @@ class ChatSession:
         options: sent with each request.
         keeps_history: the conversation is kept here; False: where the answers come from.
         on_close: called, and awaited if it is a coroutine function, when the session is closed.
+        clock: what deadlines are told in.
+        ids: the ids of the session and of its requests come from here.
     """
 
     def __init__(
@@ -105,9 +107,13 @@ class ChatSession:
         options: Mapping[str, Any] | None = None,
         keeps_history: bool = True,
         on_close: Callable[[], Any] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        ids: Ids = SYSTEM_IDS,
     ) -> None:
         number("max_steps", max_steps, least=1, whole=True)
-        self.id = str(uuid.uuid4())
+        self.id = ids.uuid()
+        self._clock = clock
+        self._ids = ids
         self.model = model
         self.max_steps = max_steps
         self._handler = handler
@@ -273,12 +279,12 @@ class ChatStream:
 
     async def _run(self) -> AsyncGenerator[ChatChunk, None]:
         session = self._session
-        deadline = SYSTEM_CLOCK.now() + self._timeout if self._timeout is not None else None
+        deadline = self._session._clock.now() + self._timeout if self._timeout is not None else None
         said: list[Message] = [self._asked]
         usage: Usage | None = None
         try:
             for step in range(1, session.max_steps + 1):
-                meta = Meta(self._priority, deadline, "", str(uuid.uuid4()), session.id)
+                meta = Meta(self._priority, deadline, "", session._ids.uuid(), session.id)
                 events: list[ModelEvent] = []
                 async with await session._handler(session._request(said, self._extra, meta)) as reply:
                     async for event in reply:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.clock import LOOP_CLOCK, Clock
 from rightseat.errors import DeadlineExceededError
 from rightseat.handler import A, Q, Service
 from rightseat.layers.checks import number
@@ -23,12 +23,12 @@ class Deadline(Struct, frozen=True):
     Attributes:
         seconds: for the whole call. A deadline that the request has already is kept if it is earlier.
         silence: seconds without a piece of the answer; None: as long as there is time.
-        clock: what deadlines are told in; must be the event loop's.
+        clock: what deadlines are told in; must run as the event loop's.
     """
 
     seconds: float = 300.0
     silence: float | None = None
-    clock: Clock = SYSTEM_CLOCK
+    clock: Clock = LOOP_CLOCK
 
     def __post_init__(self) -> None:
         number("seconds", self.seconds, above=0)
@@ -50,7 +50,7 @@ class Deadline(Struct, frozen=True):
             left = at - now
             if left <= 0:
                 raise DeadlineExceededError("the deadline had passed before the call was made")
-            watch = _Watch(left, self.silence)
+            watch = _Watch(left, self.silence, self.clock)
             try:
                 answer: A = await watch.head(inner(request))
             except BaseException:
@@ -66,15 +66,16 @@ class Deadline(Struct, frozen=True):
 class _Watch:
     """One call: a timer, and the task that waits for the next piece, if one does."""
 
-    __slots__ = ("_expired", "_last", "_loop", "_silence", "_task", "_timers", "_why")
+    __slots__ = ("_clock", "_expired", "_last", "_loop", "_silence", "_task", "_timers", "_why")
 
-    def __init__(self, seconds: float, silence: float | None) -> None:
+    def __init__(self, seconds: float, silence: float | None, clock: Clock) -> None:
         self._loop = asyncio.get_running_loop()
+        self._clock = clock
         self._task: asyncio.Task[Any] | None = None
         self._expired = False
         self._why = ""
         self._silence = silence
-        self._last = self._loop.time()
+        self._last = self._clock.now()
         self._timers = [self._loop.call_later(seconds, self._expire, f"no complete answer within {seconds:.3g} s")]
 
     async def head(self, call: Any) -> Any:
@@ -93,7 +94,7 @@ class _Watch:
             self._ours()
             raise DeadlineExceededError(self._why)
         if self._silence is not None:
-            self._last = self._loop.time()
+            self._last = self._clock.now()
             self._timers.append(self._loop.call_later(self._silence, self._look))
         return answer
 
@@ -107,7 +108,7 @@ class _Watch:
         """See Guard."""
         self._task = None
         if self._silence is not None:
-            self._last = self._loop.time()
+            self._last = self._clock.now()
 
     def error(self, e: BaseException) -> BaseException:
         """See Guard."""
@@ -131,7 +132,7 @@ class _Watch:
 
     def _look(self) -> None:
         assert self._silence is not None
-        left = self._last + self._silence - self._loop.time()
+        left = self._last + self._silence - self._clock.now()
         if left <= 0:
             self._expire(f"nothing came for {self._silence:g} s")
         else:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
 from rightseat.chat import Answer, Finish, Usage
+from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.handler import A, Q, Service
 from rightseat.log import logger
 
 
 class Call:
-    """One call, under way or over. Times are `time.monotonic()`, in seconds.
+    """One call, under way or over. Times are seconds on its clock.
 
     Attributes:
+        clock: what its times are told in.
         operation: "chat", "embeddings" ...
         model: the model's id.
         dialect: what the caller speaks; "" for none in particular.
@@ -44,7 +45,7 @@ class Call:
     """
 
     __slots__ = (
-        "account", "begun", "cache", "dialect", "ended_at", "error", "finish", "first_at", "head_at", "key", "model", "operation", "reached",
+        "account", "begun", "cache", "clock", "dialect", "ended_at", "error", "finish", "first_at", "head_at", "key", "model", "operation", "reached",
         "request_id", "retries", "span", "status", "stream", "trace", "trace_id", "usage",
     )  # fmt: skip
 
@@ -57,7 +58,9 @@ class Call:
         stream: bool = False,
         request_id: str = "",
         key: str = "",
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self.clock = clock
         self.operation = operation
         self.model = model
         self.dialect = dialect
@@ -66,7 +69,7 @@ class Call:
         self.key = key
         self.trace: Mapping[str, str] = {}
         self.trace_id = ""
-        self.begun = time.monotonic()
+        self.begun = clock.now()
         self.head_at: float | None = None
         self.first_at: float | None = None
         self.ended_at: float | None = None
@@ -83,7 +86,7 @@ class Call:
     def first(self) -> None:
         """The first piece of the answer is there."""
         if self.first_at is None:
-            self.first_at = time.monotonic()
+            self.first_at = self.clock.now()
 
     def seconds(self, at: float | None) -> float | None:
         """From the beginning until then."""
@@ -141,10 +144,12 @@ class Observe(Struct, frozen=True, kw_only=True):
     Attributes:
         observers: who is told.
         operation: what to call it.
+        clock: what a call's times are told in.
     """
 
     observers: Sequence[Observer]
     operation: str = "chat"
+    clock: Clock = SYSTEM_CLOCK
 
     def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
         """See Layer."""
@@ -158,6 +163,7 @@ class Observe(Struct, frozen=True, kw_only=True):
                 stream=bool(getattr(request, "stream", False)),
                 request_id=meta.request_id,
                 key=meta.caller,
+                clock=self.clock,
             )
             tell(observers, call, over=False)
             token = CURRENT.set(call)
@@ -168,7 +174,7 @@ class Observe(Struct, frozen=True, kw_only=True):
                 raise
             finally:
                 CURRENT.reset(token)
-            call.head_at = time.monotonic()
+            call.head_at = call.clock.now()
             _watch(answer, call)
             answer.on_close(lambda e: _end(observers, call, e))
             return answer
@@ -192,7 +198,7 @@ def _watch(answer: Answer[Any], call: Call) -> None:
 
 
 def _end(observers: Sequence[Observer], call: Call, error: BaseException | None) -> None:
-    call.ended_at = time.monotonic()
+    call.ended_at = call.clock.now()
     if error is not None:
         call.error = type(error).__name__
         call.status = (

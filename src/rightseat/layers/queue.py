@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rightseat.clock import LOOP_CLOCK, Clock
 from rightseat.errors import QueueFullError
 from rightseat.handler import A, Q, Service
 from rightseat.layers.checks import number
@@ -139,13 +140,18 @@ class Line:
 class Places:
     """The live line, on an event loop. May be shared by many handlers.
 
+    Args:
+        policy: how many at once, and how many may wait.
+        clock: what deadlines are told in; must run as the event loop's.
+
     Attributes:
         line: who waits and how many are under way.
         waited: calls that had to wait.
         declined: calls that were sent away.
     """
 
-    def __init__(self, policy: QueuePolicy | None = None) -> None:
+    def __init__(self, policy: QueuePolicy | None = None, clock: Clock = LOOP_CLOCK) -> None:
+        self.clock = clock
         self.line = Line(policy or QueuePolicy())
         self.waited = 0
         self.declined = 0
@@ -157,7 +163,7 @@ class Places:
 
         Args:
             priority: more is more urgent.
-            deadline: on the event loop's clock; None: none.
+            deadline: on the clock; None: none.
 
         Raises:
             QueueFullError: too many wait, this has waited for too long, or would not be done in time.
@@ -167,7 +173,7 @@ class Places:
             return
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        waiter, gone = line.wait(priority, loop.time(), future)
+        waiter, gone = line.wait(priority, self.clock.now(), future)
         if waiter is None:
             self.declined += 1
             raise QueueFullError(f"{line.waiting} calls wait already, none less urgent", 1.0)
@@ -201,7 +207,7 @@ class Places:
             if future.done():
                 continue
             deadline = self._deadlines.get(future)
-            if deadline is not None and future.get_loop().time() + self._usual > deadline:
+            if deadline is not None and self.clock.now() + self._usual > deadline:
                 self.declined += 1
                 future.set_exception(QueueFullError("waited until it could not be done in time any more", 1.0))
                 continue
@@ -232,7 +238,7 @@ class Queue(Struct, frozen=True, kw_only=True):
 
         async def handler(request: Q) -> A:
             await places.acquire(request.meta.priority, request.meta.deadline)
-            now = asyncio.get_running_loop().time
+            now = places.clock.now
             begun = now()
             try:
                 answer = await inner(request)

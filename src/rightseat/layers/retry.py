@@ -7,7 +7,6 @@ The loop below knows nothing of streams: an answer that has begun is never asked
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -15,6 +14,7 @@ from msgspec import Struct
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
 from rightseat.handler import A, Q, Service
+from rightseat.ids import SYSTEM_IDS
 from rightseat.layers.checks import number
 from rightseat.layers.faults import is_passing
 
@@ -127,7 +127,7 @@ class Retry(Struct, frozen=True, kw_only=True):
     on: Callable[[BaseException], bool] = is_passing
     on_retry: Callable[[Retried], None] | None = None
     clock: Clock = SYSTEM_CLOCK
-    chance: Callable[[], float] = random.random
+    chance: Callable[[], float] = SYSTEM_IDS.chance
 
     def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
         """See Layer."""

@@ -8,7 +8,6 @@ is counted apart, so that what is urgent does not pay for the rest.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -16,6 +15,7 @@ from msgspec import Struct
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import OverloadedError
 from rightseat.handler import A, Q, Service
+from rightseat.ids import SYSTEM_IDS
 from rightseat.layers.checks import number
 from rightseat.layers.faults import is_refusal
 
@@ -118,7 +118,7 @@ class Shed(Struct, frozen=True, kw_only=True):
     throttle: Throttle | None = None
     is_refusal: Callable[[BaseException], bool] = is_refusal
     clock: Clock = SYSTEM_CLOCK
-    chance: Callable[[], float] = random.random
+    chance: Callable[[], float] = SYSTEM_IDS.chance
 
     def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
         """See Layer."""

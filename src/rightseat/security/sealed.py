@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from rightseat.errors import ConfigError
+from rightseat.ids import SYSTEM_IDS
 from rightseat.security.files import write_private
 from rightseat.security.secret import Secret
 
@@ -122,9 +123,9 @@ class SealedFile:
             ) from None
 
     def _save(self, entries: dict[str, str], passphrase: Secret) -> None:
-        kdf = Kdf(salt=base64.b64encode(os.urandom(_SALT_BYTES)).decode())
+        kdf = Kdf(salt=base64.b64encode(SYSTEM_IDS.entropy(_SALT_BYTES)).decode())
         aead, _ = _cipher(_key(passphrase, kdf, self.path))
-        nonce = os.urandom(_NONCE_BYTES)
+        nonce = SYSTEM_IDS.entropy(_NONCE_BYTES)
         data = aead.encrypt(nonce, msgspec.json.encode(entries), _head(kdf))
         file = _File(VERSION, kdf, base64.b64encode(nonce).decode(), base64.b64encode(data).decode())
         try:

@@ -15,6 +15,7 @@ import selectors
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from rightseat import clock
 from rightseat.ids import SystemIds
 
 T = TypeVar("T")
@@ -22,20 +23,15 @@ EPOCH = 1_800_000_000.0
 """What `wall()` of a test's clock shows when `now()` shows 0: 2027-01-15 08:00:00 UTC."""
 
 
-class LoopClock:
-    """The running event loop's time, for whatever runs in virtual time."""
+class LoopClock(clock.LoopClock):
+    """The running event loop's time, for whatever runs in virtual time.
 
-    def now(self) -> float:
-        """See Clock."""
-        return asyncio.get_running_loop().time()
+    Args:
+        epoch: what `wall` shows when the loop's time is 0.
+    """
 
-    def wall(self) -> float:
-        """See Clock: the loop's time, counted from `EPOCH`."""
-        return EPOCH + self.now()
-
-    async def sleep(self, seconds: float) -> None:
-        """See Clock."""
-        await asyncio.sleep(seconds)
+    def __init__(self, epoch: float = EPOCH) -> None:
+        super().__init__(epoch)
 
 
 class FakeClock:
