@@ -16,7 +16,7 @@ from rightseat import AnswerTooLongError, CopilotClient, NotStartedError, RpcTim
 from rightseat.chat import ChatRequest, Message, TextDelta
 from rightseat.sdk.handler import SessionHandler
 from rightseat.security.environment import cli_environment, without_our_secrets
-from rightseat.simulator.peer import ScriptedCli
+from rightseat.simulator.peer import ScriptedCli, ScriptedRefusal
 from rightseat.testing.clock import run_virtual
 from rightseat.transport.memory import MemoryStream
 
@@ -117,10 +117,14 @@ def test_the_start_limit_covers_both_ways_of_shaking_hands():
         from rightseat import RuntimeConnection, StartTimeoutError
 
         ours, theirs = MemoryStream.pair()
+
+        async def unknown_after_two_seconds(_):
+            await asyncio.sleep(2)
+            raise ScriptedRefusal(-32601, "Unhandled method connect")
+
         async with ScriptedCli(theirs) as cli:
-            known = cli.methods.pop("connect")
+            cli.methods["connect"] = unknown_after_two_seconds
             cli.methods["ping"] = never
-            del known
             client = CopilotClient(connection=RuntimeConnection.for_stream(ours), start_timeout=3)
             begun = now()
             with pytest.raises(StartTimeoutError, match="within 3 s"):
@@ -417,7 +421,7 @@ def test_leaving_a_session_of_a_cli_that_hangs_takes_two_seconds_at_most():
 
 
 @pytest.mark.contract
-async def test_leaving_a_client_whose_cli_is_stopped_takes_two_seconds_at_most(copilot, simulator):
+async def test_leaving_a_client_whose_cli_is_stopped_takes_two_seconds_at_most(copilot, simulator, caplog):
     async with copilot(simulator) as client:
         await client.create_session()
         process = client.process_id
@@ -425,6 +429,7 @@ async def test_leaving_a_client_whose_cli_is_stopped_takes_two_seconds_at_most(c
         begun = time.monotonic()
     assert time.monotonic() - begun <= 2
     assert not Path(f"/proc/{process}").exists()
+    assert "lost" not in caplog.text  # it was ended on purpose
 
 
 # A child gets the environment it needs (A15).
@@ -521,6 +526,17 @@ async def test_a_shell_tool_of_the_real_cli_sees_none_of_our_secrets(simulator, 
     assert "LC_ALL=C.UTF-8" in reply.data.content
     assert "canary" not in reply.data.content
     assert b"canary" not in environment
+
+
+async def test_a_command_in_the_simulator_has_none_of_our_secrets():
+    show = "import json, os; print(json.dumps(dict(os.environ)))"
+    argv = [sys.executable, "-m", "rightseat", "simulate", "--", sys.executable, "-c", show]
+    env = {**os.environ, **OTHERS, **SECRETS}
+    process = await asyncio.create_subprocess_exec(*argv, env=env, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    seen = json.loads(out.decode().splitlines()[-1])
+    assert {name: seen[name] for name in OTHERS} == OTHERS
+    assert [name for name, value in SECRETS.items() if seen.get(name) == value] == []
 
 
 # The watcher of a child's output.

@@ -129,12 +129,14 @@ class Link:
 
     async def terminate(self) -> None:
         """The same for a CLI that does not answer: a signal tells it to end."""
+        self.pump.expect_end()
         if isinstance(self._stream, ChildEnding):
             await self._stream.terminate()
         await self.pump.close()
 
     async def kill(self) -> None:
         """End the connection and the CLI at once."""
+        self.pump.expect_end()
         if isinstance(self._stream, ChildEnding):
             await self._stream.kill()
         await self.pump.close()

@@ -120,6 +120,10 @@ class Pump:
         """Tell the peer something. Raises EncodeError as `call` does."""
         self._stream.write(self._peer.notify(method, params))
 
+    def expect_end(self) -> None:
+        """The stream is about to be ended from this side: `on_lost` is not called for it."""
+        self._closed = True
+
     async def close(self) -> None:
         """End the conversation and the stream. Whoever still waits gets a ConnectionLostError."""
         self._closed = True
