@@ -219,22 +219,6 @@ class TestLedger:
         assert await used(pair[1]) == Spent(100, 700, 300)
         assert await used(pair[1], "bob") == Spent(40, 280, 120)
 
-    async def test_who_leaves_while_it_is_reserved_leaves_nothing_behind(self, worker):
-        one, two = await worker(), await worker()
-        key = await make(one, daily_tokens=1000)
-        await one.ledger.beat()
-        chance = random.Random(1)
-        for i in range(30):
-            task = asyncio.ensure_future(one.ledger.reserve(key, f"h{i}", 5, 1000))
-            for _ in range(chance.randrange(4)):
-                await asyncio.sleep(0)
-            task.cancel()
-            (result,) = await asyncio.gather(task, return_exceptions=True)
-            if not isinstance(result, asyncio.CancelledError):
-                await settle(one, key, f"h{i}", 0)
-        assert not (await entered(two, key, "b", 1000)).refused
-        assert (await used(two)).tokens == 0
-
 
 class TestSmallStores:
     async def test_the_longer_cooldown_stays_and_ends(self, worker):

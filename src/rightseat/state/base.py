@@ -50,7 +50,10 @@ class Ledger(Protocol):
         ...
 
     async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Verdict:
-        """Reserve `most` tokens for a request, under an id that the caller chooses."""
+        """Reserve `most` tokens for a request, under an id that the caller chooses.
+
+        If it fails or is cancelled, it may have been done all the same: settle it, which comes after it in any case.
+        """
         ...
 
     async def settle(self, settlements: Sequence[Settle]) -> list[bool]:

@@ -124,22 +124,17 @@ class SqlLedger:
         self._draining: asyncio.Task[None] | None = None
         self._looked_at = float("-inf")
         self._reserves = False
-        self._abandoned: dict[str, Settle] = {}
 
     async def enter(self, key: Key) -> Verdict:
         """See Ledger."""
         return _verdict(await self._do(Enter(key)))
 
     async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Verdict:
-        """See Ledger. If it is cancelled or fails, the reservation is taken back should it have been made."""
+        """See Ledger."""
         reserve = Reserve(key, hold, input_tokens, most)
-        try:
-            verdict = _verdict(await self._do(reserve))
-            if verdict.reserved and await self._found_dead():
-                verdict = _verdict(await self._do(msgspec.structs.replace(reserve, again=True)))
-        except BaseException:
-            self._abandon(Settle(key, hold, Spent()))
-            raise
+        verdict = _verdict(await self._do(reserve))
+        if verdict.reserved and await self._found_dead():
+            verdict = _verdict(await self._do(msgspec.structs.replace(reserve, again=True)))
         return verdict
 
     async def settle(self, settlements: Sequence[Settle]) -> list[bool]:
@@ -161,9 +156,6 @@ class SqlLedger:
         if self._reserves:
             await self._lane.run(self._liveness.live)
         await self._book_dead()
-        if self._abandoned:
-            await self.settle([*self._abandoned.values()])
-            self._abandoned.clear()
 
     async def close(self) -> None:
         """Book in full what this worker has reserved and nobody has settled, and leave."""
@@ -190,17 +182,6 @@ class SqlLedger:
         if ended:
             logger.warning("%d requests of a worker that has died were booked in full", ended)
         return ended
-
-    def _abandon(self, settle: Settle) -> None:
-        """End a reservation that may have been made. Its operation comes after the one that makes it."""
-        if len(self._abandoned) < WAITING:
-            self._abandoned[settle.hold] = settle
-        task = asyncio.ensure_future(self._do(settle))
-        task.add_done_callback(lambda done: self._given_back(settle.hold, done))
-
-    def _given_back(self, hold: str, task: asyncio.Task[Given]) -> None:
-        if not task.cancelled() and task.exception() is None:
-            self._abandoned.pop(hold, None)
 
     async def _do(self, operation: Operation) -> Given:
         """Have an operation done with all others that wait."""

@@ -132,7 +132,12 @@ class Admission:
         if key is None or not key.limits_tokens:
             return Reservation(self, key, "", estimate)
         hold = self._ids.uuid()
-        self._check(await self._ledger.reserve(key, hold, estimate.input_tokens, estimate.most))
+        try:
+            verdict = await self._ledger.reserve(key, hold, estimate.input_tokens, estimate.most)
+        except BaseException:
+            self.book(key, hold, Spent())  # it may have been done all the same
+            raise
+        self._check(verdict)
         return Reservation(self, key, hold, estimate)
 
     def book(self, key: Key, hold: str, spent: Spent) -> None:
