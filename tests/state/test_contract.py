@@ -81,7 +81,8 @@ class TestLedger:
         one, two = await worker(), await worker()
         key = await make(one, daily_tokens=100)
         await entered(one, key, "a", 90)
-        assert await settle(one, key, "a", 30)
+        twice = [Settle(key, "a", Spent(0, 30))] * 2
+        assert sorted(await one.ledger.settle(twice)) == [False, True]
         assert not await settle(one, key, "a", 30)
         assert not await settle(two, key, "a", 30)
         assert not await settle(two, key, "never", 30)

@@ -12,11 +12,16 @@ from rightseat.state.opening import open_state
 PEPPER = b"pepper"
 
 
+async def pepper(_):
+    """What keys the hashes."""
+    return b"pepper"
+
+
 @pytest.fixture
 async def ring(tmp_path):
     """A ring of keys over a file."""
     async with open_state(tmp_path / "keys.sqlite") as state:
-        yield KeyRing(state.keys, lambda _: PEPPER)
+        yield KeyRing(state.keys, pepper)
 
 
 class TestKey:

@@ -27,6 +27,11 @@ from rightseat.testing.clock import FakeClock, SeededIds
 LATER = 16.0  # seconds, after which a killed worker is known to be dead
 
 
+async def pepper(_):
+    """What keys the hashes."""
+    return b"pepper"
+
+
 class Unreliable:
     """A ledger whose answers may be lost, before it has done what was asked or after."""
 
@@ -59,7 +64,7 @@ class Running:
     def __init__(self, state, chance, ids):
         self.state = state
         self.ledger = Unreliable(state.ledger, chance)
-        self.ring = KeyRing(state.keys, lambda _: b"pepper")
+        self.ring = KeyRing(state.keys, pepper)
         self.admission = Admission(self.ledger, self.ring, Refusals(), ids=ids)
         self.open = []  # (reservation, estimate)
 
@@ -74,7 +79,7 @@ class World:
         self._chance, self._start, self._held, self._clock = random.Random(seed), start, held, clock
         self._ids = SeededIds(seed)
         self.workers = []
-        self.budget = self._chance.choice([0, 1, 500, 5000, 20_000])
+        self.budget = self._chance.choice([0, 1, 500, 5000, 20_000, 40_000, 80_000])
         self.booked = {}  # reservation -> what must be booked for it in the end
         self.largest = 0
 
@@ -85,7 +90,12 @@ class World:
         await self.workers[0].state.keys.create(key)
         for worker in self.workers:
             await worker.ring.look()
-        moves = [self.arrive] * 5 + [self.end] * 5 + [self.leave, self.kill, self.trouble, self.wait, self.rush, self.write]
+        moves = (
+            [self.arrive] * 5
+            + [self.end] * 5
+            + [self.leave] * 2
+            + [self.kill, self.trouble, self.wait, self.rush, self.write]
+        )
         for _ in range(steps):
             await self._chance.choice(moves)()
             await self.check()

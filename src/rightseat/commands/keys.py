@@ -128,7 +128,7 @@ def _done(path: Path | None, work: Callable[[KeyRing, Ledger], Coroutine[Any, An
     async def run() -> T:
         settings = load_settings(path)
         async with open_state(database_of(settings)) as state:
-            ring = KeyRing(state.keys, lambda make: pepper_of(settings, make=make))
+            ring = KeyRing(state.keys, lambda make: asyncio.to_thread(pepper_of, settings, make=make))
             return await work(ring, state.ledger)
 
     return asyncio.run(run())

@@ -56,7 +56,9 @@ class Access:
         self._clock = clock
         self.refusals = Refusals()
         self.state: State = open_state(database_of(settings))
-        self.keys = KeyRing(self.state.keys, lambda make: pepper_of(settings, make=make), clock=clock)
+        self.keys = KeyRing(
+            self.state.keys, lambda make: asyncio.to_thread(pepper_of, settings, make=make), clock=clock
+        )
         self.authenticator = Authenticator(settings, self.keys, self.refusals, clock)
         self.authorize = Authorizer(self.refusals)
         self.admission = Admission(self.state.ledger, self.keys, self.refusals)

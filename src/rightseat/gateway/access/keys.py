@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
@@ -23,7 +23,7 @@ class KeyRing:
 
     Args:
         table: where they are kept.
-        pepper: gives what keys the hashes, and makes it if it is told so and there are no keys; blocks, so it is called in a thread.
+        pepper: gives what keys the hashes, and makes it if it is told so and there are no keys.
         clock: time.
         ids: makes new keys.
     """
@@ -31,7 +31,7 @@ class KeyRing:
     def __init__(
         self,
         table: KeyTable,
-        pepper: Callable[[bool], bytes],
+        pepper: Callable[[bool], Awaitable[bytes]],
         *,
         clock: Clock = SYSTEM_CLOCK,
         ids: Ids = SYSTEM_IDS,
@@ -40,7 +40,7 @@ class KeyRing:
         self._pepper: bytes | None = None
         self._keys: dict[str, Key] = {}
         self._version = -1
-        self._looked_at = float("-inf")
+        self._looked_at, self._looks = float("-inf"), 0
         self._looking = asyncio.Lock()
         self._listeners: list[OnChange] = []
         self._checked_at = clock.wall()
@@ -73,10 +73,10 @@ class KeyRing:
 
     async def refresh(self) -> None:
         """Look once more, after this call; all who ask meanwhile share a look. Raises KeyDatabaseError."""
-        came = self._clock.now()
+        before = self._looks
         try:
             async with asyncio.timeout(ANSWER_SECONDS), self._looking:
-                if self._looked_at < came:  # nobody has looked since
+                if self._looks == before:  # nobody has begun to look since
                     await self._clock.sleep(max(0.0, self._looked_at + LOOK_SECONDS - self._clock.now()))
                     await self._look_alone()
         except TimeoutError:
@@ -117,7 +117,7 @@ class KeyRing:
         return await self._table.list()
 
     async def _look_alone(self) -> None:
-        self._looked_at = self._clock.now()
+        self._looked_at, self._looks = self._clock.now(), self._looks + 1
         version = await self._table.version()
         if version >= 0:
             await self._load_pepper()
@@ -128,7 +128,7 @@ class KeyRing:
 
     async def _load_pepper(self, *, make: bool = False) -> None:
         if self._pepper is None and (make or self._version >= 0 or await self._table.version() >= 0):
-            self._pepper = await asyncio.to_thread(self._find_pepper, make)
+            self._pepper = await self._find_pepper(make)
 
     def _put(self, found: dict[str, Key]) -> None:
         before, self._keys = self._keys, found
