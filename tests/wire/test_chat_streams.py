@@ -268,7 +268,7 @@ def test_tool_results_with_images_errors_and_text_behind_them():
     assert (user.role, user.content, user.parts[0].url) == ("user", "go on", "https://x/y.png")
 
 
-def test_conversations_are_mended():
+def test_conversations_are_rewritten():
     calls = (ToolCall("1", "t"), ToolCall("2", "t"))
     mended = repaired(
         [

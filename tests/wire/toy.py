@@ -8,7 +8,7 @@ from rightseat.chat.fold import Reasoning
 from rightseat.errors import UpstreamError
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialect import Dialect, Endpoint
-from rightseat.wire.errors import error_headers, interrupted, told
+from rightseat.wire.errors import error_headers, info_of, interrupted
 from rightseat.wire.reading import ChunkError
 
 KINDS = {
@@ -189,7 +189,7 @@ TOY = Dialect(
     limit_fields=("most",),
     limit_field=lambda _: "most",
     parameters=frozenset({"temperature"}),
-    telling={"heat": "temperature", "luck": "seed"},
+    significant={"heat": "temperature", "luck": "seed"},
     encoder=ToyEncoder,
     encode_whole=encode_whole,
     reader=ToyReader,
@@ -197,7 +197,7 @@ TOY = Dialect(
     relay=ToyRelay,
     read_whole=read_whole,
     check_whole=check_whole,
-    error_body=lambda error, _: line({"oops": told(error).message}),
+    error_body=lambda error, _: line({"oops": info_of(error).message}),
     error_event=lambda error: line({"oops": interrupted(error).message}),
     error_headers=error_headers,
     id_header=b"x-toy-id",

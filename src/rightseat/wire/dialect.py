@@ -24,7 +24,7 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 # Parameters that change what is said, by the name a client uses and by the neutral name. Left out, they are worth a warning; all others
 # are hints and bookkeeping.
-TELLING: Mapping[str, str] = {
+SIGNIFICANT: Mapping[str, str] = {
     **{name: name for name in (
         "frequency_penalty", "logit_bias", "logprobs", "max_tool_calls", "modalities", "n", "presence_penalty", "seed", "stop", "temperature", "top_k",
         "top_logprobs", "top_p", "truncation", "verbosity",
@@ -179,8 +179,8 @@ class Dialect(Struct, frozen=True):
         limit_fields: the fields that limit the output; upstream honours each of them.
         limit_field: a model's id -> the one of them that the model takes.
         unsupported: fields that Copilot does not take.
-        parameters: those of TELLING that can be expressed, by neutral names.
-        telling: fields of a body that change what is said -> neutral names.
+        parameters: those of SIGNIFICANT that can be expressed, by neutral names.
+        significant: fields of a body that change what is said, by neutral names.
         has_text_tools: it has tools that take text instead of JSON.
         has_thinking_budget: a model's id -> whether it can be given a thinking budget in this dialect.
         stream_fields: members that only bodies of streams may have, and what they must hold where a client sends them: else upstream tells no usage.
@@ -225,7 +225,7 @@ class Dialect(Struct, frozen=True):
     headers: Mapping[str, str] = field(default_factory=dict)
     passed_headers: Callable[[Mapping[str, str]], dict[str, str]] = _no_headers
     unsupported: frozenset[str] = frozenset()
-    telling: Mapping[str, str] = field(default_factory=lambda: TELLING)
+    significant: Mapping[str, str] = field(default_factory=lambda: SIGNIFICANT)
     has_text_tools: bool = False
     has_thinking_budget: Callable[[str], bool] = facts.is_claude
     stream_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -249,8 +249,8 @@ class Dialect(Struct, frozen=True):
         return tuple(
             name
             for name, value in body.items()
-            if name in self.telling
-            and self.telling[name] not in upstream.parameters
+            if name in self.significant
+            and self.significant[name] not in upstream.parameters
             and not facts.asks_nothing(name, value)
         )
 

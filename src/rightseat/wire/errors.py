@@ -42,7 +42,7 @@ _OPENAI_TYPES = {
 }
 
 
-class Told(Struct, frozen=True):
+class ErrorInfo(Struct, frozen=True):
     """An error as a client is told of it.
 
     Attributes:
@@ -67,11 +67,11 @@ def status_of(error: RightseatError) -> int:
     return error.status_hint
 
 
-def told(error: RightseatError) -> Told:
+def info_of(error: RightseatError) -> ErrorInfo:
     """What a client is told of an error."""
     if isinstance(error, UpstreamError) and error.status == 401:
-        return Told(502, _OWN_TOKEN, code="upstream_authentication")
-    return Told(status_of(error), mask(error.public), error.field, error.code)
+        return ErrorInfo(502, _OWN_TOKEN, code="upstream_authentication")
+    return ErrorInfo(status_of(error), mask(error.public), error.field, error.code)
 
 
 def cut() -> UpstreamError:
@@ -81,15 +81,15 @@ def cut() -> UpstreamError:
     return error
 
 
-def interrupted(error: RightseatError) -> Told:
+def interrupted(error: RightseatError) -> ErrorInfo:
     """What a client is told inside a stream: there a connection that was lost is an answer that ended in the middle."""
     if isinstance(error, (ConnectError, ConnectionLostError)):
-        return Told(502, CUT, code=CUT_CODE)
-    found = told(error)
-    return Told(502, found.message, found.param, found.code) if found.code == CUT_CODE else found
+        return ErrorInfo(502, CUT, code=CUT_CODE)
+    found = info_of(error)
+    return ErrorInfo(502, found.message, found.param, found.code) if found.code == CUT_CODE else found
 
 
-def openai_object(error: Told) -> dict[str, Any]:
+def openai_object(error: ErrorInfo) -> dict[str, Any]:
     """OpenAI's error object, the same in all of its APIs."""
     kind = _OPENAI_TYPES.get(error.status, "api_error")
     return {"message": error.message, "type": kind, "param": error.param, "code": error.code}

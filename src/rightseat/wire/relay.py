@@ -27,7 +27,7 @@ _FORM = frozenset({"role", "type", "id", "name"})
 
 
 class EventRelay:
-    """One stream. A subclass says how its dialect ends (`_judge`), and what it mends (`_mended`, asked for chunks that hold `_mark`).
+    """One stream. A subclass says how its dialect ends (`_judge`), and what it mends (`_rewritten`, asked for chunks that hold `_marker`).
 
     Args:
         max_event_bytes: the most that is held while an event comes.
@@ -40,7 +40,7 @@ class EventRelay:
         self.failure: ProtocolError | None = None
         self._max = max_event_bytes
         self._held = bytearray()  # an event that is not whole yet
-        self._mark: bytes | None = None
+        self._marker: bytes | None = None
         self._recent: deque[bytes] = deque(maxlen=RECENT)
         self._end: Ending | None = None  # as judged, until the next chunk
         self._size = Size()
@@ -57,8 +57,8 @@ class EventRelay:
                 return chunk
         self._end = None
         self._size.add(chunk)
-        if self._mark is not None and self._mark in chunk:
-            chunk = self._mended(chunk)
+        if self._marker is not None and self._marker in chunk:
+            chunk = self._rewritten(chunk)
         self._recent.append(chunk if len(chunk) <= RECENT_BYTES else _last_events(chunk))
         return chunk
 
@@ -104,8 +104,8 @@ class EventRelay:
         """How the answer ended, by its last events: what their data decodes to, b"[DONE]" for that."""
         raise NotImplementedError
 
-    def _mended(self, chunk: bytes) -> bytes:
-        """Whole events that hold `_mark`, as they may pass."""
+    def _rewritten(self, chunk: bytes) -> bytes:
+        """Whole events that hold `_marker`, as they may pass."""
         return chunk
 
     def _cut(self, chunk: bytes) -> bytes:
@@ -140,7 +140,7 @@ class Ending(msgspec.Struct, frozen=True):
 class Size:
     """How much a model has said, reckoned from the bytes that pass.
 
-    Now and then a chunk is looked into: the first ones, then one in every 16 KiB at most, at up to eight places. The events found there
+    Now and then a chunk is looked into: the first ones, then one in every 64 KiB at most, at a few places. The events found there
     stand for the bytes since the look before: how many there were, and what share of them was text. The answer had as many tokens as
     events that said something (nobody sends less than a token), or one for four bytes of text, whichever is more.
 
@@ -149,8 +149,8 @@ class Size:
     __slots__ = ("_events", "_last", "_next", "_passed", "_ratio", "_seen", "_text")
 
     _FIRST = 2048  # bytes of which every chunk is looked into
-    _PLACES = 8
-    _MOST = 16 * 1024
+    _MOST = 64 * 1024  # bytes between two looks
+    _PLACES = 8  # in a chunk, while there are few of them
 
     def __init__(self) -> None:
         self._passed = 0
@@ -168,7 +168,7 @@ class Size:
             self._sample(chunk)
 
     def _sample(self, chunk: bytes) -> None:
-        places = min(self._PLACES, 1 + len(chunk) // 512)
+        places = min(self._PLACES if self._passed <= 2 * self._MOST else 2, 1 + len(chunk) // 512)
         self._last = self._ratio = 0.0
         for place in range(places):
             event = _event_at(chunk, len(chunk) * (2 * place + 1) // (2 * places))

@@ -6,7 +6,7 @@ import msgspec
 
 from rightseat.errors import RightseatError
 from rightseat.wire import errors
-from rightseat.wire.errors import Told, interrupted, told
+from rightseat.wire.errors import ErrorInfo, info_of, interrupted
 from rightseat.wire.sse import encode_sse
 
 _TYPES = {
@@ -24,7 +24,7 @@ _TYPES = {
 
 def error_body(error: RightseatError, request_id: str = "") -> bytes:
     """An error as a body."""
-    found = told(error)
+    found = info_of(error)
     return encode_error(_type_of(found), found.message, request_id or None)
 
 
@@ -44,5 +44,5 @@ def encode_error(kind: str, message: str, request_id: str | None = None) -> byte
     return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id})
 
 
-def _type_of(error: Told) -> str:
+def _type_of(error: ErrorInfo) -> str:
     return _TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")

@@ -17,13 +17,13 @@ class MessageRelay(EventRelay):
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         super().__init__(max_event_bytes)
-        self._mark = _START
+        self._marker = _START
         self._begun: dict[str, Any] = {}
 
-    def _mended(self, chunk: bytes) -> bytes:
+    def _rewritten(self, chunk: bytes) -> bytes:
         for event in events_in(chunk):
             if dig(event, "type") == "message_start":
-                self._mark = None  # that was the only one
+                self._marker = None  # that was the only one
                 usage = dig(event, "message", "usage")
                 self._begun = usage if isinstance(usage, dict) else {}
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from rightseat.errors import RightseatError
-from rightseat.wire.errors import interrupted, openai_object, told
+from rightseat.wire.errors import info_of, interrupted, openai_object
 from rightseat.wire.sse import encode_sse
 
 _encode = msgspec.json.Encoder().encode
@@ -13,7 +13,7 @@ _encode = msgspec.json.Encoder().encode
 
 def error_body(error: RightseatError, _request_id: str = "") -> bytes:
     """An error as a body."""
-    return _encode({"error": openai_object(told(error))})
+    return _encode({"error": openai_object(info_of(error))})
 
 
 def error_event(error: RightseatError) -> bytes:

@@ -16,7 +16,7 @@ from rightseat.errors import UpstreamError
 from rightseat.wire import anthropic
 from rightseat.wire.body import list_of
 from rightseat.wire.openai_chat.calls import Calls
-from rightseat.wire.openai_chat.mould import Mould
+from rightseat.wire.openai_chat.template import Template
 from rightseat.wire.reading import MAX_FOLD_BYTES, StreamReader, Text, checked, decoded, error_in, size_of
 from rightseat.wire.sse import MAX_EVENT_BYTES, encode_sse
 from rightseat.wire.usage import usage_of
@@ -29,7 +29,7 @@ class _Chunks(StreamReader):
         super().__init__(max_event_bytes, max_held_bytes)
         self._calls = Calls(self._hold)
         self._finish: str | None = None
-        self._mould = Mould()
+        self._template = Template()
         self._done = False
 
     @property
@@ -39,7 +39,7 @@ class _Chunks(StreamReader):
         return "tool_calls" if called else self._finish or "stop"
 
     def _take(self, data: bytes) -> None:
-        text = self._mould.text(data)
+        text = self._template.text(data)
         if text is not None:
             self.complete = self._done
             self._text("content", text)
@@ -56,7 +56,7 @@ class _Chunks(StreamReader):
         for choice in list_of(chunk.get("choices")):
             if isinstance(choice, dict):
                 self._choice(choice)
-        self._mould.learn(data, chunk)
+        self._template.learn(data, chunk)
 
     def _choice(self, choice: dict[str, Any]) -> None:
         delta = choice.get("delta") or _in_order(choice.get("message"))

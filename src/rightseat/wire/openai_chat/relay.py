@@ -24,7 +24,7 @@ class ChunkRelay(EventRelay):
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         super().__init__(max_event_bytes)
-        self._mark = _MARK
+        self._marker = _MARK
         self._indexes: dict[Any, Indexes] = {}  # one a choice
 
     def eof(self) -> bytes:
@@ -51,7 +51,7 @@ class ChunkRelay(EventRelay):
         done = done or any(dig(choice, "finish_reason") for choice in list_of(last.get("choices")))
         return Ending(done or failed, failed, usage, is_final=done and usage is not None)
 
-    def _mended(self, chunk: bytes) -> bytes:
+    def _rewritten(self, chunk: bytes) -> bytes:
         return b"".join([self._indexed(event) if _MARK in event else event for event in split_events(chunk)])
 
     def _indexed(self, event: bytes) -> bytes:

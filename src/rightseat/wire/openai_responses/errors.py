@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from rightseat.errors import RightseatError
-from rightseat.wire.errors import Told, interrupted, openai_object, told
+from rightseat.wire.errors import ErrorInfo, info_of, interrupted, openai_object
 from rightseat.wire.sse import encode_sse
 
 _encode = msgspec.json.Encoder().encode
@@ -15,7 +15,7 @@ _encode = msgspec.json.Encoder().encode
 
 def error_body(error: RightseatError, _request_id: str = "") -> bytes:
     """An error as a body."""
-    return _encode({"error": openai_object(told(error))})
+    return _encode({"error": openai_object(info_of(error))})
 
 
 def error_event(error: RightseatError) -> bytes:
@@ -25,10 +25,10 @@ def error_event(error: RightseatError) -> bytes:
 
 def error_frame(error: RightseatError, headers: dict[str, str]) -> bytes:
     """An error as a frame of a WebSocket, where there is no other place for headers."""
-    return _encode({**_event(told(error)), "headers": headers})
+    return _encode({**_event(info_of(error)), "headers": headers})
 
 
-def _event(error: Told) -> dict[str, Any]:
+def _event(error: ErrorInfo) -> dict[str, Any]:
     """In the flat form and the nested one: clients look for either."""
     fields = openai_object(error)
     return {**fields, "type": "error", "status": error.status, "error": fields}

@@ -53,8 +53,9 @@ class ResponseRelay(EventRelay):
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         super().__init__(max_event_bytes)
-        self._mark = b"data:"  # all events
+        self._marker = b"data:"  # all events
         self._ids: dict[int, str] = {}
+        self._changed = False
 
     def _judge(self, events: list[Any]) -> Ending:
         for event in reversed(events):
@@ -64,8 +65,13 @@ class ResponseRelay(EventRelay):
                 return Ending(complete=True, failed=kind in _FAILED, usage=usage, is_final=usage is not None)
         return Ending()
 
-    def _mended(self, chunk: bytes) -> bytes:
-        return b"".join([self._same(event) for event in split_events(chunk)])
+    def _rewritten(self, chunk: bytes) -> bytes:
+        self._changed = False
+        if b"\r" in chunk:
+            rewritten = b"".join([self._same(event) for event in split_events(chunk)])
+        else:
+            rewritten = b"\n\n".join([self._same(event) for event in chunk.split(b"\n\n")])
+        return rewritten if self._changed else chunk
 
     def _same(self, event: bytes) -> bytes:
         at = event.find(b"data:")
@@ -89,4 +95,7 @@ class ResponseRelay(EventRelay):
         if said is None or (index not in self._ids and len(self._ids) >= _ITEMS):
             return event
         kept = self._ids.setdefault(index, said)
-        return event if kept == said else event.replace(msgspec.json.encode(said), msgspec.json.encode(kept))
+        if kept == said:
+            return event
+        self._changed = True
+        return event.replace(msgspec.json.encode(said), msgspec.json.encode(kept))

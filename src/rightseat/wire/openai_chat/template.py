@@ -12,7 +12,7 @@ _BACKSLASH = ord("\\")
 _DELTA = frozenset({"content", "role"})
 
 
-class Mould:
+class Template:
     """What most chunks of an answer share: everything but the text."""
 
     TRIES = 4
@@ -34,7 +34,7 @@ class Mould:
             return None
 
     def learn(self, data: bytes, chunk: dict[str, Any]) -> None:
-        """Another chunk that was decoded; one that holds text and nothing that ends or adds anything is a mould."""
+        """Another chunk that was decoded; one that holds text and nothing that ends or adds anything is a template."""
         self._head = b""
         if not self._tries or len(data) > self.LONGEST or data.count(_MEMBER) != 1 or not _is_text_alone(chunk):
             return
