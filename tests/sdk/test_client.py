@@ -432,7 +432,7 @@ async def test_stop_is_polite_and_may_be_called_twice(scripted):
 
 
 async def test_stop_does_not_wait_for_a_cli_that_does_not_answer(scripted, monkeypatch):
-    monkeypatch.setattr("rightseat.sdk.link.GOODBYE_SECONDS", 0.05)
+    monkeypatch.setattr("rightseat.sdk.link.DETACH_SECONDS", 0.05)
     client, cli = await scripted()
     await client.create_session()
     cli.methods["session.detach"] = never

@@ -112,7 +112,7 @@ def test_events_put_the_inactivity_limit_off_while_the_message_is_being_sent():
     in_virtual_time(main)
 
 
-def test_the_start_limit_covers_both_ways_of_shaking_hands():
+def test_the_start_limit_covers_both_forms_of_the_handshake():
     async def run():
         from rightseat import RuntimeConnection, StartTimeoutError
 
@@ -257,6 +257,7 @@ async def test_ending_the_session_tells_those_who_wait_in_line_too(scripted):
         assert isinstance(error, NotStartedError)
 
 
+@pytest.mark.contract
 async def test_twenty_at_once_with_cancellations_on_the_real_cli(copilot, simulate):
     server = await simulate(pace=400)
     async with copilot(server) as client, await client.create_session(streaming=True) as session:
@@ -276,6 +277,21 @@ async def test_twenty_at_once_with_cancellations_on_the_real_cli(copilot, simula
     for n, answer in enumerate(answers):
         expected = f"{'whole' if n % 2 else 'streamed'} answer number {n}"
         assert answer == expected or (n in {0, 1, 6, 7, 12, 19} and isinstance(answer, asyncio.CancelledError)), n
+
+
+@pytest.mark.contract
+async def test_chats_at_once_on_one_session_of_the_facade_get_their_own_answers(copilot, simulator):
+    from rightseat import CopilotSDK
+
+    async with copilot(simulator) as client, CopilotSDK(client=client) as sdk, await sdk.create_session() as session:
+
+        async def streamed(n):
+            return "".join([chunk.text async for chunk in session.stream(f"Reply with exactly: stream number {n}")])
+
+        chats = [session.chat(f"Reply with exactly: chat number {n}") for n in range(4)]
+        answers = await asyncio.gather(*chats, *map(streamed, range(4)))
+        assert [a.text for a in answers[:4]] == [f"chat number {n}" for n in range(4)]
+        assert answers[4:] == [f"stream number {n}" for n in range(4)]
 
 
 # Bounds.

@@ -74,7 +74,7 @@ def blocking(file: File) -> Iterator[tuple[ast.AST, str]]:
         function = file.function_of(node)
         inside = isinstance(function, ast.AsyncFunctionDef)
         if names[-1] == "run_until_complete" and any(asks(child) for child in ast.walk(node)):
-            yield node, "run_until_complete around a call to a model blocks whoever shares the loop"
+            yield node, "run_until_complete around a call to a model blocks everything else on the loop"
         elif inside and (name := _BLOCKING.get(names[-2:])):
             yield node, f"{name} blocks the event loop, and with it every other conversation"
         elif inside and names[:2] == ("asyncio", "run"):
@@ -100,7 +100,7 @@ _CLIENTS = ("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI", "Anthrop
 
 
 def no_timeout(file: File) -> Iterator[tuple[ast.AST, str]]:
-    """Calls that may wait for ever."""
+    """Calls that may wait forever."""
     yield from _taken_away(file)
     if "rightseat" in file.packages or (
         "github_copilot_sdk" in file.packages and not (file.packages & {"openai", "anthropic", "copilot"})
@@ -129,9 +129,9 @@ def _taken_away(file: File) -> Iterator[tuple[ast.AST, str]]:
         if not isinstance(value, ast.Constant) or value.value is not None:
             continue
         if asks(node):
-            yield node, "timeout=None: this call may wait for ever"
+            yield node, "timeout=None: this call may wait forever"
         elif chain(node.func)[-1] in (*_CLIENTS, "CopilotSDK"):
-            yield node, "timeout=None: calls of this client may wait for ever"
+            yield node, "timeout=None: calls of this client may wait forever"
 
 
 def _is_limited(file: File, call: ast.Call) -> bool:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 
-def _positional(function: Callable[..., Any]) -> int:
+def _positional(function: Callable[..., object]) -> int:
     """How many positional arguments a function takes; a large number for *args."""
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -22,13 +21,13 @@ def _positional(function: Callable[..., Any]) -> int:
     return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
-async def call(function: Callable[..., Any], *arguments: Any) -> Any:
+async def call(function: Callable[..., object], *arguments: object) -> object:
     """Call with the arguments that fit, and await what needs awaiting."""
     result = function(*arguments[: _positional(function)])
     return await result if inspect.isawaitable(result) else result
 
 
-def is_async(function: Callable[..., Any]) -> bool:
+def is_async(function: Callable[..., object]) -> bool:
     """A coroutine function, also behind functools.partial or an object's __call__."""
     while isinstance(function, functools.partial):
         function = function.func

@@ -52,7 +52,7 @@ class CopilotClient:
     """
 
     def __init__(
-        self, options: ClientOptions | Mapping[str, Any] | None = None, **keywords: Unpack[ClientOptions]
+        self, options: ClientOptions | Mapping[str, object] | None = None, **keywords: Unpack[ClientOptions]
     ) -> None:
         self._options = client_options(options, keywords)
         self._connection = connection_of(self._options)
@@ -70,7 +70,7 @@ class CopilotClient:
     # Start and end.
 
     async def start(self) -> None:
-        """Start or reach the CLI and shake hands. Does nothing when that is done already; starts anew after a crash.
+        """Start or reach the CLI and complete the handshake. Does nothing when that is done already; starts anew after a crash.
 
         Raises:
             CliNotFoundError, CliNotRunnableError: there is no CLI, or it cannot be run.
@@ -95,12 +95,12 @@ class CopilotClient:
         if link is None:
             return
         sessions = list(self._sessions.values())
-        answered = await link.say_goodbye([session.session_id for session in sessions])
+        answered = await link.detach([session.session_id for session in sessions])
         ending = self._end_sessions(sessions, asyncio.current_task())
         await asyncio.gather(link.close() if answered else link.terminate(), ending)
 
     async def force_stop(self) -> None:
-        """End the CLI at once, without leaving sessions politely."""
+        """End the CLI at once, without detaching from its sessions."""
         await self._stop_starting()
         link, self._link = self._link, None
         if link is not None:
@@ -148,7 +148,7 @@ class CopilotClient:
     # Sessions.
 
     async def create_session(
-        self, options: SessionOptions | Mapping[str, Any] | None = None, **keywords: Unpack[SessionOptions]
+        self, options: SessionOptions | Mapping[str, object] | None = None, **keywords: Unpack[SessionOptions]
     ) -> CopilotSession:
         """Begin a session. Options as a dict, as keywords, or both; see `SessionOptions`.
 
@@ -162,7 +162,7 @@ class CopilotClient:
     async def resume_session(  # type: ignore[misc]  # the id is an option of create_session, and here a parameter
         self,
         session_id: str,
-        options: SessionOptions | Mapping[str, Any] | None = None,
+        options: SessionOptions | Mapping[str, object] | None = None,
         **keywords: Unpack[SessionOptions],
     ) -> CopilotSession:
         """Open a session that exists: one that was left, one on disk, or one that another client uses now.
@@ -175,7 +175,7 @@ class CopilotClient:
         """
         return await self._open("session.resume", session_id, session_options(options, keywords))
 
-    async def list_sessions(self, filter: Mapping[str, Any] | None = None) -> list[Record]:  # noqa: A002 - the wire's word
+    async def list_sessions(self, filter: Mapping[str, object] | None = None) -> list[Record]:  # noqa: A002 - the wire's word
         """The sessions the CLI keeps: session_id, start_time, modified_time, summary, context ..."""
         result = await self.rpc("session.list", {"filter": dict(filter)} if filter else {})
         return list(result.get("sessions") or ())
@@ -226,7 +226,7 @@ class CopilotClient:
         """The models of the account: id, name, capabilities, policy, billing ...
 
         Raises:
-            AuthenticationError: nobody is logged in.
+            AuthenticationError: no account is logged in.
         """
         return list((await self.rpc("models.list")).get("models") or ())
 
@@ -243,7 +243,7 @@ class CopilotClient:
 
     @property
     def rpc_timeout(self) -> float | None:
-        """Seconds for one call; None waits for ever."""
+        """Seconds for one call; None waits forever."""
         return self._options.get("rpc_timeout", RPC_SECONDS)
 
     @property
@@ -251,7 +251,7 @@ class CopilotClient:
         """Where background work is done."""
         return self._tasks
 
-    async def call(self, method: str, params: dict[str, Any], timeout: float | None) -> Raw:  # noqa: ASYNC109
+    async def call(self, method: str, params: dict[str, object], timeout: float | None) -> Raw:  # noqa: ASYNC109
         """Call a method of the CLI; the raw result. `rpc` is more comfortable."""
         if self._link is None:
             raise NotStartedError(
@@ -305,7 +305,7 @@ class CopilotClient:
             raise
         return session
 
-    async def _function_model(self, options: SessionOptions) -> dict[str, Any]:
+    async def _function_model(self, options: SessionOptions) -> dict[str, object]:
         """What session.create needs when the model is a Python function; nothing otherwise.
 
         The CLI routes the model calls of a whole connection to us or none, so the two kinds of session need two clients.

@@ -71,7 +71,7 @@ class _Turn:
         try:
             await pending.begin(self._session.send_params(prompt))
         except asyncio.CancelledError:
-            pending.drop()  # the message may have arrived, and nobody wants its answer
+            pending.drop()  # the message may have arrived: abort its turn
             raise
         except BaseException:
             pending.close()
@@ -99,7 +99,7 @@ class _Turn:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Listen no more. A turn that still runs is aborted: nobody wants the rest."""
+        """Stop listening, and abort the turn if it still runs."""
         if self._pending is not None:
             await self._pending.leave()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from rightseat.errors import InvalidOptionError, UnknownOptionError
 from rightseat.log import logger
@@ -28,14 +27,14 @@ _WHEN_A_GUARD_FAILS = {
 }
 
 
-def check_hooks(hooks: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
+def check_hooks(hooks: Mapping[str, object]) -> dict[str, Callable[..., object]]:
     """The option `hooks` as {hook type on the wire: function}. Names are `on_pre_tool_use`, `pre_tool_use` or `preToolUse`.
 
     Raises:
-        UnknownOptionError: a hook nobody knows.
+        UnknownOptionError: an unknown hook.
         InvalidOptionError: a value that is no function.
     """
-    checked = {}
+    checked: dict[str, Callable[..., object]] = {}
     for name, function in hooks.items():
         if function is None:
             continue
@@ -51,8 +50,8 @@ def check_hooks(hooks: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
 
 
 async def run_hook(
-    hooks: Mapping[str, Callable[..., Any]], hook_type: str, given: Record, context: dict[str, Any]
-) -> Any:
+    hooks: Mapping[str, Callable[..., object]], hook_type: str, given: Record, context: Mapping[str, object]
+) -> Mapping[str, object] | None:
     """The output of one hook: a dict in the wire's spelling, or None for "go on"."""
     function = hooks.get(hook_type)
     if function is None:
@@ -70,7 +69,7 @@ async def run_hook(
     return {to_camel(key): value for key, value in output.items()}
 
 
-def user_input_answer(answer: Any, request: Record) -> dict[str, Any]:
+def user_input_answer(answer: object, request: Record) -> dict[str, object]:
     """What a user-input handler returned, as `{answer, wasFreeform}`. Text alone will do."""
     if isinstance(answer, str):
         return {"answer": answer, "wasFreeform": answer not in (request.get("choices") or ())}
@@ -84,7 +83,7 @@ def user_input_answer(answer: Any, request: Record) -> dict[str, Any]:
     raise InvalidOptionError(f"on_user_input_request must return text or {{'answer': text}}, not {answer!r}")
 
 
-def exit_plan_answer(answer: Any, _: Record) -> dict[str, Any]:
+def exit_plan_answer(answer: object, _: Record) -> dict[str, object]:
     """What an exit-plan-mode handler returned: True, False, or a dict with `approved`."""
     if isinstance(answer, bool):
         return {"approved": answer}
@@ -93,17 +92,17 @@ def exit_plan_answer(answer: Any, _: Record) -> dict[str, Any]:
     raise InvalidOptionError(f"on_exit_plan_mode_request must return True, False or a dict, not {answer!r}")
 
 
-def auto_mode_answer(answer: Any, _: Record) -> dict[str, Any]:
+def auto_mode_answer(answer: object, _: Record) -> dict[str, object]:
     """What an auto-mode-switch handler returned: True, False, or "yes", "yes_always", "no"."""
     if isinstance(answer, Mapping):
         answer = answer.get("response")
-    text = {True: "yes", False: "no", None: "no"}.get(answer, answer)
+    text = ("yes" if answer else "no") if answer is None or isinstance(answer, bool) else answer
     if text not in ("yes", "yes_always", "no"):
         raise InvalidOptionError(f"on_auto_mode_switch_request must return 'yes', 'yes_always' or 'no', not {answer!r}")
     return {"response": text}
 
 
-def elicitation_answer(answer: Any) -> dict[str, Any]:
+def elicitation_answer(answer: object) -> dict[str, object]:
     """What an elicitation handler returned: `{"action": "accept" | "decline" | "cancel", "content": {...}}`, or None to cancel."""
     if answer is None:
         return {"action": "cancel"}
@@ -113,38 +112,40 @@ def elicitation_answer(answer: Any) -> dict[str, Any]:
 
 
 # request method -> (the option that answers it, how its return value is read)
-QUESTIONS: dict[str, tuple[str, Callable[[Any, Record], dict[str, Any]]]] = {
+QUESTIONS: dict[str, tuple[str, Callable[[object, Record], dict[str, object]]]] = {
     "userInput.request": ("on_user_input_request", user_input_answer),
     "exitPlanMode.request": ("on_exit_plan_mode_request", exit_plan_answer),
     "autoModeSwitch.request": ("on_auto_mode_switch_request", auto_mode_answer),
 }
 
 
-def split_system_message(message: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Callable[..., Any]]]:
+def split_system_message(message: Mapping[str, object]) -> tuple[dict[str, object], dict[str, Callable[..., object]]]:
     """The option `system_message` for the wire, and the functions among its sections.
 
     A section is `{"action": "replace" | "remove" | "append" | "prepend", "content": ...}`; where `action` is a function, the
     CLI sends the section's text to it and takes what it returns.
     """
-    wire, transforms = dict(message), {}
+    wire: dict[str, object] = dict(message)
+    transforms: dict[str, Callable[..., object]] = {}
     sections = message.get("sections")
     if isinstance(sections, Mapping):
-        wire["sections"] = {}
+        kept: dict[str, object] = {}
+        wire["sections"] = kept
         for name, section in sections.items():
             action = section.get("action") if isinstance(section, Mapping) else section
             if callable(action):
                 transforms[name] = action
-                wire["sections"][name] = {"action": "transform"}
+                kept[name] = {"action": "transform"}
             else:
-                wire["sections"][name] = section
+                kept[name] = section
     return wire, transforms
 
 
 async def transform_sections(
-    transforms: Mapping[str, Callable[..., Any]], sections: Mapping[str, Any]
-) -> dict[str, Any]:
+    transforms: Mapping[str, Callable[..., object]], sections: Mapping[str, object]
+) -> dict[str, object]:
     """Each section through its function. A section whose function fails keeps its text."""
-    done = {}
+    done: dict[str, object] = {}
     for name, section in sections.items():
         content = section.get("content", "") if isinstance(section, Mapping) else ""
         function = transforms.get(name)

@@ -1,4 +1,4 @@
-"""The connection to one CLI: reached or started, hands shaken, and closed in bounded time.
+"""The connection to one CLI: reached or started, handshake done, and closed in bounded time.
 
 It knows how a conversation with a CLI begins and ends. It refuses to know sessions.
 """
@@ -32,10 +32,10 @@ from rightseat.wire.events import EventParams
 from rightseat.wire.record import Record
 
 START_SECONDS = 30.0  # the CLI is ready after about one; a cold disk and a busy machine take longer
-# Saying goodbye takes 0.05 s (CLI 1.0.102). What is left of the two seconds for closing is for ending the process.
-GOODBYE_SECONDS = 0.8
+# Leaving all sessions and asking the CLI to exit takes 0.05 s (CLI 1.0.102). What is left of the two seconds for closing is for ending the process.
+DETACH_SECONDS = 0.8
 
-# Tools and permissions travel as events since protocol 3; older CLIs would wait for ever. Newer ones are tried.
+# Tools and permissions travel as events since protocol 3; older CLIs would wait forever. Newer ones are tried.
 OLDEST_PROTOCOL = 3
 NEWEST_PROTOCOL_SEEN = 3
 
@@ -63,7 +63,7 @@ class Link:
         on_request: OnRequest,
         on_lost: Callable[[RightseatError], None],
     ) -> Self:
-        """Connect and shake hands, within the option `start_timeout`.
+        """Connect and complete the handshake within the option `start_timeout`.
 
         Raises:
             CliNotFoundError, CliNotRunnableError, ConnectError, AuthenticationError, StartTimeoutError, ConnectionLostError,
@@ -86,7 +86,7 @@ class Link:
         try:
             with _explained(limit):
                 async with asyncio.timeout_at(deadline):
-                    link.version = await link._shake_hands(token)
+                    link.version = await link._handshake(token)
             link._check_version()
         except BaseException:
             await link.kill()
@@ -109,12 +109,12 @@ class Link:
         """The process id of a CLI that was started here, or None."""
         return self._stream.process.pid if isinstance(self._stream, ChildEnding) else None
 
-    async def say_goodbye(self, session_ids: Iterable[str]) -> bool:
-        """Leave the sessions, and tell a CLI that was started here to end. False: it did not answer within GOODBYE_SECONDS."""
+    async def detach(self, session_ids: Iterable[str]) -> bool:
+        """Leave the sessions, and tell a CLI that was started here to end. False: it did not answer within DETACH_SECONDS."""
         if self.lost is not None:
             return True
         try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
+            async with asyncio.timeout(DETACH_SECONDS):
                 await asyncio.gather(*(self._tell("session.detach", {"sessionId": name}) for name in session_ids))
                 if isinstance(self._stream, ChildEnding):
                     await self._tell("runtime.shutdown", {})
@@ -150,7 +150,7 @@ class Link:
         with contextlib.suppress(RpcError, TransportError):
             await self.pump.call(method, params)
 
-    async def _shake_hands(self, token: str | None) -> Record:
+    async def _handshake(self, token: str | None) -> Record:
         """`connect`, or `ping` for those that do not know it."""
         try:
             return Record(decode_result(await self.pump.call("connect", {"token": token} if token else {})))
@@ -172,11 +172,11 @@ class Link:
 
 @contextlib.contextmanager
 def _explained(limit: float) -> Iterator[None]:
-    """What goes wrong before the hands are shaken, in words that help."""
+    """What goes wrong during the handshake, with a hint."""
     try:
         yield
     except TimeoutError as e:
-        raise StartTimeoutError(f"the CLI did not shake hands within {limit:g} s") from e
+        raise StartTimeoutError(f"the CLI did not complete the handshake within {limit:g} s") from e
     except ConnectionLostError as e:
         raise ConnectionLostError(
             f"{e.args[0].splitlines()[0]} before it was ready. Is it the Copilot CLI, and not older than 1.0 "

@@ -14,7 +14,6 @@ import asyncio
 import base64
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Raw
@@ -44,7 +43,7 @@ _SSE = {"content-type": ["text/event-stream"], "cache-control": ["no-cache"]}
 # The CLI tries a 5xx again five times, for up to half a minute; what a function does wrong it would do wrong again.
 _FAILED_STATUS = 400
 
-Call = Callable[[str, dict[str, Any], float | None], Awaitable[Raw]]
+Call = Callable[[str, dict[str, object], float | None], Awaitable[Raw]]
 
 
 @dataclasses.dataclass(slots=True)
@@ -222,7 +221,7 @@ class _Response:
             # The CLI tries again up to five times, some 5 s; after an error event in the stream it takes 17 s (measured).
             await self._tell("llmInference.httpResponseChunk", {"data": "", "end": True, "error": {"message": text}})
 
-    async def _tell(self, method: str, params: dict[str, Any]) -> None:
+    async def _tell(self, method: str, params: dict[str, object]) -> None:
         raw = await self._call(method, {"requestId": self._id, **params}, None)
         if b'"accepted":false' in bytes(raw):
             raise _Gone

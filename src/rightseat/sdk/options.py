@@ -8,7 +8,7 @@ to know what the CLI does with it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from rightseat.errors import InvalidOptionError, UnknownOptionError
@@ -31,54 +31,56 @@ class SessionOptions(TypedDict, total=False):
     # The conversation.
     session_id: str  # chosen by the caller; a UUID is made otherwise
     name: str
-    model: str | Callable[..., Any]  # a model's id, or a Python function to be the model
+    model: str | Callable[..., object]  # a model's id, or a Python function to be the model
     streaming: bool  # deltas as they come; off by default
-    system_message: Mapping[str, Any]  # {"mode": "append" | "replace" | "customize", "content": ..., "sections": {...}}
+    system_message: Mapping[
+        str, object
+    ]  # {"mode": "append" | "replace" | "customize", "content": ..., "sections": {...}}
     reasoning_effort: str
     reasoning_summary: str
     context_tier: str
     working_directory: str
     additional_directories: Sequence[str]
     infinite_sessions: Mapping[
-        str, Any
+        str, object
     ]  # {"enabled", "background_compaction_threshold", "buffer_exhaustion_threshold"}
-    large_output: Mapping[str, Any]
-    memory: Mapping[str, Any]
+    large_output: Mapping[str, object]
+    memory: Mapping[str, object]
     client_name: str
 
     # Tools and what they may do.
-    tools: Sequence[Any]
+    tools: Sequence[object]
     available_tools: Sequence[str]
     excluded_tools: Sequence[str]
-    tool_search: Mapping[str, Any]
-    mcp_servers: Mapping[str, Mapping[str, Any]]
+    tool_search: Mapping[str, object]
+    mcp_servers: Mapping[str, Mapping[str, object]]
     disabled_mcp_servers: Sequence[str]
-    on_permission_request: Callable[..., Any]
-    sandbox_config: Mapping[str, Any]
-    session_limits: Mapping[str, Any]
+    on_permission_request: Callable[..., object]
+    sandbox_config: Mapping[str, object]
+    session_limits: Mapping[str, object]
 
     # Questions the CLI may put to us.
-    on_user_input_request: Callable[..., Any]
+    on_user_input_request: Callable[..., object]
     ask_user_variant: str
-    on_elicitation_request: Callable[..., Any]
-    on_exit_plan_mode_request: Callable[..., Any]
-    on_auto_mode_switch_request: Callable[..., Any]
-    hooks: Mapping[str, Callable[..., Any]]
-    commands: Sequence[Any]
-    on_event: Callable[..., Any]  # subscribed before the first event
+    on_elicitation_request: Callable[..., object]
+    on_exit_plan_mode_request: Callable[..., object]
+    on_auto_mode_switch_request: Callable[..., object]
+    hooks: Mapping[str, Callable[..., object]]
+    commands: Sequence[object]
+    on_event: Callable[..., object]  # subscribed before the first event
 
     # Other models than Copilot's.
-    provider: Mapping[str, Any]  # BYOK: {"type", "base_url", "api_key", "wire_api", "bearer_token_provider", ...}
-    providers: Sequence[Mapping[str, Any]]
-    models: Sequence[Mapping[str, Any]]
-    model_capabilities: Mapping[str, Any]
-    capi: Mapping[str, Any]
+    provider: Mapping[str, object]  # BYOK: {"type", "base_url", "api_key", "wire_api", "bearer_token_provider", ...}
+    providers: Sequence[Mapping[str, object]]
+    models: Sequence[Mapping[str, object]]
+    model_capabilities: Mapping[str, object]
+    capi: Mapping[str, object]
     github_token: str  # this session's own identity
 
     # Agents, skills and instructions.
-    custom_agents: Sequence[Mapping[str, Any]]
+    custom_agents: Sequence[Mapping[str, object]]
     custom_agents_local_only: bool
-    default_agent: Mapping[str, Any]
+    default_agent: Mapping[str, object]
     agent: str
     agent_directories: Sequence[str]
     excluded_builtin_agents: Sequence[str]
@@ -103,18 +105,36 @@ class SessionOptions(TypedDict, total=False):
     skip_embedding_retrieval: bool
     config_directory: str
     feature_flags: Mapping[str, bool]
-    cloud: Mapping[str, Any]
+    cloud: Mapping[str, object]
 
     # Resuming only.
     continue_pending_work: bool
     disable_resume: bool
 
     # Anything newer than this version: sent as it is, under the wire's own names.
-    extra: Mapping[str, Any]
+    extra: Mapping[str, object]
+
+
+class SendOptions(TypedDict, total=False):
+    """Options of one message, as the CLI's `session.send` has them."""
+
+    attachments: Sequence[Mapping[str, object]]
+    mode: str  # "enqueue", or "immediate" to steer the turn that runs
+    agent_mode: str  # "interactive", "plan", "autopilot", "shell"
+    source: str
+    request_headers: Mapping[str, str]
+    display_prompt: str
+    prepend: bool
+    billable: bool
+    required_tool: str
+    response_format: Mapping[str, object]
+    traceparent: str
+    tracestate: str
+    wait: bool
 
 
 class _Option(NamedTuple):
-    kind: Any  # a type or several, as isinstance takes them
+    kind: type | tuple[type, ...]  # a type or several, as isinstance takes them
     wire: str | None = None  # None: not sent as it is; the session turns it into something else
     shape: Literal["plain", "object", "map"] = "plain"  # object: keys respelled; map: the first level of keys kept
 
@@ -218,7 +238,7 @@ _ALIASES = {"config_dir": "config_directory", "cwd": "working_directory", "on_pe
 class ClientOptions(TypedDict, total=False):
     """Options of `CopilotClient`. All may be left out."""
 
-    connection: Any  # a RuntimeConnection; the following five are shorter spellings of one
+    connection: object  # a RuntimeConnection; the following five are shorter spellings of one
     cli_path: str
     cli_args: Sequence[str]
     use_stdio: bool
@@ -233,7 +253,7 @@ class ClientOptions(TypedDict, total=False):
     session_idle_timeout_seconds: int
     auto_start: bool  # start at the first create_session; on by default
     start_timeout: float  # seconds
-    rpc_timeout: float | None  # seconds for one call; None waits for ever
+    rpc_timeout: float | None  # seconds for one call; None waits forever
     trace: bool | str | Callable[[str], None]  # every message: to the log, to a file, or to a function
     on_stderr: Callable[[str], None]  # every line of the CLI's stderr, called on a reading thread
     ids: Ids  # where ids of sessions come from; the system's randomness when left out
@@ -262,27 +282,27 @@ _CLIENT_OPTIONS: dict[str, _Option] = {
 }
 
 
-def session_options(given: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> SessionOptions:
+def session_options(given: Mapping[str, object] | None, keywords: Mapping[str, object]) -> SessionOptions:
     """One checked set of options out of a dict and keywords. Options that are None count as left out.
 
     Raises:
-        UnknownOptionError: a name nobody knows.
+        UnknownOptionError: an unknown name.
         InvalidOptionError: a value of the wrong kind, or the same option given twice.
     """
     return _checked(_OPTIONS, "session option", given, keywords)  # type: ignore[return-value]
 
 
-def client_options(given: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> ClientOptions:
+def client_options(given: Mapping[str, object] | None, keywords: Mapping[str, object]) -> ClientOptions:
     """As `session_options`, for the client."""
     return _checked(_CLIENT_OPTIONS, "client option", given, keywords)  # type: ignore[return-value]
 
 
 def _checked(
-    table: Mapping[str, _Option], what: str, given: Mapping[str, Any] | None, keywords: Mapping[str, Any]
-) -> dict[str, Any]:
+    table: Mapping[str, _Option], what: str, given: Mapping[str, object] | None, keywords: Mapping[str, object]
+) -> dict[str, object]:
     if given is not None and not isinstance(given, Mapping):
         raise InvalidOptionError(f"{what}s are given as a dict or as keywords, not as {type(given).__name__}")
-    checked: dict[str, Any] = {}
+    checked: dict[str, object] = {}
     for name, value in [*(given or {}).items(), *keywords.items()]:
         real = _ALIASES.get(name, name)
         option = table.get(real)
@@ -299,7 +319,7 @@ def _checked(
     return checked
 
 
-def _check_kind(what: str, name: str, value: Any, option: _Option) -> None:
+def _check_kind(what: str, name: str, value: object, option: _Option) -> None:
     if name.startswith("on_") and not callable(value):
         raise InvalidOptionError(f"{what} {name!r} must be a function, not {type(value).__name__}")
     if option.kind is object:
@@ -315,16 +335,16 @@ def _check_kind(what: str, name: str, value: Any, option: _Option) -> None:
         )
 
 
-def _short(name: str, value: Any) -> str:
+def _short(name: str, value: object) -> str:
     if "token" in name:
         return "..."
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def wire_options(options: SessionOptions) -> dict[str, Any]:
+def wire_options(options: SessionOptions) -> dict[str, object]:
     """The options that go to the CLI as they are, in its spelling. The rest is the session's to add."""
-    payload: dict[str, Any] = {}
+    payload: dict[str, object] = {}
     for name, value in options.items():
         option = _OPTIONS[name]
         if option.wire is None:
@@ -347,6 +367,3 @@ def camelize(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [camelize(item) for item in value]
     return value
-
-
-Maybe = Awaitable[Any] | Any

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection
-from typing import Any
 
 from rightseat.errors import InvalidOptionError
 from rightseat.log import logger
@@ -49,7 +48,7 @@ class PermissionDecision:
 
     kind: str
     feedback: str | None = None
-    approval: Any = None
+    approval: object = None
     location_key: str | None = None
 
 
@@ -65,25 +64,25 @@ class PermissionHandler:
     """
 
     @staticmethod
-    def approve_all(request: Any, invocation: Any = None) -> PermissionDecision:  # noqa: ARG004
+    def approve_all(request: Record, invocation: object = None) -> PermissionDecision:  # noqa: ARG004
         """Everything may run. For trusted prompts in a sandbox of your own."""
         return PermissionDecision("approve-once")
 
     @staticmethod
-    def deny_all(request: Any, invocation: Any = None) -> PermissionDecision:  # noqa: ARG004
+    def deny_all(request: Record, invocation: object = None) -> PermissionDecision:  # noqa: ARG004
         """Nothing may run."""
         return PermissionDecision("reject", "this application runs no tools")
 
     @staticmethod
-    def approve_reads(request: Any, invocation: Any = None) -> PermissionDecision:  # noqa: ARG004
+    def approve_reads(request: Record, invocation: object = None) -> PermissionDecision:  # noqa: ARG004
         """Reading may run; all else may not."""
         if request.kind in _READS:
             return PermissionDecision("approve-once")
         return PermissionDecision("reject", f"this application allows reading only, not {request.kind!r}")
 
     @staticmethod
-    def no_result(request: Any, invocation: Any = None) -> PermissionDecision:  # noqa: ARG004
-        """Say nothing: another client of the same session answers. With no such client the tool waits for ever."""
+    def no_result(request: Record, invocation: object = None) -> PermissionDecision:  # noqa: ARG004
+        """Say nothing: another client of the same session answers. With no such client the tool waits forever."""
         return PermissionDecision(NO_RESULT)
 
 
@@ -94,7 +93,7 @@ class DefaultPolicy:
         self._own = own_tools
         self._warned = False
 
-    def __call__(self, request: Any, invocation: Any = None) -> PermissionDecision:  # noqa: ARG002
+    def __call__(self, request: Record, invocation: object = None) -> PermissionDecision:  # noqa: ARG002
         """Decide."""
         if request.get("kind") == "custom-tool" and request.get("toolName") in self._own:
             return PermissionDecision("approve-once")
@@ -110,10 +109,10 @@ class DefaultPolicy:
         )
 
 
-async def decide(handler: Callable[..., Any], request: Record, invocation: Any) -> dict[str, Any] | None:
+async def decide(handler: Callable[..., object], request: Record, invocation: object) -> dict[str, object] | None:
     """Ask a handler; the answer in the CLI's spelling, or None to leave the request alone.
 
-    A handler that raises, or returns what nobody understands, refuses: the tool must not run, and must not wait.
+    A handler that raises, or returns something unknown, refuses: the tool must not run, and must not wait.
     """
     try:
         return decision_to_wire(await call(handler, request, invocation))
@@ -122,7 +121,7 @@ async def decide(handler: Callable[..., Any], request: Record, invocation: Any) 
         return {"kind": "reject", "feedback": "The application's permission handler failed."}
 
 
-def decision_to_wire(decision: Any) -> dict[str, Any] | None:
+def decision_to_wire(decision: object) -> dict[str, object] | None:
     """Any spelling of a decision in the CLI's own; None for "no-result".
 
     Raises:

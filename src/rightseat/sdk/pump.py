@@ -88,7 +88,7 @@ class Pump:
         Raises:
             EncodeError: `params` cannot be written as JSON.
             RpcError: the peer answered with an error.
-            RpcTimeoutError: no answer within `timeout` seconds (None: wait for ever).
+            RpcTimeoutError: no answer within `timeout` seconds (None: wait forever).
             ConnectionLostError, ProtocolError: the conversation ended first.
         """
         if self._lost is not None:
@@ -125,7 +125,7 @@ class Pump:
         self._closed = True
 
     async def close(self) -> None:
-        """End the conversation and the stream. Whoever still waits gets a ConnectionLostError."""
+        """End the conversation and the stream. Pending calls raise ConnectionLostError."""
         self._closed = True
         answering = list(self._answering.values())
         for task in answering:

@@ -55,7 +55,7 @@ class Question(NamedTuple):
         return str(self.data.get("requestId"))
 
 
-# The answer, None where nobody here has one.
+# The answer, or None where this session has none.
 Answerer: TypeAlias = Callable[[Question], Awaitable[dict[str, object] | None]]
 
 
@@ -115,7 +115,7 @@ class Responder:
         """Answer a request.
 
         Raises:
-            LookupError: nobody here answers such requests.
+            LookupError: this session does not answer such requests.
         """
         route = self._routes.get(method)
         answer = await route.answer(Question(method, params)) if route is not None and not route.reply else None

@@ -19,9 +19,9 @@ from msgspec import Raw
 from rightseat.sdk.options import camelize
 from rightseat.wire.record import as_record, to_camel
 
-Call = Callable[[str, dict[str, Any], float | None], Awaitable[Raw]]
+Call = Callable[[str, dict[str, object], float | None], Awaitable[Raw]]
 _decode = msgspec.json.Decoder().decode
-DEFAULT = object()  # "the client's rpc_timeout", where None means "wait for ever"
+DEFAULT = object()  # "the client's rpc_timeout", where None means "wait forever"
 
 
 def decode_result(raw: Raw) -> Any:
@@ -36,11 +36,11 @@ class Rpc:
         call: sends a call and gives its raw result.
         prefix: the name so far.
         fixed: parameters sent with every call, such as the session id.
-        timeout: seconds for one call unless it says otherwise; None waits for ever.
+        timeout: seconds for one call unless it says otherwise; None waits forever.
     """
 
     def __init__(
-        self, call: Call, prefix: str = "", fixed: Mapping[str, Any] | None = None, timeout: float | None = None
+        self, call: Call, prefix: str = "", fixed: Mapping[str, object] | None = None, timeout: float | None = None
     ) -> None:
         self._call = call
         self._prefix = prefix
@@ -53,12 +53,12 @@ class Rpc:
         prefix = f"{self._prefix}.{to_camel(name)}" if self._prefix else to_camel(name)
         return Rpc(self._call, prefix, self._fixed, self._timeout)
 
-    async def __call__(self, *arguments: Any, timeout: Any = DEFAULT, **keywords: Any) -> Any:  # noqa: ASYNC109
+    async def __call__(self, *arguments: object, timeout: Any = DEFAULT, **keywords: object) -> Any:  # noqa: ASYNC109
         """Call the method.
 
         Args:
             *arguments: the rest of the method's name (optional) and a dict of parameters (optional).
-            timeout: seconds; None waits for ever.
+            timeout: seconds; None waits forever.
             **keywords: parameters, in snake_case or as on the wire.
 
         Raises:
@@ -66,7 +66,7 @@ class Rpc:
             RpcError, RpcTimeoutError, ConnectionLostError: as any call.
         """
         method = self._prefix
-        params: dict[str, Any] = {}
+        params: dict[str, object] = {}
         for argument in arguments:
             if isinstance(argument, str):
                 start = f"{self._prefix}."

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self, Unpack
 
 from msgspec import Raw
 
@@ -24,7 +24,7 @@ from rightseat.errors import (
 from rightseat.log import logger
 from rightseat.sdk.context import current_context
 from rightseat.sdk.creation import SessionSetup
-from rightseat.sdk.options import SessionOptions, camelize
+from rightseat.sdk.options import SendOptions, SessionOptions, camelize
 from rightseat.sdk.responder import ASKED, Responder
 from rightseat.sdk.rpc import Rpc
 from rightseat.sdk.subscriptions import MAX_BUFFERED, EventStream, Handler, Overflow, Subscriptions
@@ -37,12 +37,7 @@ from rightseat.wire.session_events import SessionEventType as T
 
 COMPACT_SECONDS = 600.0  # a compaction is a model call over the whole conversation
 
-_SEND = frozenset(
-    {
-        "prompt", "attachments", "mode", "agent_mode", "source", "request_headers", "display_prompt", "prepend", "billable",
-        "required_tool", "response_format", "traceparent", "tracestate", "wait",
-    }
-)  # fmt: skip
+_SEND = frozenset({"prompt", *SendOptions.__annotations__})
 
 
 class Connection(Protocol):
@@ -58,7 +53,7 @@ class Connection(Protocol):
         """Where background work is done."""
         ...
 
-    async def call(self, method: str, params: dict[str, Any], timeout: float | None) -> Raw:  # noqa: ASYNC109
+    async def call(self, method: str, params: dict[str, object], timeout: float | None) -> Raw:  # noqa: ASYNC109
         """Call a method of the CLI."""
         ...
 
@@ -124,7 +119,7 @@ class CopilotSession:
 
     # Talking.
 
-    async def send(self, prompt: str | Mapping[str, Any], **options: Any) -> str:
+    async def send(self, prompt: str | Mapping[str, object], **options: Unpack[SendOptions]) -> str:
         """Send a message. Does not wait for the answer.
 
         Args:
@@ -144,11 +139,11 @@ class CopilotSession:
 
     async def send_and_wait(
         self,
-        prompt: str | Mapping[str, Any],
+        prompt: str | Mapping[str, object],
         timeout: float | None = 60.0,  # noqa: ASYNC109
         *,
         inactivity_timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[SendOptions],
     ) -> SessionEvent | None:
         """Send a message and wait until the turn has ended.
 
@@ -169,7 +164,7 @@ class CopilotSession:
             TurnTimeoutError: naming the last event, its age, and pending tools and permissions. The turn goes on; `abort`
                 ends it.
             SessionError: the session reported an error.
-            TurnAbortedError: somebody aborted the turn.
+            TurnAbortedError: the turn was aborted.
             ConnectionLostError: the CLI died.
         """
         params = self.send_params(prompt, **options)
@@ -182,11 +177,11 @@ class CopilotSession:
 
     def stream(
         self,
-        prompt: str | Mapping[str, Any],
+        prompt: str | Mapping[str, object],
         *,
         timeout: float | None = None,
         inactivity_timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[SendOptions],
     ) -> TextStream:
         """Send a message and iterate over the text of the answer as it comes.
 
@@ -204,7 +199,7 @@ class CopilotSession:
     def on(self, handler: Handler, *types: T | str) -> Callable[[], None]:
         """Call `handler(event)` for each event, or for each of the given types. Returns the function that ends it.
 
-        Handlers run on the event loop, in order. One that raises harms nobody else; its first failure is logged, further ones
+        Handlers run on the event loop, in order. One that raises does not affect others; its first failure is logged, further ones
         are counted. An async handler gets its events one after another through a bounded buffer of its own, and is cancelled
         when the client stops.
         """
@@ -220,7 +215,7 @@ class CopilotSession:
         return self._subscriptions.stream(types, max_buffered, overflow)
 
     async def abort(self, reason: str | None = None) -> None:
-        """Stop what the session is doing. Whoever waits for the turn gets a TurnAbortedError."""
+        """Stop what the session is doing. Calls that wait for the turn raise TurnAbortedError."""
         await self.rpc("abort", {"reason": reason} if reason else {})
 
     def abort_soon(self) -> None:
@@ -251,7 +246,7 @@ class CopilotSession:
         params = {"customInstructions": custom_instructions} if custom_instructions else {}
         return Record(await self.rpc("history.compact", params, timeout=COMPACT_SECONDS))
 
-    async def set_model(self, model: str, **options: Any) -> None:
+    async def set_model(self, model: str, **options: object) -> None:
         """Use another model from the next message on. `reasoning_effort` and others as in `session.model.switchTo`."""
         await self.rpc("model.switchTo", {"modelId": model, **options})
 
@@ -273,7 +268,7 @@ class CopilotSession:
             logger.warning("session %s was left without the CLI's answer: %s", self.session_id, e)
 
     async def destroy(self) -> None:
-        """Close the session for everybody. What it stored stays on disk until `delete_session`. May be called twice.
+        """Close the session for all clients. What it stored stays on disk until `delete_session`. May be called twice.
 
         Raises:
             RpcTimeoutError: the CLI did not answer within two seconds. For us the session is closed all the same.
@@ -298,7 +293,7 @@ class CopilotSession:
 
     # For the client and for adapters.
 
-    def send_params(self, prompt: str | Mapping[str, Any], **options: Any) -> dict[str, object]:
+    def send_params(self, prompt: str | Mapping[str, object], **options: Unpack[SendOptions]) -> dict[str, object]:
         """The parameters of session.send, without the session's id. Raises as `send` does."""
         given = {**prompt, **options} if isinstance(prompt, Mapping) else {"prompt": prompt, **options}
         for name in given:
@@ -308,6 +303,8 @@ class CopilotSession:
             raise InvalidOptionError(f"send needs a prompt, which is text; not {given.get('prompt')!r}")
         params = {name: value for name, value in given.items() if value is not None}
         headers = params.pop("request_headers", None)
+        if headers is not None and not isinstance(headers, Mapping):
+            raise InvalidOptionError(f"request_headers must be a dict, not {type(headers).__name__}")
         if "traceparent" not in params:
             params |= current_context()
         return {**camelize(params), **({"requestHeaders": dict(headers)} if headers else {})}
@@ -343,7 +340,7 @@ class CopilotSession:
         """Answer a request of the CLI that concerns this session.
 
         Raises:
-            LookupError: nobody here answers such requests.
+            LookupError: this session does not answer such requests.
         """
         return await self._responder.answer(method, params)
 
@@ -357,7 +354,7 @@ class CopilotSession:
         self._responder.end()
         self._subscriptions.end(error)
 
-    async def _call(self, method: str, params: dict[str, Any], timeout: float | None) -> Raw:  # noqa: ASYNC109
+    async def _call(self, method: str, params: dict[str, object], timeout: float | None) -> Raw:  # noqa: ASYNC109
         if self._closed is not None:
             raise self._closed
         return await self._connection.call(method, params, timeout)

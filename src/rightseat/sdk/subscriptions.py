@@ -1,7 +1,7 @@
 """Who listens to a session, and how events reach them.
 
-Events are delivered in order, on the event loop, to each listener apart: one that raises harms nobody else and is logged
-once, one that is slow costs a bounded buffer and is told. This module refuses to know what events mean.
+Events are delivered in order, on the event loop, to each listener apart: one that raises does not affect others and is
+logged once, one that is slow has a bounded buffer. This module refuses to know what events mean.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Subscriptions:
 
 
 class _Backlog:
-    """What one handler returned and nobody has awaited yet. Bounded: the oldest is dropped."""
+    """What one handler returned and has not been awaited yet. Bounded: the oldest is dropped."""
 
     def __init__(self, handler: Handler, failures: Failures) -> None:
         self._handler = handler
@@ -203,7 +203,7 @@ async def _feed(handler: Handler, stream: EventStream, failures: Failures) -> No
             except Exception:
                 failures.note(handler, event.raw_type)
     except RightseatError:
-        return  # the connection was lost; whoever waits is told by other means
+        return  # the connection was lost; pending calls raise the error
     finally:
         failures.sum_up(handler)
 

@@ -1,6 +1,6 @@
 """Tasks that end with their owner, in bounded time.
 
-Whoever starts work in the background does it here, so that a client can say when nothing of it runs any more. This module
+All background work is started here, so that a client can wait until none of it runs. This module
 refuses to know what the work is.
 """
 

@@ -80,7 +80,7 @@ class TextStream:
         if self._pending is not None or self._finished:
             return self._pending
         params = self._params()
-        me = weakref.ref(self)  # the session must not keep a stream alive that nobody reads any more
+        me = weakref.ref(self)  # the session must not keep a stream alive that is no longer read
 
         def take(event: SessionEvent) -> None:
             if (stream := me()) is not None:
@@ -96,7 +96,7 @@ class TextStream:
         except BaseException as e:
             self._finished = True
             if isinstance(e, asyncio.CancelledError):
-                pending.drop()  # the message may have arrived, and nobody wants its answer
+                pending.drop()  # the message may have arrived: abort its turn
             else:
                 pending.close()
             raise

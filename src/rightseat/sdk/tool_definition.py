@@ -25,7 +25,7 @@ def define_tool(
     name: str | None = None,
     *,
     description: str | None = None,
-    params_type: Any = None,
+    params_type: object = None,
     overrides_built_in_tool: bool = False,
     skip_permission: bool = False,
     defer: Literal["auto", "never"] | None = None,
@@ -34,16 +34,16 @@ def define_tool(
     namespace: dict[str, Any] | None = None,
     timeout: float | None = None,
     rules: Rules = "warn",
-) -> Callable[[Callable[..., Any]], Tool]: ...
+) -> Callable[[Callable[..., object]], Tool]: ...
 
 
 @overload
 def define_tool(
-    name: str | Callable[..., Any] | None = None,
+    name: str | Callable[..., object] | None = None,
     *,
     description: str | None = None,
-    handler: Callable[..., Any] | None = None,
-    params_type: Any = None,
+    handler: Callable[..., object] | None = None,
+    params_type: object = None,
     overrides_built_in_tool: bool = False,
     skip_permission: bool = False,
     defer: Literal["auto", "never"] | None = None,
@@ -56,14 +56,14 @@ def define_tool(
 
 
 def define_tool(
-    name: str | Callable[..., Any] | None = None,
+    name: str | Callable[..., object] | None = None,
     *,
     description: str | None = None,
-    handler: Callable[..., Any] | None = None,
-    params_type: Any = None,
+    handler: Callable[..., object] | None = None,
+    params_type: object = None,
     rules: Rules = "warn",
     **options: Any,
-) -> Tool | Callable[[Callable[..., Any]], Tool]:
+) -> Tool | Callable[[Callable[..., object]], Tool]:
     """Make a tool of a function: as a decorator with or without arguments, or by `handler=`.
 
     What the docstring says of a parameter (in a section "Args:") describes it.
@@ -95,14 +95,18 @@ def define_tool(
     if handler is not None:
         return _make_tool(handler, name, description, params_type, options)
 
-    def decorate(function: Callable[..., Any]) -> Tool:
+    def decorate(function: Callable[..., object]) -> Tool:
         return _make_tool(function, name, description, params_type, options)
 
     return decorate
 
 
 def _make_tool(
-    function: Callable[..., Any], name: str | None, description: str | None, params_type: Any, options: dict[str, Any]
+    function: Callable[..., object],
+    name: str | None,
+    description: str | None,
+    params_type: object,
+    options: dict[str, Any],
 ) -> Tool:
     name = name or str(getattr(function, "__name__", ""))
     shape = Shape.of(function, name, params_type, ToolInvocation)
@@ -152,13 +156,13 @@ def _check_rules(tool: Tool, rules: str) -> None:
 class _Handler:
     """The function of a tool, called with what it asked for."""
 
-    def __init__(self, function: Callable[..., Any], shape: Shape) -> None:
+    def __init__(self, function: Callable[..., object], shape: Shape) -> None:
         self.function = function
         self._shape = shape
         self.is_async = is_async(function)
 
-    def __call__(self, invocation: ToolInvocation) -> Any:
-        shape, keywords = self._shape, {}
+    def __call__(self, invocation: ToolInvocation) -> object:
+        shape, keywords = self._shape, dict[str, object]()
         if shape.parse is not None:
             value = self._parse(invocation)
             if shape.spread:
@@ -177,7 +181,7 @@ class _Handler:
             raise ToolFailure(f"Invalid arguments for tool {invocation.tool_name}: {e}") from e
 
 
-def as_tool(value: Any) -> Tool:
+def as_tool(value: object) -> Tool:
     """A Tool from whatever the option `tools` holds: a Tool, a plain function, or any object with a tool's attributes.
 
     Raises:

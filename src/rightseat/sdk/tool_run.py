@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any
 
 from rightseat.errors import EncodeError
 from rightseat.log import logger
@@ -28,11 +27,11 @@ async def run(tool: Tool, invocation: ToolInvocation) -> ToolResult:
     try:
         async with asyncio.timeout(tool.timeout):
             if getattr(tool.handler, "is_async", None) or is_async(tool.handler):
-                value = await tool.handler(invocation)
+                value = tool.handler(invocation)
             else:
                 value = await asyncio.to_thread(tool.handler, invocation)
-                if inspect.isawaitable(value):
-                    value = await value
+            if inspect.isawaitable(value):
+                value = await value
         return to_result(tool.name, value)
     except ToolFailure as e:
         return _failure(str(e), "ToolFailure", str(e))
@@ -56,7 +55,7 @@ def _failure(text: str, error_type: str, error: str | None) -> ToolResult:
     return ToolResult(text, "failure", error=error or text, error_type=error_type)
 
 
-def to_result(name: str, value: Any) -> ToolResult:
+def to_result(name: str, value: object) -> ToolResult:
     """What a tool returned, as a ToolResult.
 
     A dict with `textResultForLlm`, or with `success` (true or false) and, on failure, `error` and `error_type`, is read as a

@@ -29,7 +29,7 @@ class Shape:
     invocation_name: str | None
 
     @classmethod
-    def of(cls, function: Callable[..., Any], tool: str, params_type: Any, invocation_type: type) -> Shape:
+    def of(cls, function: Callable[..., object], tool: str, params_type: object, invocation_type: type) -> Shape:
         """Read a function's signature.
 
         Raises:
@@ -54,7 +54,7 @@ class Shape:
         return cls(schema, parse, True, None, invocation_name)
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def _hints(function: Callable[..., object]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, AttributeError):
@@ -73,12 +73,12 @@ def _pydantic() -> Any:
     return sys.modules.get("pydantic")
 
 
-def _is_pydantic(hint: Any) -> bool:
+def _is_pydantic(hint: object) -> bool:
     pydantic = _pydantic()
     return pydantic is not None and isinstance(hint, type) and issubclass(hint, pydantic.BaseModel)
 
 
-def _is_model(hint: Any) -> bool:
+def _is_model(hint: object) -> bool:
     return isinstance(hint, type) and (
         _is_pydantic(hint)
         or dataclasses.is_dataclass(hint)

@@ -95,7 +95,7 @@ class ToolInvocation:
     session_id: str = ""
     tool_call_id: str = ""
     tool_name: str = ""
-    arguments: Any = None
+    arguments: Any = None  # JSON
     request_id: str | None = None
     agent_id: str | None = None
     working_directory: str | None = None
@@ -107,7 +107,7 @@ class ToolInvocation:
             raise KeyError(name) from None
 
 
-ToolHandler: TypeAlias = Callable[..., Any]
+ToolHandler: TypeAlias = Callable[..., object]
 
 
 @dataclasses.dataclass(slots=True)
@@ -167,7 +167,7 @@ class Tool:
         return wire
 
 
-def check_schema(tool: str, schema: Any) -> None:
+def check_schema(tool: str, schema: object) -> None:
     """Refuse a schema that no model API would take.
 
     Raises:

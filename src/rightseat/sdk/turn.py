@@ -179,7 +179,7 @@ class Activity:
         last_event: the last event, or None.
         last_at: when it came, in seconds of the caller's clock.
         tools: tool call id -> tool name, of the tools that run.
-        permissions: request id -> kind, of the requests that nobody has answered.
+        permissions: request id -> kind, of the requests without an answer.
     """
 
     def __init__(self) -> None:

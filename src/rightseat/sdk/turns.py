@@ -56,7 +56,7 @@ class Turns:
         self._sent: dict[Turn, PendingTurn] = {}
 
     def __len__(self) -> int:
-        """How many turns somebody waits for."""
+        """How many turns are waited for."""
         return sum(not pending.left for pending in self._everybody())
 
     def take(self, event: SessionEvent, now: float) -> None:
@@ -72,7 +72,7 @@ class Turns:
                     pending.ended()
 
     def end(self, error: RightseatError) -> None:
-        """No more events will come: whoever waits, in line too, gets the error."""
+        """No more events will come: pending calls, also those in line, raise the error."""
         for pending in self._everybody():
             pending.turn.fail(error)
             pending.ended()
@@ -137,7 +137,7 @@ class PendingTurn:
 
     Attributes:
         turn: what is known of it.
-        left: nobody wants its answer any more.
+        left: its answer is no longer wanted.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class PendingTurn:
     async def begin(self, params: Mapping[str, object]) -> None:
         """Wait for the turns before this one, and send the message.
 
-        One that is sent in mode "immediate" waits for nobody: it steers the turn that runs.
+        One that is sent in mode "immediate" does not wait: it steers the turn that runs.
 
         Whatever it raises, `close`, `leave` or `drop` has to follow.
 
@@ -210,7 +210,7 @@ class PendingTurn:
             self._turns.line.release()
 
     async def leave(self) -> None:
-        """Nobody wants the answer any more: abort the turn if it still runs. Takes CLOSE_SECONDS at most.
+        """The answer is no longer wanted: abort the turn if it still runs. Takes CLOSE_SECONDS at most.
 
         The next in line is let in when the turn has ended, or after that time.
         """
@@ -240,7 +240,7 @@ class PendingTurn:
         """`leave` for places that cannot wait."""
         if not self.left:
             with contextlib.suppress(RuntimeError):  # no loop runs any more
-                self._turns.tasks.spawn(self.leave(), "aborting a turn that nobody waits for")
+                self._turns.tasks.spawn(self.leave(), "aborting a turn that was left")
 
     async def _send(self, params: Mapping[str, object]) -> None:
         if params.get("mode") != "immediate":

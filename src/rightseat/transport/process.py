@@ -256,7 +256,7 @@ class Tail:
                 self._on_line(line)
             except Exception:
                 self._on_line = None
-                logger.exception("a function that is told of a child's output failed; it is told no more")
+                logger.exception("on_stderr failed and is not called again")
 
     def text(self, lines: int = 20) -> str:
         """The last lines."""

@@ -30,7 +30,7 @@ class TcpStream(DescriptorStream):
         """Connect to the first address of `host` that answers.
 
         Raises:
-            ConnectError: the name is unknown, or nobody listens there, or not within `timeout` seconds.
+            ConnectError: the name is unknown, or nothing listens there, or not within `timeout` seconds.
         """
         loop = asyncio.get_running_loop()
         name = f"{host}:{port}"
