@@ -184,6 +184,7 @@ def part_of(module: str) -> str:
     return module.split(".")[1] if "." in module else "__init__"
 
 
+@functools.cache
 def folder_of(module: str) -> str:
     """The folder of a module; in a folder that has folders, each module stands for itself."""
     folder = MODULES[module].parent

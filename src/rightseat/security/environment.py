@@ -39,7 +39,7 @@ _SECRET = re.compile(
 )
 _OURS = re.compile(r"^(?:RIGHTSEAT_|VAULT_|COPILOT_API_KEY$|AZURE_)")
 # A user and a password within an address. Linear: the parts exclude each other's ends.
-_LOGIN_IN_ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#@\s]*:[^/?#@\s]*@", re.IGNORECASE)
+_LOGIN_IN_ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#@:\s]*:[^/?#@\s]*@", re.IGNORECASE)
 
 
 def cli_environment(base: Mapping[str, str], *, also: Iterable[str] = ()) -> dict[str, str]:
