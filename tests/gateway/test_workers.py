@@ -179,8 +179,8 @@ async def test_a_budget_holds_to_within_one_request_with_two_workers_under_load(
             answers = await asyncio.gather(*(ask(http, url, made["key"], body) for _ in range(16)))
             errors = [a["error"] for s, a in answers if s != 200]
             assert {e["code"] for e in errors} <= {"key_daily_tokens"}
-            # "in 1 s": what is under way may still leave some. Else until the day ends.
-            used_up = sum("in 1 s" not in e["message"] for e in errors)
+            # What is under way may still leave some. Else until the day ends.
+            used_up = sum("reserved by requests under way" not in e["message"] for e in errors)
             if used_up == 16:
                 break
         assert used_up == 16
@@ -189,6 +189,33 @@ async def test_a_budget_holds_to_within_one_request_with_two_workers_under_load(
         used = key["used"]["day"]["input_tokens"] + key["used"]["day"]["output_tokens"]
         assert budget <= used <= budget + size
         assert used == key["used"]["day"]["requests"] * size
+
+
+async def test_what_was_under_way_when_all_workers_were_killed_is_booked_and_blocks_nobody(supervised):
+    """B9."""
+    async with supervised(pace=5) as (process, url, http):
+        plain = await make_key(http, url)
+        assert (await ask(http, url, plain["key"]))[0] == 200  # the gateway demands keys by now
+        made = await make_key(http, url, daily_tokens=9000)
+        response = await http.post(
+            f"{url}/v1/chat/completions", json={**ASK, "stream": True}, headers={"x-api-key": made["key"]}
+        )
+        assert response.status == 200
+        for worker in children(process.pid):
+            os.kill(worker, signal.SIGKILL)
+        response.close()
+
+        async def booked():
+            try:
+                async with http.get(f"{url}/v0/management/keys", headers=ADMIN) as listed:
+                    (key,) = [k for k in (await listed.json())["keys"] if k["id"] == made["id"]]
+            except aiohttp.ClientError:
+                return False  # nobody is there yet
+            return key["used"].get("day", {}).get("output_tokens", 0) > 100
+
+        await until(booked)
+        status, said = await ask(http, url, made["key"])
+        assert status == 200 or "used up" in said["error"]["message"]
 
 
 async def test_a_stop_lets_streams_finish_and_leaves_no_process(supervised):

@@ -74,7 +74,7 @@ class FileLiveness:
         if self._handle < 0:
             self._handle = os.open(self._file(self._worker), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._handle, fcntl.LOCK_EX)
-        tx.db.execute(SEEN[tx.dialect], {"id": self._worker, "seen": tx.now, "lock": 0})
+            tx.db.execute(SEEN[tx.dialect], {"id": self._worker, "seen": tx.now, "lock": 0})
 
     def dead(self, tx: Transaction) -> list[str]:
         """See Liveness."""
