@@ -97,3 +97,11 @@ def test_errors_and_logs_show_no_more_than_is_useful(caplog):
     assert all(len(record.getMessage()) < 2200 for record in caplog.records)
     assert len(caplog.records[-1].exc_text) < 17_000
     assert caplog.records[-1].exc_text.endswith(" the end")
+
+
+def test_an_error_names_no_secret_as_its_field():
+    # Seen as `"param": "ghp_..."`: a client had put its key where a member's name belongs.
+    error = RightseatError("unknown field", field="gho_abcdefghijklmnopqrstuvwxyz0123456789")
+    assert error.field == "gho_...6789"
+    assert len(RightseatError("x", field="a" * 60_000).field) < 400
+    assert RightseatError("x", field="messages[0].role").field == "messages[0].role"

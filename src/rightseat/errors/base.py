@@ -6,6 +6,8 @@ from typing import ClassVar, TypedDict
 
 from rightseat.masking import mask
 
+_FIELD_CHARS = 256
+
 
 class Words(TypedDict, total=False):
     """What an error that has its own code takes besides its message; see `RightseatError`."""
@@ -48,7 +50,7 @@ class RightseatError(Exception):
     ) -> None:
         super().__init__(message)
         if field is not None:
-            self.field = field
+            self.field = mask(field, limit=_FIELD_CHARS)  # clients name fields as they like, and keys end up there
         if code is not None:
             self.code = code
         if public is not None:
