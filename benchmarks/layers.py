@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 
 from rightseat.chat import ChatRequest, Finish, Message, Reply, TextDelta
-from rightseat.facade.defaults import Live, Resilience
 from rightseat.handler import stack
 from rightseat.layers import (
     Breaker,
@@ -31,6 +30,7 @@ from rightseat.layers import (
     Shed,
     Window,
 )
+from rightseat.layers.presets import Layers, Resilience
 
 ROUNDS = 7
 REQUEST = ChatRequest("gpt-5", (Message("system", "Be brief."), Message("user", "What is Python? " * 10)))
@@ -59,7 +59,7 @@ def streaming(events):
 
 
 def default():
-    return stack(*Live(Resilience()).layers)
+    return stack(*Layers(Resilience()).layers)
 
 
 LAYERS = {

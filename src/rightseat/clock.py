@@ -68,3 +68,8 @@ class LoopClock:
 
 SYSTEM_CLOCK: Clock = SystemClock()
 LOOP_CLOCK: Clock = LoopClock()
+
+
+def pause(seconds: float) -> None:
+    """Block this thread for a while. For processes without an event loop."""
+    time.sleep(seconds)

@@ -8,7 +8,7 @@ import pytest
 from rightseat import PermissionHandler
 from rightseat.accounts.store import Account, FileStore
 from rightseat.gateway.config import Settings
-from rightseat.gateway.http.server import serve
+from rightseat.gateway.run import serve
 
 pytestmark = pytest.mark.contract
 SHELL = "Run the shell command `echo through the gateway` and reply with its output"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -99,7 +100,13 @@ async def test_five_hundred_stalled_readers_cost_bounded_memory_and_harm_nobody(
     async with SimulatorServer(SimulatorApp(floods)) as cloud:
         FileStore(tmp_path).save(Account("ann", "gho_simulated", host=cloud.url))
         command = [sys.executable, "-m", "rightseat", "serve", "--port", "0"]
-        env = {"RIGHTSEAT_HOME": str(tmp_path), "PATH": "", "NO_COLOR": "1", "COLUMNS": "200"}
+        env = {
+            "RIGHTSEAT_HOME": str(tmp_path),
+            "PATH": "",
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+        }
         gateway = await asyncio.create_subprocess_exec(*command, env=env, stderr=asyncio.subprocess.PIPE)
         try:
             line = (await gateway.stderr.readline()).decode()

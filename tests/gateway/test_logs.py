@@ -12,6 +12,7 @@ import pytest
 from tests.said import configure, restored
 
 from rightseat.simulator.script import Rule, Script, ScriptedError
+from rightseat.testing import FakeClock
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "security"))
 from planted import planted
@@ -132,7 +133,7 @@ def test_lines_that_a_dead_event_loop_left_behind_are_written_with_the_next(said
 
     asyncio.run(say())
     assert written(stream) == []
-    monkeypatch.setattr("rightseat.gateway.observe.logging.time.monotonic", lambda: float("inf"))
+    monkeypatch.setattr("rightseat.gateway.observe.logging.SYSTEM_CLOCK", FakeClock(float("inf")))
     access.handle(record("next"))
     assert [json.loads(line)["error"] for line in written(stream)] == ["left", "next"]
 
@@ -175,7 +176,7 @@ async def test_a_fault_of_the_gateway_is_told_without_its_secrets(gateway, said,
     def breaks():
         raise RuntimeError(f"unforeseen, with {secret}")
 
-    monkeypatch.setattr("rightseat.gateway.app.openapi", breaks)
+    monkeypatch.setattr("rightseat.gateway.endpoints.probes.openapi", breaks)
     async with aiohttp.ClientSession() as http, http.get(f"{served.url}/openapi.json") as response:
         assert response.status == 500
         assert secret not in await response.text()

@@ -7,7 +7,7 @@ import random
 import aiohttp
 import pytest
 
-from rightseat.gateway import multiplex
+from rightseat.gateway.endpoints import multiplex
 from rightseat.simulator.script import Rule, Script, ScriptedError
 
 KEY = "client-key-0123456789"

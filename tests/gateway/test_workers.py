@@ -29,7 +29,7 @@ def supervised(simulate, tmp_path):
     """`rightseat serve --workers 2`, as people run it."""
 
     @asynccontextmanager
-    async def start(workers=2, **simulator):
+    async def start(workers=2, settings=None, **simulator):
         cloud = await simulate(**simulator)
         FileStore(tmp_path).save(Account("ann", "gho_simulated", host=cloud.url))
         env = {
@@ -44,7 +44,16 @@ def supervised(simulate, tmp_path):
             "COLUMNS": "200",
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rightseat", "serve", "--workers", str(workers), env=env, stderr=PIPE, stdout=PIPE
+            sys.executable,
+            "-m",
+            "rightseat",
+            "serve",
+            "--workers",
+            str(workers),
+            *(("--config", str(settings)) if settings else ()),
+            env=env,
+            stderr=PIPE,
+            stdout=PIPE,
         )
         try:
             lines = []
@@ -228,6 +237,57 @@ async def test_a_stop_lets_streams_finish_and_leaves_no_process(supervised):
         assert b"[DONE]" in rest
         assert await asyncio.wait_for(process.wait(), 15) == 0
         assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+async def test_a_hangup_reloads_settings_in_all_workers_and_drops_no_stream(supervised, tmp_path):
+    first, second = "first-key-0123456789", "second-key-0123456789"
+    (tmp_path / "rightseat.toml").write_text(f'keys = ["{first}"]')
+    async with supervised(pace=40, settings=tmp_path / "rightseat.toml") as (process, url, http):
+
+        async def statuses(key):
+            return {s for s, _ in await asyncio.gather(*(ask(http, url, key) for _ in range(12)))}
+
+        assert await statuses(second) == {401}
+        headers = {"x-api-key": first}
+        async with http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True}, headers=headers) as response:
+            await response.content.readany()
+            (tmp_path / "rightseat.toml").write_text(f'keys = ["{first}", "{second}"]')
+            process.send_signal(signal.SIGHUP)
+            rest = await response.read()
+        assert b"[DONE]" in rest
+
+        async def taken():
+            return await statuses(second) == {200}
+
+        await until(taken)
+        (tmp_path / "rightseat.toml").write_text("keys = 5")  # what is in force stays
+        process.send_signal(signal.SIGHUP)
+        assert await statuses(first) == {200}
+        assert process.returncode is None
+
+
+async def test_a_stop_cuts_what_does_not_end_in_the_clients_dialect(supervised):
+    """No answer ends as if it were whole, or as a text that no client reads."""
+    async with supervised(workers=1, pace=2) as (process, url, http):
+        body = {"model": "claude-sonnet-4.5", "max_tokens": 500, "stream": True, "messages": ASK["messages"]}
+        messages = await http.post(f"{url}/v1/messages", json=body)
+        chat = await http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True})
+        whole = asyncio.ensure_future(http.post(f"{url}/v1/chat/completions", json=ASK))
+        await messages.content.readany()
+        await chat.content.readany()
+        process.send_signal(signal.SIGTERM)
+        for response, said in ((messages, b"event: error"), (chat, b'"code":"shutting_down"')):
+            rest = b""
+            with pytest.raises(aiohttp.ClientPayloadError):
+                while piece := await response.content.readany():
+                    rest += piece
+            assert said in rest
+            assert b"shutting down" in rest
+        answer = await whole
+        assert (answer.status, answer.content_type) == (503, "application/json")
+        assert (await answer.json())["error"]["code"] == "shutting_down"
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+        assert b"Traceback" not in await process.stderr.read()
 
 
 async def test_workers_end_with_a_supervisor_that_was_killed(supervised):

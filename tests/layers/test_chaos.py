@@ -18,7 +18,6 @@ from rightseat.errors import (
     ProtocolError,
     RightseatError,
 )
-from rightseat.facade.defaults import Live, Resilience
 from rightseat.handler import stack
 from rightseat.layers import (
     Backoff,
@@ -39,6 +38,7 @@ from rightseat.layers import (
     Shed,
     Window,
 )
+from rightseat.layers.presets import Layers, Resilience
 from rightseat.testing import LoopClock, run_virtual
 
 CLOCK = LoopClock()
@@ -220,7 +220,7 @@ def test_an_outage_costs_little_extra_traffic_and_is_over_soon_after():
                 raise UpstreamError(503, "down")
             return GOOD(request)
 
-        live = Live(Resilience())
+        live = Layers(Resilience())
         clocked = [
             Deadline(30, clock=CLOCK),
             Queue(places=live.places),

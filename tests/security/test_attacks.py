@@ -1,10 +1,12 @@
 """What an attacker sends: each ends in a clear refusal, nothing is done by it, and others go on."""
 
 import asyncio
+import gzip
 import json
 import statistics
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -176,15 +178,21 @@ async def test_json_that_is_too_deep_or_too_strange(gateway, path):
     assert (await post(served.url))[0] == 200
 
 
-def test_a_small_body_that_holds_a_huge_one_is_refused_before_it_is_expanded():
-    import gzip
-
-    from rightseat.gateway.http.asgi import BodyTooLargeError, _expanded
-
+async def test_a_small_body_that_holds_a_huge_one_is_refused_before_it_is_expanded(gateway):
     bomb = gzip.compress(b"0" * 50_000_000)
     assert len(bomb) < 60_000
-    with pytest.raises(BodyTooLargeError):
-        _expanded(bomb, "gzip", 1_000_000)
+    served = await gateway(settings={"body_limit": 1_000_000})
+    tracemalloc.start()
+    try:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{served.url}/v1/chat/completions", data=bomb, headers={"content-encoding": "gzip"}) as response,
+        ):
+            assert response.status == 413
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert (await post(served.url))[0] == 200
 
 
 _TRICKS = [

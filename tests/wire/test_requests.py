@@ -8,11 +8,18 @@ from hypothesis import strategies as st
 
 from rightseat.accounts.selection import conversation_of
 from rightseat.backends.registry import Model
-from rightseat.gateway.endpoints.embeddings import read_body as read_embeddings
-from rightseat.gateway.pipeline.plan import plan
+from rightseat.gateway.endpoints.embeddings import sent_body
+from rightseat.gateway.pipeline.content import Inspection
+from rightseat.gateway.pipeline.intake import Taken
+from rightseat.gateway.pipeline.plan import Options, Relay, plan
 from rightseat.wire.body import BadRequestError, object_with_model
 from rightseat.wire.dialects import ALL
 from rightseat.wire.openai_chat.request import decode_body, encode_request
+
+
+def read_embeddings(data):
+    return sent_body(object_with_model(data))
+
 
 KEYS = st.sampled_from(
     ["role", "content", "type", "text", "tool_calls", "id", "function", "custom", "name", "arguments", "input", "tool_use_id",
@@ -89,11 +96,13 @@ def test_any_request_is_planned_or_refused_by_name(client, body, model, plain):
         body = {**body, "input": body.pop("messages")}
     raw = json.dumps(body).encode()
     try:
-        made = plan(client, raw, object_with_model(raw), model, plain=plain)
+        taken = Taken(raw, object_with_model(raw), model, Inspection({}))
+        made = plan(client, taken, Options(plain_tools=plain, drop_tools=True))
     except BadRequestError as e:
         assert str(e)
     else:
-        json.loads(made.data)
+        if isinstance(made.how, Relay):
+            json.loads(made.how.data)
         assert made.initiator in ("user", "agent")
         conversation_of({}, body)
 

@@ -33,7 +33,7 @@ class Answer(Generic[T]):
                 ...
 
     Leaving the block closes the source at once, also after a `break`. Without the block, an answer that is read to its end
-    or its error closes itself.
+    or its error closes itself. Within it, it is over when the block is left: until then, who reads it may note what it told.
 
     It can also be pushed: `await answer.into(write)`.
 
@@ -45,6 +45,7 @@ class Answer(Generic[T]):
         account: who answers, for logs; "" for nobody in particular.
         usage: tokens, as far as the answer has told.
         is_final: `usage` is the last word: the answer was complete when it was told.
+        account: who answers, for logs; "" for nobody in particular.
         received: tokens that the answer had so far, reckoned from its size by whoever reads it; for answers that break off before they tell.
     """
 
@@ -52,12 +53,15 @@ class Answer(Generic[T]):
         self.account = ""
         self.usage: Usage | None = None
         self.is_final = False
+        self.account = ""
         self.received = 0
         self._close = close
         self._sources = [pieces]  # the last one is read; each reads the one before it
         self._on_close: list[OnClose] = []
         self._guard: Guard | None = None
         self._tracked: AsyncIterator[T] | None = None
+        self._entered = False
+        self._error: BaseException | None = None
 
     def __aiter__(self) -> AsyncIterator[T]:
         if not self._on_close and self._guard is None:
@@ -67,6 +71,7 @@ class Answer(Generic[T]):
         return self._tracked
 
     async def __aenter__(self) -> Self:
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -105,7 +110,7 @@ class Answer(Generic[T]):
                     self._close = None
                     await last()
             finally:
-                self._over(None)
+                self._over(self._error)
 
     async def into(self, write: Callable[[T], Awaitable[None]]) -> None:
         """Push every piece, one after another, and close. What `write` raises ends the answer."""
@@ -135,7 +140,10 @@ class Answer(Generic[T]):
                 raise
             raise error from None
         finally:
-            self._over(error)
+            if self._entered:
+                self._error = error
+            else:
+                self._over(error)
 
     def _over(self, error: BaseException | None) -> None:
         while self._on_close:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rightseat.accounts.store import Account, FileStore
 from rightseat.errors import ConnectError
 from rightseat.gateway.config import Settings
-from rightseat.gateway.http.server import serve
+from rightseat.gateway.run import serve
 from rightseat.simulator.app import DEFAULT_MODELS, SimulatorApp
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.server import SimulatorServer

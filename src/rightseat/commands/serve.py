@@ -18,8 +18,8 @@ from rich.console import Console
 from rightseat.accounts.store import FileStore
 from rightseat.commands.secret_options import read_file, read_input, refused
 from rightseat.gateway.config import Settings, load_settings
-from rightseat.gateway.http.server import serve as run
 from rightseat.gateway.observe.logging import configure
+from rightseat.gateway.run import serve as run
 from rightseat.gateway.workers import FD_VARIABLE, SUPERVISOR_VARIABLE, Supervisor, worker_argv
 
 console = Console(stderr=True, highlight=False)
@@ -48,36 +48,45 @@ def serve(
     """Serve the gateway: any OpenAI client talks to Copilot.
 
     Settings come from a TOML file, the environment (RIGHTSEAT_PORT ...) and these options; `rightseat config check` shows them.
-    Ctrl-C lets open streams finish.
+    Ctrl-C lets open streams finish; SIGHUP reads settings and keys again.
     """
-    keys = _keys(key_files, key)
-    settings = load_settings(path, given={"host": host, "port": port, "keys": keys})
+    typed = _typed_key(key)
+
+    def read() -> Settings:
+        keys = (*_keys(key_files), *typed)
+        return load_settings(path, given={"host": host, "port": port, "keys": keys})
+
+    settings = read()
     configure(settings.log, settings.log_level)
     logging.captureWarnings(True)  # Python would write them to standard error itself
     accounts = [account.name for account in FileStore(settings.folder).list()]
     if FD_VARIABLE in os.environ:
         listener = socket.socket(fileno=int(os.environ[FD_VARIABLE]))
-        _runner()(_work(settings, listener))
+        _runner()(_work(settings, listener, read))
     elif workers > 1:
         given = [*(("--config", str(path)) if path else ()), *(("--host", host) if host else ())]
         # Keys are not shown in the list of processes.
-        if keys:
+        if keys := (*_keys(key_files), *typed):
             os.environ["RIGHTSEAT_KEYS"] = ",".join(keys)
         supervisor = Supervisor(settings, workers, worker_argv(given), lambda url: _say_ready(url, settings, accounts))
         raise SystemExit(supervisor.run())
     else:
-        _runner()(run(settings, lambda url: _ready(url, settings, accounts)))
+        _runner()(run(settings, lambda url: _ready(url, settings, accounts), reload=read))
 
 
-def _keys(files: tuple[Path, ...], key: str | None) -> tuple[str, ...]:
-    """Keys from files and from standard input. Raises ConfigError: one is in an argument."""
+def _keys(files: tuple[Path, ...]) -> tuple[str, ...]:
+    """Keys from files. Raises ConfigError: one cannot be read."""
+    return tuple(each for file in files for each in read_file("--key-file", file).split())
+
+
+def _typed_key(key: str | None) -> tuple[str, ...]:
+    """The key from standard input, if that was asked for. Raises ConfigError: a key is in an argument."""
     if key is not None and key != "-":
         raise refused("--key", "RIGHTSEAT_KEYS")
-    found = [each for file in files for each in read_file("--key-file", file).split()]
-    return (*found, read_input("--key")) if key is not None else tuple(found)
+    return (read_input("--key"),) if key is not None else ()
 
 
-async def _work(settings: Settings, listener: socket.socket) -> None:
+async def _work(settings: Settings, listener: socket.socket, read: Callable[[], Settings]) -> None:
     """One worker. It ends with its supervisor, however that ends."""
     stop, supervisor = asyncio.Event(), int(os.environ[SUPERVISOR_VARIABLE])
 
@@ -88,7 +97,7 @@ async def _work(settings: Settings, listener: socket.socket) -> None:
 
     watching = asyncio.ensure_future(watch())
     try:
-        await run(settings, lambda _: _settle(), stop, listener)
+        await run(settings, lambda _: _settle(), stop, listener, read)
     finally:
         watching.cancel()
 

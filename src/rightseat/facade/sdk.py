@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from rightseat.errors import ConfigError, InvalidOptionError, NotStartedError, UnknownOptionError
-from rightseat.facade.defaults import Live, Resilience
 from rightseat.facade.session import ChatResponse, ChatSession
 from rightseat.handler import Handler, Layer, as_handler, stack
 from rightseat.layers.observe import Observe, Observer
+from rightseat.layers.presets import Layers, Resilience
 from rightseat.sdk.client import CopilotClient
 from rightseat.sdk.handler import SessionHandler
 from rightseat.security.secret import Secret
@@ -78,7 +78,7 @@ class CopilotSDK:
             )
         self.model = model
         self._given = Resilience(**resilience)
-        self.state = Live(self._given)
+        self.state = Layers(self._given)
         self._api_key = api_key.reveal() if isinstance(api_key, Secret) else api_key
         self._where: dict[str, Any] = {
             "base_url": base_url,
@@ -190,7 +190,7 @@ class CopilotSDK:
             more["tools"] = list(tools)
         session = await self._client.create_session(**{"model": model, "streaming": True, **more})
         # The CLI tries again by itself, and a turn that has begun may have done things: it is not asked twice.
-        layers = Live(
+        layers = Layers(
             Resilience(timeout=self._given.timeout, silence=self._given.silence, retry=None, cache=None, window=None)
         ).layers
         handler: Handler = stack(*self._observers, *layers)(SessionHandler(session))

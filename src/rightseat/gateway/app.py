@@ -1,274 +1,337 @@
-"""The composition root: settings in, an ASGI application out. Everything that is put together is put together here."""
+"""The composition root: settings in, an ASGI application out. Everything that is put together is put together here.
+
+What lives as long as the process (`Parts`) is opened once, on one exit stack, and closed in the opposite order, also when opening fails half
+way. What follows from settings that may change (`_routed`) is made anew when they are reloaded; requests under way keep what they began with.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
+from msgspec import Struct
 
-from rightseat import __version__
-from rightseat.accounts.store import FileStore
+from rightseat.accounts.device_flow import Prompt
+from rightseat.accounts.login import log_in
+from rightseat.accounts.quota import Quota, fetch_quota
+from rightseat.accounts.store import Account, FileStore
 from rightseat.backends.copilot import CopilotBackend
-from rightseat.errors import CallerError, RightseatError
+from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.errors import RightseatError
 from rightseat.gateway.access.access import Access
-from rightseat.gateway.access.origins import ForeignHostError, check_host, check_origin, cors_headers
+from rightseat.gateway.access.caller import Caller
+from rightseat.gateway.access.origins import check_host, check_origin
 from rightseat.gateway.config import Settings
-from rightseat.gateway.endpoints import models
-from rightseat.gateway.endpoints.conversation import Face
-from rightseat.gateway.endpoints.count_tokens import count_tokens
-from rightseat.gateway.endpoints.embeddings import EmbeddingsFace
-from rightseat.gateway.endpoints.management import Management
+from rightseat.gateway.endpoints import probes, ui
+from rightseat.gateway.endpoints.conversation import ConversationEndpoint, Conversing
+from rightseat.gateway.endpoints.count_tokens import CountTokensEndpoint
+from rightseat.gateway.endpoints.embeddings import EmbeddingsEndpoint
+from rightseat.gateway.endpoints.management.accounts import AccountOperations
+from rightseat.gateway.endpoints.management.endpoint import ManagementEndpoint
+from rightseat.gateway.endpoints.management.keys import KeyOperations
+from rightseat.gateway.endpoints.management.logins import LoginOperations
+from rightseat.gateway.endpoints.management.overview import OverviewOperations, Sources
+from rightseat.gateway.endpoints.models import ModelsEndpoint
 from rightseat.gateway.endpoints.multiplex import Multiplex
-from rightseat.gateway.endpoints.responses_socket import Conversations
-from rightseat.gateway.endpoints.ui import respond_page
-from rightseat.gateway.http.asgi import Receive, Request, Scope, Send, address_of, read_request, respond
+from rightseat.gateway.endpoints.responses_socket import ResponsesSocket
+from rightseat.gateway.endpoints.sockets import SocketLimits, Sockets
+from rightseat.gateway.http.asgi import AsgiExchange, BodyLimits, Receive, Scope, Send, head_of
+from rightseat.gateway.http.exchange import Exchange
+from rightseat.gateway.http.limits import MemoryBudget
+from rightseat.gateway.http.live import Live
+from rightseat.gateway.http.websocket import AsgiSocket, Socket
 from rightseat.gateway.observe.logging import AccessLog
-from rightseat.gateway.observe.metrics import CONTENT_TYPE, REFRESH_SECONDS, Metrics
-from rightseat.gateway.observe.request_log import Recent, RequestRecord, trace_of
+from rightseat.gateway.observe.metrics import REFRESH_SECONDS, Metrics
+from rightseat.gateway.observe.request_log import RequestLog, RequestRecord
 from rightseat.gateway.observe.timeseries import TimeSeries
 from rightseat.gateway.pipeline.content import Content
-from rightseat.gateway.resilience import Resilience
-from rightseat.gateway.routes import MANAGEMENT, find, openapi
-from rightseat.handler import stack
+from rightseat.gateway.pipeline.intake import Intake
+from rightseat.gateway.pipeline.plan import Options
+from rightseat.gateway.pipeline.upstream import Upstream
+from rightseat.gateway.request import Endpoint
+from rightseat.gateway.router import NoSuchEndpointError, Router
+from rightseat.ids import SYSTEM_IDS, Ids
+from rightseat.layers import Backoff, QueuePolicy
+from rightseat.layers.faults import is_worth_a_try
 from rightseat.layers.observe import ObserverOf
+from rightseat.layers.presets import Layers, Resilience
 from rightseat.log import logger
 from rightseat.masking import mask
 from rightseat.telemetry.metrics import is_shared
 from rightseat.telemetry.tracing import Tracing, is_wanted, provider_of_environment
 from rightseat.transport.http.aiohttp import AiohttpSender
-from rightseat.wire.dialects import CHAT, MESSAGES, RESPONSES
+from rightseat.wire.dialects import ALL, CHAT
 from rightseat.wire.errors import status_of
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_PATIENCE_SECONDS = 2.0  # a client learns of longer waits and decides by itself
+
+
+class Parts(Struct):
+    """What lives as long as the process."""
+
+    sender: AiohttpSender
+    store: FileStore
+    backend: CopilotBackend
+    access: Access
+    layers: Layers
+    log: RequestLog
+    timeseries: TimeSeries
+    metrics: Metrics | None
+    live: Live[Caller]
+    bodies: MemoryBudget
+    held: MemoryBudget
 
 
 class Gateway:
-    """The application: `async with Gateway(settings) as app`, then serve `app`."""
+    """The application: `async with Gateway(settings) as app`, then serve `app`.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: see Settings.
+        clock, ids: time and chance.
+
+    Raises:
+        ConfigError: on entering: the database of keys cannot be used, or an extra is missing.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK, ids: Ids = SYSTEM_IDS) -> None:
         self.settings = settings
-        self._access = Access(settings)
-        content = Content(
-            settings.redact_requests, settings.redact_answers, settings.screen_requests, settings.sensitive
-        )
-        self._sender = AiohttpSender()
-        self._copilot = CopilotBackend(FileStore(settings.folder), self._sender, settings.editor, settings.aliases)
-        self._resilience = Resilience(settings)
-        self._metrics = (
-            Metrics(self._copilot, self._resilience, self._access.refusals, self._copilot.offers)
-            if settings.metrics
-            else None
-        )
-        self._provider = provider_of_environment() if is_wanted() else None
-        self._timeseries = TimeSeries()
-        observers: list[ObserverOf[RequestRecord]] = [AccessLog(), self._timeseries]
-        if self._metrics is not None:
-            observers.append(self._metrics)
-        if self._provider is not None:
-            observers.insert(0, Tracing(self._provider, server=True))
-        self._recent = Recent(observers)
-        ask = stack(*self._resilience.layers)(self._copilot.relay)
-        given = (self._copilot, ask, settings, self._recent, self._access, content)
-        self._chat, self._responses, self._messages = (Face(d, *given) for d in (CHAT, RESPONSES, MESSAGES))
-        self._management = Management(
-            settings, self._copilot, self._sender, self._recent, self._resilience, self._access, self._timeseries
-        )
-        self._conversations = Conversations(self._responses, self._access)
-        self._multiplex = Multiplex(self._serve, self._access)
-        self._embeddings = EmbeddingsFace(self._copilot, ask, self._recent, self._access, content)
-        self._ticking: asyncio.Task[None] | None = None
+        self._clock = clock
+        self._ids = ids
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._access.__aenter__()
-        await self._sender.__aenter__()
-        if self._metrics is not None and is_shared():
-            self._ticking = asyncio.ensure_future(self._tick(self._metrics))
+        async with AsyncExitStack() as stack:
+            self._parts = await self._opened(stack)
+            self._management = self._managed(stack)
+            self._router = self._routed(self.settings)
+            self._sockets = self._socketed(stack)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if self._ticking is not None:
-            self._ticking.cancel()
-        await self._multiplex.close()
-        await self._management.close()
-        await self._copilot.aclose()
-        await self._sender.__aexit__(kind, e, tb)
-        await self._access.__aexit__(kind, e, tb)
-        if self._provider is not None:
-            await asyncio.to_thread(self._provider.shutdown)  # the last spans are sent
-
-    async def _tick(self, metrics: Metrics) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            metrics.tick()
+        await self._stack.__aexit__(kind, e, tb)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
-        if scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            return
-        request_id = _request_id(scope)
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._converse(AsgiSocket(scope, receive, send))
+
+    @property
+    def socket_memory(self) -> MemoryBudget:
+        """Where the bytes count that sockets hold."""
+        return self._parts.held
+
+    @property
+    def live(self) -> Live[Caller]:
+        """What is under way."""
+        return self._parts.live
+
+    def reload(self, settings: Settings) -> tuple[str, ...]:
+        """Take other settings; requests under way go on with the old ones. The names of those that need a restart, and were not taken."""
+        _, needs_restart = self.settings.changes(settings)
+        kept = {name: getattr(self.settings, name) for name in needs_restart}
+        self.settings = msgspec.structs.replace(settings, **kept)
+        self._parts.access.authenticator.configure(self.settings)
+        self._parts.backend.reload()
+        self._router = self._routed(self.settings)
+        return needs_restart
+
+    async def refresh(self) -> None:
+        """Look at the keys again. Raises KeyDatabaseError."""
+        await self._parts.access.keys.look()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        settings = self.settings
+        limits = BodyLimits(self._parts.bodies, settings.body_limit, settings.body_seconds)
+        head = head_of(scope)
+        request_id = self._request_id(head.headers.get("x-request-id", ""))
+        exchange = AsgiExchange(head, request_id, receive, send, limits, clock=self._clock)
         try:
-            send, finished = await self._guarded(scope, send)
-            if finished:
-                return
-            request = await read_request(scope, receive, self.settings.body_limit, self.settings.body_seconds)
-            await self._route(scope, request, receive, send, request_id)
-        except (RightseatError, RecursionError) as error:
-            e = TooDeepError("the body is nested too deeply") if isinstance(error, RecursionError) else error
-            logger.info("%s %s %s: %s", request_id, scope["method"], scope["path"], e)
-            headers = {name.decode("latin-1"): "" for name, _ in scope["headers"]}
-            anthropic = speaks_anthropic(headers, scope["path"].removeprefix("/v1"))
-            dialect = MESSAGES if anthropic else CHAT
-            body, told = dialect.error_body(e, request_id), dialect.error_headers(e, request_id)
-            await respond(send, status_of(e), body, told)
-        except ConnectionResetError:
-            return  # the client left before it had said what it wants
+            await self._serve(exchange, None)
+        finally:
+            exchange.close()
 
-    async def _guarded(self, scope: Scope, send: Send) -> tuple[Send, bool]:
-        """Whether the request may come in: how to answer it, and whether it has been answered. Raises ForeignHostError."""
-        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in (b"host", b"origin")}
-        check_host(headers, self.settings.host, self.settings.allowed_hosts)
-        origin = check_origin(headers, self.settings.allowed_origins)
-        if origin is None:
-            return send, False
-        extra = cors_headers(origin)
-
-        async def telling(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *extra]}
-            await send(message)
-
-        if scope.get("method") == "OPTIONS":
-            await telling({"type": "http.response.start", "status": 204, "headers": []})
-            await telling({"type": "http.response.body", "body": b""})
-            return send, True
-        return telling, False
-
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in (b"host", b"origin")}
+    async def _converse(self, socket: Socket) -> None:
+        head, settings = socket.head, self.settings
+        endpoint = self._sockets.get(head.path.removeprefix("/v1").rstrip("/"))
         try:
-            check_host(headers, self.settings.host, self.settings.allowed_hosts)
-            check_origin(headers, self.settings.allowed_origins)
-        except ForeignHostError as e:
+            check_host(head.headers, settings.host, settings.allowed_hosts)
+            check_origin(head.headers, settings.allowed_origins)
+            if endpoint is None:
+                raise NoSuchEndpointError(f"no such endpoint: {head.path[:200]}")
+        except RightseatError as e:
             logger.info("websocket: %s", e)
-            await receive()
-            await send({"type": "websocket.close"})
+            await socket.refuse(status_of(e), CHAT.error_body(e, ""))
             return
-        path = scope["path"].removeprefix("/v1").rstrip("/")
-        if path == "/responses":
-            await self._conversations(scope, receive, send)
-        elif path == "/ws":
-            await self._multiplex(scope, receive, send)
-        else:
-            await receive()
-            await send({"type": "websocket.close"})
+        await endpoint(socket)
 
-    async def _route(self, scope: Scope, request: Request, receive: Receive, send: Send, request_id: str) -> None:
-        found = find(request.method, request.path)
-        if request.path == "/" and "text/html" in request.headers.get("accept", ""):
-            found = find("GET", "/ui")
-        address = address_of(scope)
-        if found is None:
-            if not request.path.startswith(MANAGEMENT):
-                await self._access.authenticator.authenticate(request.headers, address, "models")
-            raise NoSuchEndpointError(f"no such endpoint: {request.method} {request.path}")
-        route, value = found
-        if route.tag == "management":
-            if not self.settings.management_key:
-                raise ManagementOffError("management is switched off; set management_key to use it")
-            self._access.authenticator.check_management(request.headers, address)
-            await self._management(route.name, value, request, send)
-            return
-        if route.tag == "page":
-            await respond_page(send, route.name)
-            return
-        if route.needs_key:
-            caller = await self._access.authenticator.authenticate(request.headers, address, route.scope)
-            self._access.authorize.check_scope(caller, route.scope)
-            await self._access.admission.enter(caller)
-            request = msgspec.structs.replace(request, caller=caller, trace=trace_of(request.headers))
-        if route.name in _ASKS:
-            await self._serve(request, receive, send, request_id)
-            return
-        anthropic = speaks_anthropic(request.headers, request.path.removeprefix("/v1"))
-        match route.name:
-            case "count_tokens":
-                await count_tokens(request, send)
-            case "model":
-                registry = await self._copilot.models()
-                if (model := registry.resolve(value)) is not None:
-                    self._access.authorize.check_model(request.caller, model.id)
-                one_body = models.anthropic_one if anthropic else models.one_body
-                await respond(send, 200, one_body(registry, value))
-            case "metrics":
-                if self._metrics is None:
-                    raise NoSuchEndpointError("metrics are switched off; set metrics to use them")
-                await respond(send, 200, self._metrics.page(), kind=CONTENT_TYPE)
-            case "ready":
-                reasons = (await self._copilot.readiness()).public
-                body = {"status": "not ready" if reasons else "ready", "reasons": reasons}
-                await respond(send, 503 if reasons else 200, msgspec.json.encode(body))
-            case "openapi":
-                await respond(send, 200, msgspec.json.encode(openapi()))
-            case _:
-                await respond(
-                    send, 200, msgspec.json.encode({"status": "ok", "name": "rightseat", "version": __version__})
-                )
+    async def _serve(self, exchange: Exchange, caller: Caller | None) -> None:
+        await self._router.serve(exchange, caller)
 
-    async def _serve(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
-        """Answer a request of a caller who is known. Raises what is wrong."""
-        match request.path.removeprefix("/v1").rstrip("/"):
-            case "/chat/completions":
-                await self._chat(request, receive, send, request_id)
-            case "/responses":
-                await self._responses(request, receive, send, request_id)
-            case "/messages":
-                await self._messages(request, receive, send, request_id)
-            case "/embeddings":
-                await self._embeddings(request, send, request_id)
-            case _:
-                anthropic = speaks_anthropic(request.headers, "/models")
-                list_body = models.anthropic_list if anthropic else models.list_body
-                await respond(send, 200, list_body(await self._copilot.models(), request.caller.key))
+    def _request_id(self, given: str) -> str:
+        """The client's own id for the request, if it gives one that can stand in a log; else a new one."""
+        if _REQUEST_ID.fullmatch(given) and mask(given) == given:  # it may be anything that somebody has put there
+            return given
+        return self._ids.uuid()
 
+    # What lives as long as the process.
 
-_ASKS = ("chat", "responses", "messages", "embeddings", "models")
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+    async def _opened(self, stack: AsyncExitStack) -> Parts:
+        settings, clock = self.settings, self._clock
+        access = await stack.enter_async_context(Access(settings, clock))
+        sender = await stack.enter_async_context(AiohttpSender())
+        store = FileStore(settings.folder)
+        backend = CopilotBackend(store, sender, settings.editor, settings.aliases, clock=clock, ids=self._ids)
+        stack.push_async_callback(backend.aclose)
+        layers = Layers(_resilience(settings, access))
+        metrics = Metrics(backend, layers, access.refusals, backend.offers) if settings.metrics else None
+        if metrics is not None and is_shared():
+            stack.enter_context(_cancelled(self._tick(metrics)))
+        timeseries = TimeSeries()
+        observers = [*_traces(stack), AccessLog(), timeseries, *([metrics] if metrics is not None else [])]
+        live: Live[Caller] = Live()
+        stack.enter_context(_cancelled(live.watch(access.authenticator.still, clock)))
+        return Parts(
+            sender=sender,
+            store=store,
+            backend=backend,
+            access=access,
+            layers=layers,
+            log=RequestLog(observers, clock=clock),
+            timeseries=timeseries,
+            metrics=metrics,
+            live=live,
+            bodies=MemoryBudget(settings.body_memory, max(settings.body_limit, settings.body_memory // 2)),
+            held=MemoryBudget(settings.socket_memory, settings.socket_memory // 2),
+        )
 
+    async def _tick(self, metrics: Metrics) -> None:
+        while True:
+            await self._clock.sleep(REFRESH_SECONDS)
+            metrics.tick()
 
-def _request_id(scope: Scope) -> str:
-    """The client's own id for the request, if it gives one that can stand in a log; else a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            given = str(value, "ascii")
-            if mask(given) == given:  # it may be anything that somebody has put there
-                return given
-    return str(uuid.uuid4())
+    # What follows from settings.
 
+    def _routed(self, settings: Settings) -> Router:
+        parts = self._parts
+        upstream = Upstream(parts.backend, parts.layers)
+        content = Content(
+            settings.redact_requests, settings.redact_answers, settings.screen_requests, settings.sensitive
+        )
+        intake = Intake(upstream, content, parts.access, settings.max_messages, settings.max_tools)
+        endpoints = {**_small(parts, upstream, intake), **_conversations(settings, upstream, intake, content)}
+        endpoints["management"] = self._management
+        return Router(settings, endpoints, parts.access, parts.log, parts.live)
 
-class ManagementOffError(CallerError):
-    """Management was asked for, and is not switched on."""
+    def _socketed(self, stack: AsyncExitStack) -> dict[str, Callable[[Socket], Awaitable[None]]]:
+        parts, access = self._parts, self._parts.access
+        sockets = Sockets(
+            self._serve,
+            access.authenticator,
+            access.authorize.check_scope,
+            parts.live,
+            memory=parts.held,
+            body_memory=parts.bodies,
+            limits=lambda: SocketLimits(self.settings.body_limit, self.settings.sockets_per_key),
+        )
+        multiplex = Multiplex(sockets, self._clock, self._ids)
+        stack.push_async_callback(multiplex.close)
+        stack.callback(access.keys.on_change(lambda _: parts.live.check(access.authenticator.still)))
+        return {"/ws": multiplex, "/responses": ResponsesSocket(sockets, self._clock, self._ids)}
 
-    status_hint = 403
+    async def _log_in(self, host: str, show: Callable[[Prompt], None]) -> Account:
+        parts = self._parts
+        account = await log_in(parts.store, parts.sender, self.settings.editor, host, "", show, self._clock)
+        parts.backend.reload()
+        return account
 
+    def _managed(self, stack: AsyncExitStack) -> Endpoint:
+        parts, clock = self._parts, self._clock
 
-class TooDeepError(CallerError):
-    """A body that nobody can read."""
+        async def quota(account: Account) -> Quota:
+            return await fetch_quota(parts.sender, self.settings.editor, account)
 
-
-class NoSuchEndpointError(CallerError):
-    """Nothing is served at this path."""
-
-    status_hint = 404
+        accounts = AccountOperations(parts.backend, parts.store, quota, clock)
+        logins = LoginOperations(self._log_in, lambda: self.settings.github_host, self._ids)
+        stack.push_async_callback(logins.close)
+        sources = Sources(
+            lambda: self.settings, parts.backend, parts.layers, parts.log, parts.timeseries, parts.backend.problems
+        )
+        overview = OverviewOperations(sources, accounts, clock)
+        keys = KeyOperations(parts.access)
+        return ManagementEndpoint(
+            {**accounts.operations, **logins.operations, **keys.operations, **overview.operations}
+        )
 
 
-def speaks_anthropic(headers: Mapping[str, str], path: str) -> bool:
-    """Which dialect a request is in. The key's header tells nothing: newer Anthropic clients send a bearer."""
-    return path.startswith("/messages") or "anthropic-version" in headers
+def _resilience(settings: Settings, access: Access) -> Resilience:
+    backoff = Backoff(attempts=settings.attempts, base=0.2, cap=1.0, patience=_PATIENCE_SECONDS)
+    queue = QueuePolicy(
+        concurrency=settings.concurrency or 1, length=settings.queue, wait_seconds=settings.queue_seconds
+    )
+    return Resilience(
+        observers=(),
+        admission=access.admission,
+        timeout=settings.answer_seconds,
+        silence=None,
+        concurrency=queue if settings.concurrency else None,
+        retry=backoff if settings.attempts > 1 else None,
+        retry_on=is_worth_a_try,
+        breaker=settings.breaker,
+        window=None,
+    )
+
+
+def _small(parts: Parts, upstream: Upstream, intake: Intake) -> dict[str, Endpoint]:
+    listing = ModelsEndpoint(upstream, parts.access.authorize)
+    page = parts.metrics.page if parts.metrics is not None else None
+    return {
+        "health": probes.health,
+        "ready": probes.ReadyEndpoint(upstream),
+        "openapi": probes.document,
+        "page": ui.page,
+        "models": listing.all,
+        "model": listing.one,
+        "count_tokens": CountTokensEndpoint(intake),
+        "embeddings": EmbeddingsEndpoint(upstream, intake),
+        "metrics": probes.MetricsEndpoint(page),
+    }
+
+
+def _conversations(settings: Settings, upstream: Upstream, intake: Intake, content: Content) -> dict[str, Endpoint]:
+    options = Options(
+        plain_tools=settings.custom_tools == "function",
+        drop_tools=settings.unsupported_tools == "drop",
+        read_answers=content.changes_answers,
+    )
+    shared = Conversing(upstream, intake, content, options, settings.ping_seconds, settings.log_content)
+    return {dialect.name: ConversationEndpoint(dialect, shared) for dialect in ALL}
+
+
+def _traces(stack: AsyncExitStack) -> list[ObserverOf[RequestRecord]]:
+    if not is_wanted():
+        return []
+    provider = provider_of_environment()
+    stack.push_async_callback(asyncio.to_thread, provider.shutdown)  # the last spans are sent
+    return [Tracing(provider, server=True)]
+
+
+@contextlib.contextmanager
+def _cancelled(work: Coroutine[object, object, None]) -> Iterator[None]:
+    """Something that goes on until the block ends."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()

@@ -7,6 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from rightseat import __version__
+from rightseat.wire.dialect import Dialect
+from rightseat.wire.dialects import ALL
 
 MANAGEMENT = "/v0/management"
 
@@ -20,6 +22,11 @@ class Route(Struct, frozen=True):
         name: the operation's id.
         summary: one line.
         tag: the group.
+        endpoint: who serves it, by its name in `app`.
+        scope: what a key must be good for, see `keys.SCOPES`; "management" for the management key; "" for no key at all.
+        dialect: the dialect of its errors and answers; "" for what the client's headers say.
+        operation: "chat" or "embeddings" for calls of a model; "" for all else.
+        quiet: asked so often that only failures of it are listed: probes, metrics, pages.
         body: the request's body: field -> (JSON type, whether it must be there); None: there is none.
         streams: the answer may be an event stream.
         status: of the answer when all is well.
@@ -30,72 +37,85 @@ class Route(Struct, frozen=True):
     name: str
     summary: str
     tag: str
+    endpoint: str
+    scope: str = ""
+    dialect: str = ""
+    operation: str = ""
+    quiet: bool = False
     body: dict[str, tuple[str, bool]] | None = None
     streams: bool = False
     status: int = 200
 
-    @property
-    def needs_key(self) -> bool:
-        """A key must be shown, if there are any."""
-        return self.tag not in ("open", "page")
 
-    @property
-    def scope(self) -> str:
-        """What the key must be good for; see keys.key.SCOPES."""
-        return _SCOPES.get(self.name, "chat")
-
-
-_SCOPES = {"embeddings": "embeddings", "models": "models", "model": "models", "metrics": "metrics"}  # the others: chat
-
-_CHAT = {
-    "model": ("string", True),
-    "messages": ("array", True),
-    "stream": ("boolean", False),
-    "tools": ("array", False),
-}
-_RESPONSES = {"model": ("string", True), "input": ("", True), "stream": ("boolean", False), "tools": ("array", False)}
 _KEY = {
     "name": ("string", True), "scopes": ("array", False), "models": ("array", False), "requests_per_minute": ("number", False),
     "tokens_per_minute": ("number", False), "daily_tokens": ("integer", False), "monthly_tokens": ("integer", False), "expires_in": ("number", False),
 }  # fmt: skip
-_LOGIN = {"host": ("string", False)}
+
+
+def _page(path: str, name: str, summary: str) -> Route:
+    return Route("GET", path, name, summary, "page", "page", quiet=True)
+
+
+def _conversation(dialect: Dialect) -> Route:
+    at = dialect.endpoint
+    return Route(
+        "POST", at.path, dialect.name, at.summary, at.tag, dialect.name, "chat", dialect.name, "chat",
+        body=dict(at.fields), streams=True,
+    )  # fmt: skip
+
+
+def _management(
+    method: str, path: str, name: str, summary: str, body: dict[str, tuple[str, bool]] | None = None, status: int = 200
+) -> Route:
+    return Route(
+        method, MANAGEMENT + path, name, summary, "management", "management", "management",
+        quiet=method == "GET", body=body, status=status,
+    )  # fmt: skip
+
 
 ROUTES = (
-    Route("GET", "/health", "health", "Whether the gateway is up", "open"),
-    Route("GET", "/healthz", "alive", "Whether the gateway is up, for orchestrators", "open"),
-    Route("GET", "/readyz", "ready", "Whether it can serve requests: 503 with the reasons if not", "open"),
-    Route("GET", "/ui", "page", "The web page: chat and dashboard", "page"),
-    Route("GET", "/ui/app.js", "app.js", "Its program", "page"),
-    Route("GET", "/ui/markdown.js", "markdown.js", "Its rendering of answers", "page"),
-    Route("GET", "/ui/dashboard.js", "dashboard.js", "Its dashboard", "page"),
-    Route("GET", "/ui/style.css", "style.css", "Its looks", "page"),
-    Route("GET", "/metrics", "metrics", "Prometheus metrics; where keys are needed, a key with the scope metrics or the management key", "metrics"),
-    Route("GET", "/openapi.json", "openapi", "This document", "open"),
-    Route("POST", "/v1/chat/completions", "chat", "OpenAI chat completions", "openai", _CHAT, streams=True),
-    Route("POST", "/v1/responses", "responses", "OpenAI responses; with an Upgrade, over a WebSocket", "openai", _RESPONSES, streams=True),
-    Route("POST", "/v1/embeddings", "embeddings", "OpenAI embeddings", "openai", {"model": ("string", True), "input": ("", True)}),
-    Route("GET", "/v1/models", "models", "The models; in Anthropic's form with the header anthropic-version", "openai"),
-    Route("GET", "/v1/models/{model}", "model", "One model", "openai"),
-    Route("POST", "/v1/messages", "messages", "Anthropic messages", "anthropic", {**_CHAT, "max_tokens": ("integer", False)}, streams=True),
-    Route("POST", "/v1/messages/count_tokens", "count_tokens", "How long a request is, estimated on the high side", "anthropic",
-          {"model": ("string", True), "messages": ("array", True)}),
-    Route("GET", f"{MANAGEMENT}/health", "management_health", "Accounts, models and load at a glance", "management"),
-    Route("GET", f"{MANAGEMENT}/models", "management_models", "The models by provider, as the API gives them", "management"),
-    Route("GET", f"{MANAGEMENT}/accounts", "accounts", "The accounts and their tokens, masked", "management"),
-    Route("POST", f"{MANAGEMENT}/accounts", "account_add", "Begin a device login", "management", _LOGIN, status=202),
-    Route("DELETE", f"{MANAGEMENT}/accounts/{{account}}", "account_remove", "Forget an account", "management"),
-    Route("POST", f"{MANAGEMENT}/accounts/{{account}}/refresh", "account_refresh", "Fetch a new token now", "management"),
-    Route("GET", f"{MANAGEMENT}/accounts/{{account}}/quota", "account_quota", "What the account may still use", "management"),
-    Route("GET", f"{MANAGEMENT}/keys", "keys", "The gateway's own keys, their limits and what they used", "management"),
-    Route("POST", f"{MANAGEMENT}/keys", "key_create", "Make a key; its text is in this answer and nowhere else", "management", _KEY, status=201),
-    Route("DELETE", f"{MANAGEMENT}/keys/{{key}}", "key_revoke", "End a key, for good", "management"),
-    Route("POST", f"{MANAGEMENT}/keys/{{key}}/rotate", "key_rotate", "A new secret for a key", "management", {"grace_seconds": ("number", False)}),
-    Route("GET", f"{MANAGEMENT}/logins/{{login}}", "login", "How a device login stands", "management"),
-    Route("DELETE", f"{MANAGEMENT}/logins/{{login}}", "login_cancel", "Give a device login up", "management"),
-    Route("GET", f"{MANAGEMENT}/overview", "overview", "Load, tokens and latency of the last minutes, for the dashboard", "management"),
-    Route("GET", f"{MANAGEMENT}/config", "config", "The settings in force, masked", "management"),
-    Route("GET", f"{MANAGEMENT}/requests", "requests", "The last requests: facts, never what was said; ?limit=N", "management"),
+    Route("GET", "/health", "health", "Whether the gateway is up", "open", "health", quiet=True),
+    Route("GET", "/healthz", "alive", "Whether the gateway is up, for orchestrators", "open", "health", quiet=True),
+    Route("GET", "/readyz", "ready", "Whether it can serve requests: 503 with the reasons if not", "open", "ready", quiet=True),
+    _page("/ui", "page", "The web page: chat and dashboard"),
+    _page("/ui/app.js", "app.js", "Its program"),
+    _page("/ui/markdown.js", "markdown.js", "Its rendering of answers"),
+    _page("/ui/dashboard.js", "dashboard.js", "Its dashboard"),
+    _page("/ui/style.css", "style.css", "Its looks"),
+    Route("GET", "/metrics", "metrics", "Prometheus metrics; where keys are needed, a key with the scope metrics or the management key", "metrics", "metrics", "metrics", quiet=True),
+    Route("GET", "/openapi.json", "openapi", "This document", "open", "openapi", quiet=True),
+    *(_conversation(dialect) for dialect in ALL),
+    Route("POST", "/v1/embeddings", "embeddings", "OpenAI embeddings", "openai", "embeddings", "embeddings", "embeddings", "embeddings", body={"model": ("string", True), "input": ("", True)}),
+    Route("GET", "/v1/models", "models", "The models; in Anthropic's form with the header anthropic-version", "openai", "models", "models"),
+    Route("GET", "/v1/models/{model}", "model", "One model", "openai", "model", "models"),
+    Route("POST", "/v1/messages/count_tokens", "count_tokens", "How long a request is, estimated on the high side", "anthropic", "count_tokens", "chat", "messages",
+          body={"model": ("string", True), "messages": ("array", True)}),
+    _management("GET", "/health", "management_health", "Accounts, models and load at a glance"),
+    _management("GET", "/models", "management_models", "The models by provider, as the API gives them"),
+    _management("GET", "/accounts", "accounts", "The accounts and their tokens, masked"),
+    _management("POST", "/accounts", "account_add", "Begin a device login", {}, 202),
+    _management("DELETE", "/accounts/{account}", "account_remove", "Forget an account"),
+    _management("POST", "/accounts/{account}/refresh", "account_refresh", "Fetch a new token now"),
+    _management("GET", "/accounts/{account}/quota", "account_quota", "What the account may still use"),
+    _management("GET", "/keys", "keys", "The gateway's own keys, their limits and what they used"),
+    _management("POST", "/keys", "key_create", "Make a key; its text is in this answer and nowhere else", _KEY, 201),
+    _management("DELETE", "/keys/{key}", "key_revoke", "End a key, for good"),
+    _management("POST", "/keys/{key}/rotate", "key_rotate", "A new secret for a key", {"grace_seconds": ("number", False)}),
+    _management("GET", "/logins/{login}", "login", "How a device login stands"),
+    _management("DELETE", "/logins/{login}", "login_cancel", "Give a device login up"),
+    _management("GET", "/overview", "overview", "Load, tokens and latency of the last minutes, for the dashboard"),
+    _management("GET", "/config", "config", "The settings in force, masked"),
+    _management("GET", "/requests", "requests", "The last requests: facts, never what was said; ?limit=N"),
 )  # fmt: skip
+
+# The two sockets: their handshakes are requests like any other, and what comes over them is served by the rows above.
+SOCKETS = {
+    "/v1/responses": Route("GET", "/v1/responses", "responses_socket", "OpenAI responses over a WebSocket", "openai", "responses_socket", "chat", "responses"),
+    "/v1/ws": Route("GET", "/v1/ws", "multiplex", "Many requests over one WebSocket", "openai", "multiplex", "chat"),
+}  # fmt: skip
+# A request to a path that nobody serves: it is counted and listed under this name.
+UNKNOWN = Route("GET", "", "unknown", "Nothing is served there", "open", "")
 
 _EXACT = {(r.method, r.path): r for r in ROUTES if "{" not in r.path}
 _VARYING = [(r.method, r.path.split("/"), r) for r in ROUTES if "{" in r.path]
@@ -166,7 +186,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "tags": [route.tag],
         "responses": {str(route.status): {"description": "All is well", "content": said}, "default": wrong},
     }
-    if route.needs_key:
+    if route.scope:
         operation["security"] = [{"bearer": []}, {"key": []}]
     names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
     parameters: list[dict[str, Any]] = [

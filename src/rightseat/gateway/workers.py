@@ -13,9 +13,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 
+from rightseat.clock import SYSTEM_CLOCK, pause
 from rightseat.gateway.config import Settings
 from rightseat.log import logger
 from rightseat.transport.listen import listen
@@ -23,7 +23,7 @@ from rightseat.transport.listen import listen
 FD_VARIABLE = "RIGHTSEAT_LISTENER"
 SUPERVISOR_VARIABLE = "RIGHTSEAT_SUPERVISOR"
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-_PATIENCE_SECONDS = 5.0  # beyond the workers' own drain
+_PATIENCE_SECONDS = 15.0  # beyond the workers' own drain: for cut streams to be told and connections to close
 _HEALTHY_SECONDS = 10.0  # a worker that lived so long is started again at once
 _POLL_SECONDS = 0.1
 
@@ -50,7 +50,7 @@ class Supervisor:
         self._failures = 0
 
     def run(self) -> int:
-        """Run until SIGINT or SIGTERM. The exit status: 0, or 1 if workers die as soon as they start."""
+        """Run until SIGINT or SIGTERM; pass SIGHUP on. The exit status: 0, or 1 if workers die as soon as they start."""
         listener = listen(self._settings.host, self._settings.port)
         os.set_inheritable(listener.fileno(), True)
         folder = tempfile.mkdtemp(prefix="rightseat-metrics-")
@@ -60,18 +60,19 @@ class Supervisor:
             SUPERVISOR_VARIABLE: str(os.getpid()),
             METRICS_VARIABLE: folder,
         }
-        before = [signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)]
+        handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop, signal.SIGHUP: self._reload}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             for _ in range(self._count):
                 self._start(listener.fileno())
             if self._on_ready is not None:
                 self._on_ready(f"http://{self._settings.host}:{listener.getsockname()[1]}")
             while not self._stopping:
-                time.sleep(_POLL_SECONDS)
+                pause(_POLL_SECONDS)
                 self._replace_dead(listener.fileno(), folder)
             return self._end()
         finally:
-            for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            for number, handler in before.items():
                 signal.signal(number, handler)
             listener.close()
             shutil.rmtree(folder, ignore_errors=True)
@@ -79,9 +80,18 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
+    def _reload(self, *_: object) -> None:
+        for worker, _since in self._workers:
+            worker.send_signal(signal.SIGHUP)
+
     def _start(self, fd: int) -> None:
-        worker = subprocess.Popen(self._argv, env=self._env, pass_fds=(fd,))  # noqa: S603 - our own interpreter
-        self._workers.append((worker, time.monotonic()))
+        # A worker that does not handle the signal yet would die of it: it comes to life with the signal blocked, and lets it in when it serves.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            worker = subprocess.Popen(self._argv, env=self._env, pass_fds=(fd,))  # noqa: S603 - our own interpreter
+            self._workers.append((worker, SYSTEM_CLOCK.now()))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def _replace_dead(self, fd: int, folder: str) -> None:
         for worker, since in list(self._workers):
@@ -89,7 +99,7 @@ class Supervisor:
                 continue
             self._workers.remove((worker, since))
             _forget_metrics(worker.pid, folder)
-            lived = time.monotonic() - since
+            lived = SYSTEM_CLOCK.now() - since
             logger.error(
                 "worker %s ended with status %s after %.1f s; another one is started", worker.pid, status, lived
             )
@@ -99,16 +109,16 @@ class Supervisor:
                 self._stopping = True
                 return
             if self._failures:
-                time.sleep(min(2.0, 0.1 * 2**self._failures))
+                pause(min(2.0, 0.1 * 2**self._failures))
             self._start(fd)
 
     def _end(self) -> int:
         for worker, _ in self._workers:
             worker.terminate()
-        until = time.monotonic() + self._settings.drain_seconds + _PATIENCE_SECONDS
+        until = SYSTEM_CLOCK.now() + self._settings.drain_seconds + _PATIENCE_SECONDS
         for worker, _ in self._workers:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.wait(max(0.1, until - time.monotonic()))
+                worker.wait(max(0.1, until - SYSTEM_CLOCK.now()))
             if worker.poll() is None:
                 worker.kill()
                 worker.wait()

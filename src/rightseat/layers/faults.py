@@ -30,3 +30,11 @@ def is_failure(error: BaseException) -> bool:
 def is_refusal(error: BaseException) -> bool:
     """The other side is asked too much."""
     return isinstance(error, UpstreamError) and error.status in REFUSING
+
+
+_CLIENTS_OWN = frozenset({408, 425, 429})
+
+
+def is_worth_a_try(error: BaseException) -> bool:
+    """Another try may help, and is not better left to a client at the other end, who knows what the request is for."""
+    return is_passing(error) and not (isinstance(error, UpstreamError) and error.status in _CLIENTS_OWN)

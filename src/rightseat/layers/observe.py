@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from rightseat.chat import Answer, Finish, Usage
 from rightseat.clock import SYSTEM_CLOCK, Clock
-from rightseat.handler import A, Q, Service
+from rightseat.handler import A, Asked, Q, Service
 from rightseat.log import logger
 
 
@@ -39,6 +39,7 @@ class Call:
         finish: why the answer ended, where that is known.
         reached: upstream has been asked, or is being asked: from now on the call may cost something. Set by `Meta.on_sent`.
         retries: how many tries there were beyond the first.
+        reached: upstream has been asked, so the call may have cost something.
         status: the HTTP status that fits; None while it is under way.
         error: what went wrong, by its type's name; "" for nothing.
         span: of whoever traces it.
@@ -79,9 +80,14 @@ class Call:
         self.finish = ""
         self.reached = False
         self.retries = 0
+        self.reached = False
         self.status: int | None = None
         self.error = ""
         self.span: Any = None
+
+    def sent(self) -> None:
+        """Upstream is asked from now on."""
+        self.reached = True
 
     def first(self) -> None:
         """The first piece of the answer is there."""
@@ -141,13 +147,15 @@ def answered(how: str) -> None:
 class Observe(Struct, frozen=True, kw_only=True):
     """The layer. The outermost, so that it sees what the caller sees.
 
+    Where a call is under way already (`CURRENT`), it is filled in and not begun again: the gateway's record of a request.
+
     Attributes:
         observers: who is told.
         operation: what to call it.
         clock: what a call's times are told in.
     """
 
-    observers: Sequence[Observer]
+    observers: Sequence[Observer] = ()
     operation: str = "chat"
     clock: Clock = SYSTEM_CLOCK
 
@@ -156,16 +164,12 @@ class Observe(Struct, frozen=True, kw_only=True):
         observers = tuple(self.observers)
 
         async def handler(request: Q) -> A:
-            meta = request.meta
-            call = Call(
-                self.operation,
-                request.model,
-                stream=bool(getattr(request, "stream", False)),
-                request_id=meta.request_id,
-                key=meta.caller,
-                clock=self.clock,
-            )
-            tell(observers, call, over=False)
+            if (known := CURRENT.get()) is not None:
+                answer = await inner(request)
+                _note_head(answer, known)
+                answer.on_close(lambda _: _note_usage(answer, known))
+                return answer
+            call = self._begun(request, observers)
             token = CURRENT.set(call)
             try:
                 answer = await inner(request)
@@ -174,12 +178,36 @@ class Observe(Struct, frozen=True, kw_only=True):
                 raise
             finally:
                 CURRENT.reset(token)
-            call.head_at = call.clock.now()
+            _note_head(answer, call)
             _watch(answer, call)
             answer.on_close(lambda e: _end(observers, call, e))
             return answer
 
         return handler
+
+    def _begun(self, request: Asked, observers: Sequence[Observer]) -> Call:
+        meta = request.meta
+        streams = bool(getattr(request, "stream", False))
+        call = Call(
+            self.operation,
+            request.model,
+            stream=streams,
+            request_id=meta.request_id,
+            key=meta.caller,
+            clock=self.clock,
+        )
+        tell(observers, call, over=False)
+        return call
+
+
+def _note_head(answer: Answer[Any], call: Call) -> None:
+    call.head_at = call.clock.now()
+    call.account = answer.account
+
+
+def _note_usage(answer: Answer[Any], call: Call) -> None:
+    if answer.usage is not None:
+        call.usage = answer.usage
 
 
 def _watch(answer: Answer[Any], call: Call) -> None:

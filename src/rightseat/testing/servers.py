@@ -10,7 +10,7 @@ from typing import Any
 
 from rightseat.accounts.store import Account, FileStore
 from rightseat.gateway.config import Settings
-from rightseat.gateway.http.server import serve
+from rightseat.gateway.run import serve
 from rightseat.simulator.server import SimulatorServer
 
 

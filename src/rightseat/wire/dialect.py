@@ -195,6 +195,7 @@ class Dialect(Struct, frozen=True):
         error_headers: (an error, the request's id) -> headers of the error's answer.
         id_header: where clients look for the request's id.
         ping: what may be said between any two events.
+        prepared: the whole stream that answers a request which only prepares (`generate: false`); None: there is no such thing.
     """
 
     name: str
@@ -230,6 +231,7 @@ class Dialect(Struct, frozen=True):
     has_thinking_budget: Callable[[str], bool] = facts.is_claude
     stream_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     is_foreign: Callable[[bytes], bool] = _never
+    prepared: Callable[[Envelope], bytes] | None = None
 
     def output_limit(self, body: Mapping[str, Any]) -> int | None:
         """How many tokens the answer to a body may have at most; None: it does not say. Of several fields the largest counts."""

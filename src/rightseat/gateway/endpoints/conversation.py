@@ -1,209 +1,166 @@
-"""The endpoints of conversations, one object a dialect: a request comes in, is planned, sent, and answered."""
+"""The endpoints of conversations, one object a dialect: a request is taken in, planned, asked, and answered."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
+from typing import TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from rightseat.accounts.selection import conversation_of
-from rightseat.backends.base import RelayAnswer, UpstreamRequest
-from rightseat.backends.copilot import CopilotBackend
-from rightseat.chat import Meta
-from rightseat.errors import RightseatError, UpstreamError
-from rightseat.gateway.access.access import Access
-from rightseat.gateway.access.admission import Reservation
-from rightseat.gateway.access.caller import ANONYMOUS
+from rightseat.backends.base import UpstreamRequest
+from rightseat.chat import Answer, Meta, Reply
 from rightseat.gateway.access.estimate import estimate
-from rightseat.gateway.access.refusals import counted
-from rightseat.gateway.config import Settings
-from rightseat.gateway.http.asgi import Receive, Request, Send, respond, stream
 from rightseat.gateway.observe.content_log import ContentLog
-from rightseat.gateway.observe.request_log import Entry, Recent
 from rightseat.gateway.pipeline.content import Content
-from rightseat.gateway.pipeline.plan import Plan, plan
-from rightseat.gateway.pipeline.response import pieces, whole
-from rightseat.handler import Service
-from rightseat.layers.observe import CURRENT
+from rightseat.gateway.pipeline.intake import Intake, Taken
+from rightseat.gateway.pipeline.plan import Converse, Options, Plan, Relay, plan
+from rightseat.gateway.pipeline.reasoning import asked_again
+from rightseat.gateway.pipeline.response import conversed, conversed_whole, envelope_of, relayed, relayed_whole
+from rightseat.gateway.pipeline.upstream import Upstream
+from rightseat.gateway.request import Request
 from rightseat.log import logger
-from rightseat.wire.body import object_with_model
 from rightseat.wire.dialect import Dialect
-from rightseat.wire.errors import status_of
+
+Fields: TypeAlias = list[tuple[bytes, bytes]]
 
 
-class Face:
+class Conversing(Struct, frozen=True):
+    """What all conversations of a gateway share.
+
+    Attributes:
+        upstream: who answers.
+        intake: takes bodies in.
+        content: what may be said.
+        options: of the plan.
+        ping_seconds: silence after which a stream is kept alive; 0: never.
+        log_content: what is said is logged, too.
+    """
+
+    upstream: Upstream
+    intake: Intake
+    content: Content
+    options: Options
+    ping_seconds: float
+    log_content: bool = False
+
+
+class Asked(Struct, frozen=True):
+    """An answer whose head is there.
+
+    Attributes:
+        answer: to be closed when it is over.
+        pieces: the answer as a stream for the client: whole events.
+        whole: the answer as one body for the client.
+    """
+
+    answer: Answer[bytes] | Reply
+    pieces: Callable[[], AsyncGenerator[bytes, None]]
+    whole: Callable[[], Awaitable[bytes]]
+
+
+class ConversationEndpoint:
     """An endpoint.
 
     Args:
         dialect: what is spoken here.
-        copilot: the models.
-        ask: who answers.
-        settings: see Settings.
-        recent: where requests are noted.
-        access: who may ask, and how much.
-        content: what may be said.
+        shared: see Conversing.
     """
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        copilot: CopilotBackend,
-        ask: Service[UpstreamRequest, RelayAnswer],
-        settings: Settings,
-        recent: Recent,
-        access: Access,
-        content: Content,
-    ) -> None:
+    def __init__(self, dialect: Dialect, shared: Conversing) -> None:
         self._dialect = dialect
-        self._copilot = copilot
-        self._ask = ask
-        self._settings = settings
-        self._recent = recent
-        self._access = access
-        self.content = content
+        self._shared = shared
 
-    async def __call__(self, request: Request, receive: Receive, send: Send, request_id: str) -> None:
-        """Answer a request. What is wrong before the answer begins is raised."""
-        made = await self.plan(request)
-        spoken = ContentLog(made, request_id) if self._settings.log_content else None
-        async with self.asked(made, request, request_id) as (entry, upstream):
-            headers = [(self._dialect.id_header, request_id.encode())]
-            if made.dropped:
-                names = ", ".join(made.dropped)
-                logger.warning("%s: left out, because the model does not take it: %s", request_id, names)
-                headers.append((b"warning", f'299 rightseat "not supported and left out: {names}"'.encode()))
+    async def __call__(self, request: Request) -> None:
+        """Answer a request. What is wrong is raised."""
+        taken = await self._shared.intake.take(request)
+        made = plan(self._dialect, taken, self._shared.options, initiator=request.headers.get("x-initiator"))
+        self._note(made, request)
+        fields = self._fields(made, request)
+        if self._dialect.prepared is not None and taken.body.get("generate") is False:
+            async with request.exchange.stream(fields) as write:
+                await write(self._dialect.prepared(envelope_of(made)))
+            return
+        spoken = self._content_log(made, request)
+        asked = await self._ask(made, taken, request)
+        async with asked.answer:
             if made.wants_stream:
-                headers.append((b"cache-control", b"no-cache"))
-                said = pieces(made, upstream, entry, self.content)
-                if spoken is not None:
-                    said = _heard(said, spoken)
-                ping, seconds = self._dialect.ping, self._settings.ping_seconds
-                await stream(send, receive, said, headers, ping, seconds, entry)
-            else:
-                body = await whole(made, upstream, entry, self.content)
-                if spoken is not None:
-                    spoken.hear(body)
-                    spoken.end()
-                await respond(send, 200, body, headers)
+                await self._stream(made, request, asked.pieces(), fields, spoken)
+                return
+            body = await asked.whole()
+        if spoken is not None:
+            spoken.hear(body)
+            spoken.end()
+        await request.exchange.respond(200, body, fields)
 
-    @asynccontextmanager
-    async def asked(self, made: Plan, request: Request, request_id: str) -> AsyncIterator[tuple[Entry, RelayAnswer]]:
-        """Ask, and whatever happens inside, note how it went, give everything back and book what was used."""
-        caller = request.caller or ANONYMOUS
-        self._access.authorize.check_model(caller, made.model)
-        entry = self._recent.begin(request_id, made, key=caller.id, trace=request.trace)
-        token = CURRENT.set(entry)
-        grant: Reservation | None = None
-        failed: BaseException | None = None
-        try:
-            reckoned = estimate(made.data, made.output_limit, vision=made.vision)
-            grant = await self._access.admission.reserve(caller.id, reckoned)
-            upstream = await self.open(made, request, request_id, entry)
-            try:
-                yield entry, upstream
-            finally:
-                await upstream.aclose()
-        except BaseException as e:
-            entry.fail(e, status_of(e) if isinstance(e, RightseatError) else None)
-            failed = e
-            raise
-        finally:
-            CURRENT.reset(token)
-            if grant is not None:
-                grant.settle(
-                    usage=entry.usage,
-                    is_final=failed is None,
-                    received=entry.pieces,
-                    reached=entry.head_at is not None or getattr(failed, "reached", True),
-                    refused=isinstance(failed, UpstreamError) and entry.head_at is None,
+    async def _ask(self, made: Plan, taken: Taken, request: Request) -> Asked:
+        """The head of the answer. A refusal because of encrypted reasoning is met once by leaving it out."""
+        upstream, meta = self._shared.upstream, self._meta(made, taken, request)
+        match made.how:
+            case Relay(data):
+                asked = UpstreamRequest(
+                    made.upstream.path, data, made.model, made.vision, made.streams, made.intent, meta
                 )
-            entry.end()
+                relay = await asked_again(upstream.relay, asked, made.upstream)
+                return Asked(relay, partial(relayed, made, relay), partial(relayed_whole, made, relay))
+            case Converse(chat) as how:
+                reply = await asked_again(upstream.handle, msgspec.structs.replace(chat, meta=meta), made.upstream)
+                given = (made, how, reply, self._shared.content, request.record)
+                return Asked(reply, partial(conversed, *given), partial(conversed_whole, *given))
 
-    async def plan(self, request: Request) -> Plan:
-        """What is to be asked.
+    async def _stream(
+        self,
+        made: Plan,
+        request: Request,
+        pieces: AsyncGenerator[bytes, None],
+        fields: Fields,
+        spoken: ContentLog | None,
+    ) -> None:
+        ping, seconds = made.client.ping, self._shared.ping_seconds
+        async with request.exchange.stream([(b"cache-control", b"no-cache"), *fields], ping, seconds) as write:
+            try:
+                async for piece in pieces:
+                    if spoken is not None:
+                        spoken.hear(piece)
+                    await write(piece)
+            finally:
+                await pieces.aclose()
+                if spoken is not None:
+                    spoken.end()
 
-        Raises:
-            BadRequestError: naming the field that is wrong.
-            ContentBlockedError: it holds what does not leave here.
-            UpstreamError: there is no such model.
-        """
-        body = object_with_model(request.body)
-        inspection = counted(self._access.refusals, self.content.inspect, body)
-        raw = request.body
-        if inspection.changed:
-            body, raw = inspection.body, msgspec.json.encode(inspection.body)
-        model = await self._copilot.resolve(body["model"])
-        plain = self._settings.custom_tools == "function"
-        return plan(
-            self._dialect,
-            raw,
-            body,
-            model,
-            initiator=request.headers.get("x-initiator"),
-            plain=plain,
-            drop_tools=self._settings.unsupported_tools == "drop",
-            decoded=self.content.changes_answers,
-            inspection=inspection,
+    def _content_log(self, made: Plan, request: Request) -> ContentLog | None:
+        if not self._shared.log_content:
+            return None
+        return ContentLog(made.client, made.body, request.id, stream=made.wants_stream)
+
+    def _meta(self, made: Plan, taken: Taken, request: Request) -> Meta:
+        return Meta(
+            caller=request.caller.id,
+            request_id=request.id,
+            conversation=conversation_of(request.headers, made.body),
+            estimate=estimate(taken.raw, made.output_limit, vision=made.vision),
+            initiator=made.initiator,
+            headers={**made.upstream.headers, **made.upstream.passed_headers(request.headers)},
+            on_sent=request.record.sent,
         )
 
-    async def open(self, made: Plan, request: Request, request_id: str, entry: Entry) -> RelayAnswer:
-        """Ask. A refusal because of encrypted reasoning is met once by leaving it out."""
+    def _note(self, made: Plan, request: Request) -> None:
+        record = request.record
+        record.upstream, record.stream, record.initiator = made.upstream.name, made.wants_stream, made.initiator
+        record.vision, record.left_out = made.vision, made.dropped
         logger.debug(
             "%s: %s %s over %s, initiator %s, vision %s, stream %s",
-            request_id,
-            made.client.name,
-            made.model,
-            made.upstream.name,
-            made.initiator,
-            made.vision,
-            made.streams,
-        )
-        try:
-            upstream = await self._send(made, made.data, request, request_id)
-        except UpstreamError as e:
-            if not _about_reasoning(e):
-                raise
-            logger.warning("%s: sent again without encrypted reasoning: %s", request_id, e)
-            body = made.upstream.without_reasoning(msgspec.json.decode(made.data))
-            upstream = await self._send(made, msgspec.json.encode(body), request, request_id)
-        entry.account, entry.head_at = upstream.account, time.monotonic()
-        return upstream
+            request.id, made.client.name, made.model, made.upstream.name, made.initiator, made.vision, made.streams,
+        )  # fmt: skip
 
-    async def _send(self, made: Plan, data: bytes, request: Request, request_id: str) -> RelayAnswer:
-        extra = {**made.upstream.headers, **made.upstream.passed_headers(request.headers)}
-        caller = request.caller or ANONYMOUS
-        meta = Meta(
-            caller=caller.id,
-            request_id=request_id,
-            conversation=conversation_of(request.headers, made.body),
-            initiator=made.initiator,
-            headers=extra,
-        )
-        return await self._ask(
-            UpstreamRequest(
-                made.upstream.path,
-                data,
-                made.model,
-                vision=made.vision,
-                stream=made.streams,
-                intent=made.intent,
-                meta=meta,
+    def _fields(self, made: Plan, request: Request) -> Fields:
+        fields = [(made.client.id_header, request.id.encode())]
+        if made.dropped:
+            names = ", ".join(made.dropped)
+            logger.warning("%s: left out, because the model does not take it: %s", request.id, names)
+            fields.append(
+                (b"warning", f'299 rightseat "not supported and left out: {names}"'.encode("ascii", "replace"))
             )
-        )
-
-
-async def _heard(pieces: AsyncIterator[bytes], spoken: ContentLog) -> AsyncIterator[bytes]:
-    try:
-        async for piece in pieces:
-            spoken.hear(piece)
-            yield piece
-    finally:
-        spoken.end()
-
-
-def _about_reasoning(error: UpstreamError) -> bool:
-    """A 400 because reasoning was encrypted for another account or model."""
-    text = f"{error.code} {error.message}".lower()
-    return error.status == 400 and any(word in text for word in ("encrypted", "signature", "reasoning_opaque"))
+        return fields

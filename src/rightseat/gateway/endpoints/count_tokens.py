@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import msgspec
 
-from rightseat.gateway.http.asgi import Request, Send, respond
-from rightseat.wire.anthropic.request import decode_request, estimate_tokens
-from rightseat.wire.body import object_with_model
+from rightseat.gateway.pipeline.intake import Intake
+from rightseat.gateway.request import Request
+from rightseat.wire.anthropic.request import estimate_tokens
+from rightseat.wire.dialects import MESSAGES
 
 
-async def count_tokens(request: Request, send: Send) -> None:
-    """Answer a request. What is wrong is raised."""
-    tokens = estimate_tokens(decode_request(object_with_model(request.body)))
-    await respond(send, 200, msgspec.json.encode({"input_tokens": tokens}))
+class CountTokensEndpoint:
+    """The endpoint."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    async def __call__(self, request: Request) -> None:
+        """Answer a request. What is wrong is raised."""
+        body = await self._intake.decoded(request)
+        tokens = estimate_tokens(MESSAGES.decode(body))
+        await request.exchange.respond(200, msgspec.json.encode({"input_tokens": tokens}))

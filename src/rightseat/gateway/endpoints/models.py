@@ -1,54 +1,60 @@
-"""`/v1/models`: the account's models, with their limits, in OpenAI's form or Anthropic's."""
+"""`/v1/models`: the models that a key may use, with their limits, in OpenAI's form or Anthropic's."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgspec
 
 from rightseat.backends.registry import Model, Registry
 from rightseat.errors import UpstreamError
-from rightseat.state.keys import Key
+from rightseat.gateway.access.authorize import Authorizer
+from rightseat.gateway.pipeline.upstream import Upstream
+from rightseat.gateway.request import Request
 
 
-def list_body(registry: Registry, key: Key | None = None) -> bytes:
-    """The list: of all models, or of those that a key may use."""
-    return msgspec.json.encode({"object": "list", "data": [_entry(model) for model in _allowed(registry, key)]})
+class ModelsEndpoint:
+    """The list, and one model of it."""
+
+    def __init__(self, upstream: Upstream, authorize: Authorizer) -> None:
+        self._upstream = upstream
+        self._authorize = authorize
+
+    async def all(self, request: Request) -> None:
+        """All models that the caller may use."""
+        registry = await self._upstream.models()
+        allowed = [model for model in registry.models.values() if self._authorize.allows(request.caller, model.id)]
+        body = _anthropic_list(allowed) if _is_anthropic(request) else _list(allowed)
+        await request.exchange.respond(200, msgspec.json.encode(body))
+
+    async def one(self, request: Request) -> None:
+        """One model. Raises UpstreamError: there is none of that name (404). ScopeError: the key may not use it."""
+        model = _named(await self._upstream.models(), request.value)
+        self._authorize.check_model(request.caller, model.id)
+        body = _anthropic_entry(model) if _is_anthropic(request) else _entry(model)
+        await request.exchange.respond(200, msgspec.json.encode(body))
 
 
-def one_body(registry: Registry, name: str) -> bytes:
-    """One model.
-
-    Raises:
-        UpstreamError: there is none of that name (404).
-    """
-    return msgspec.json.encode(_entry(_one(registry, name)))
+def _is_anthropic(request: Request) -> bool:
+    return "anthropic-version" in request.headers
 
 
-def anthropic_list(registry: Registry, key: Key | None = None) -> bytes:
-    """The list, in Anthropic's form."""
-    data = [_anthropic_entry(model) for model in _allowed(registry, key)]
-    ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
-    return msgspec.json.encode({"data": data, "has_more": False, **ends})
-
-
-def anthropic_one(registry: Registry, name: str) -> bytes:
-    """One model, in Anthropic's form. Raises as `one_body` does."""
-    return msgspec.json.encode(_anthropic_entry(_one(registry, name)))
-
-
-def _allowed(registry: Registry, key: Key | None) -> list[Model]:
-    return [model for model in registry.models.values() if key is None or key.allows(model.id)]
-
-
-def _one(registry: Registry, name: str) -> Model:
+def _named(registry: Registry, name: str) -> Model:
     model = registry.resolve(name)
     if model is None:
-        raise UpstreamError(404, f"the model {name!r} does not exist", code="model_not_found")
+        raise UpstreamError(404, f"the model {name[:200]!r} does not exist", code="model_not_found")
     return model
 
 
-def _anthropic_entry(model: Model) -> dict[str, Any]:
+def _list(models: list[Model]) -> dict[str, object]:
+    return {"object": "list", "data": [_entry(model) for model in models]}
+
+
+def _anthropic_list(models: list[Model]) -> dict[str, object]:
+    data = [_anthropic_entry(model) for model in models]
+    ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
+    return {"data": data, "has_more": False, **ends}
+
+
+def _anthropic_entry(model: Model) -> dict[str, object]:
     limits = {"max_input_tokens": model.max_prompt_tokens, "max_tokens": model.max_output_tokens}
     return {
         "type": "model",
@@ -59,7 +65,7 @@ def _anthropic_entry(model: Model) -> dict[str, Any]:
     }
 
 
-def _entry(model: Model) -> dict[str, Any]:
+def _entry(model: Model) -> dict[str, object]:
     limits = {
         "max_input_tokens": model.max_prompt_tokens,
         "max_output_tokens": model.max_output_tokens,

@@ -14,380 +14,436 @@ The gateway answers, with numbers that grow by one within each id:
     {"type": "head", "id": "a", "seq": 1, "status": 200, "stream": true, "request_id": "..."}
     {"type": "event", "id": "a", "seq": 2, "event": "", "data": "..."}    one event of an event stream
     {"type": "answer", "id": "a", "seq": 2, "body": {...}}                a whole answer, or an error's body
-    {"type": "end", "id": "a", "seq": 3, "status": "complete"}            or "cancelled", "broken"
-    {"type": "error", "id": "a", "error": {...}}                          a frame that makes no sense
+    {"type": "end", "id": "a", "seq": 3, "status": "complete"}            or "cancelled", "broken"; once for each request
+    {"type": "error", "id": "a", "error": {...}}                          a frame that makes no sense, or a request that the key does not allow
 
-What was not acknowledged is kept, and sent again after a `resume`; nothing is lost and nothing comes twice. At most a window of events is kept for a
-stream: a client that does not acknowledge stops its own stream, and with it the upstream, and no other. A session whose connection is lost waits
-half a minute for the next one. It belongs to the key that began it.
+What was not acknowledged is kept, and sent again after a `resume`; nothing is lost and nothing comes twice (see `channels`). A client that does
+not acknowledge stops its own stream, and with it the upstream; after a minute the stream ends as "broken". A session with streams whose
+connection is lost waits half a minute for the next one. It belongs to the key that began it, and ends with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
-import time
-import uuid
-from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec import Raw, Struct
 
+from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
-from rightseat.gateway.access.access import Access
-from rightseat.gateway.access.caller import Caller
-from rightseat.gateway.http.asgi import Receive, Request, Scope, Send, StreamBrokenError, address_of
-from rightseat.gateway.observe.request_log import trace_of
+from rightseat.gateway.endpoints.sockets import Sockets, TooManySocketsError, small, trace_fields
+from rightseat.gateway.http.channels import WINDOW, Channel, Session
+from rightseat.gateway.http.exchange import ClientGoneError, Head
+from rightseat.gateway.http.live import ShuttingDownError
+from rightseat.gateway.http.websocket import (
+    GOING_AWAY,
+    NORMAL,
+    POLICY,
+    TRY_LATER,
+    RefusalExchange,
+    Socket,
+    StreamExchange,
+    header_fields,
+)
 from rightseat.gateway.routes import find
+from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
-from rightseat.wire.body import BadRequestError, json_object
-from rightseat.wire.dialects import CHAT
-from rightseat.wire.errors import status_of
-from rightseat.wire.sse import SseDecoder
+from rightseat.wire.body import BadRequestError
 
-WINDOW = 256  # events of a stream that may be unacknowledged
-WINDOW_BYTES = 1024 * 1024  # and their bytes, about
 KEEP_SECONDS = 30.0  # a session without a connection
 STREAMS = 2000  # of one session
-SESSIONS = 10_000
 HELLO_SECONDS = 20.0
+FLUSH_SECONDS = 0.5  # for a client to take the ends of its streams before its socket is closed
 _PATHS = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings", "/v1/models")
-_POLICY, _TRY_LATER = 1008, 1013  # RFC 6455, section 7.4.1, and IANA's registry
-
-Serve = Callable[[Request, Receive, Send, str], Awaitable[None]]
-
-
-class _Stream:
-    """One request and its answer, as far as it is not acknowledged."""
-
-    def __init__(self, session: _Session, stream_id: str) -> None:
-        self.id = stream_id
-        self.over = False
-        self.is_live = (
-            True  # frames go out as they come; after a lost connection only once the client has asked for them
-        )
-        self._session = session
-        self._seq = 0
-        self._kept: deque[tuple[int, str]] = deque()
-        self._bytes = 0
-        self._room = asyncio.Event()
-        self._room.set()
-        self.task: asyncio.Task[None] | None = None
-
-    @property
-    def is_done(self) -> bool:
-        """Nothing of it is needed any more."""
-        return self.over and not self._kept
-
-    async def say(self, kind: str, *, last: bool = False, **fields: Any) -> None:
-        """The next frame. Waits while the client has not taken the ones before; the last one always fits."""
-        if not last:
-            await self._room.wait()
-        self._seq += 1
-        text = msgspec.json.encode({"type": kind, "id": self.id, "seq": self._seq, **fields}).decode()
-        self._kept.append((self._seq, text))
-        self._bytes += len(text)
-        if len(self._kept) >= WINDOW or self._bytes >= WINDOW_BYTES:
-            self._room.clear()
-        self.over = self.over or last
-        if self.is_live:
-            await self._session.push(text)
-
-    def ack(self, seq: int) -> None:
-        """The client has taken everything up to `seq`."""
-        while self._kept and self._kept[0][0] <= seq:
-            self._bytes -= len(self._kept.popleft()[1])
-        if len(self._kept) < WINDOW and self._bytes < WINDOW_BYTES:
-            self._room.set()
-
-    async def resume(self, seq: int) -> None:
-        """Say what comes behind `seq` again, and go on."""
-        self.ack(seq)
-        self.is_live = False
-        sent = seq
-        while pending := [(number, text) for number, text in self._kept if number > sent]:
-            for number, text in pending:
-                await self._session.push(text)
-                sent = number
-        self.is_live = True
+_HEADERS = ("anthropic-version", "anthropic-beta", "x-initiator", "x-request-id", "traceparent", "tracestate")
+_ID_BYTES = 700  # of an id as JSON
+_NONE = Raw(b"null")
 
 
-class _Session:
-    """The streams of one client, over as many connections as it takes."""
+class _Frame(Struct):
+    """A frame of the client. Its parts are read when they are needed, and the body not at all."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.id = secrets.token_urlsafe(24)
+    type: Raw = _NONE
+    id: Raw = _NONE
+    path: Raw = _NONE
+    body: Raw = _NONE
+    headers: Raw = _NONE
+    seq: Raw = _NONE
+    key: Raw = _NONE
+    session: Raw = _NONE
+
+
+class _Client:
+    """One client: its session, who it is, and what runs for it.
+
+    Attributes:
+        link: the connection that it has now.
+        exchanges: what runs, by channel.
+        leaving: forgets it, after its connection was lost.
+    """
+
+    def __init__(self, session: Session, caller: Any, address: str) -> None:
+        self.session = session
         self.caller = caller
-        self.streams: dict[str, _Stream] = {}
-        self.lost_at = 0.0
-        self._send: Send | None = None
-        self._writing = asyncio.Lock()
-
-    @property
-    def is_connected(self) -> bool:
-        """Somebody listens."""
-        return self._send is not None
-
-    def attach(self, send: Send) -> None:
-        """A connection. The one before it, if there is any, gets no more."""
-        self._send = send
-
-    def detach(self, send: Send) -> None:
-        """It is gone."""
-        if self._send is send:
-            self._send, self.lost_at = None, time.monotonic()
-
-    async def push(self, text: str) -> None:
-        """Send a frame, if somebody listens. Lost frames are sent again after a resume."""
-        async with self._writing:
-            send = self._send
-            if send is None:
-                return
-            try:
-                await send({"type": "websocket.send", "text": text})
-            except (OSError, RuntimeError):  # it went in this moment; its reader will notice
-                self.detach(send)
-
-    def end(self) -> None:
-        """Nobody comes back."""
-        for stream in self.streams.values():
-            if stream.task is not None:
-                stream.task.cancel()
+        self.address = address
+        self.link: _Link | None = None
+        self.exchanges: dict[Channel, StreamExchange] = {}
+        self.leaving: asyncio.TimerHandle | None = None
 
 
 class Multiplex:
     """The endpoint.
 
     Args:
-        serve: answers a request as if it had come over HTTP.
-        access: who may ask.
+        sockets: what all sockets share.
+        clock: time.
+        ids: new ids.
     """
 
-    def __init__(self, serve: Serve, access: Access) -> None:
-        self._serve = serve
-        self._access = access
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
-        self._sweeping: asyncio.Task[None] | None = None
+    def __init__(self, sockets: Sockets, clock: Clock = SYSTEM_CLOCK, ids: Ids = SYSTEM_IDS) -> None:
+        self._sockets = sockets
+        self._clock = clock
+        self._ids = ids
+        self._clients: dict[str, _Client] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Give up all sessions."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-        tasks = [s.task for session in self._sessions.values() for s in session.streams.values() if s.task is not None]
-        for session in self._sessions.values():
-            session.end()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Give up all sessions. What still runs for them is ended."""
+        for client in list(self._clients.values()):
+            self._forget(client)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, socket: Socket) -> None:
         """Serve a connection until the client leaves."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        await receive()  # websocket.connect
-        await send({"type": "websocket.accept"})
-        session = await self._hello(scope, headers, receive, send)
-        if session is None:
-            return
-        trace = trace_of(headers)
-        try:
-            while (message := await receive())["type"] == "websocket.receive":
-                data = message.get("bytes") or (message.get("text") or "").encode()
-                try:
-                    await self._take(session, headers, trace, json_object(data))
-                except RightseatError as e:
-                    await session.push(_error(e, _id_of(data)))
-        finally:
-            session.detach(send)
+        await socket.accept()
+        with contextlib.suppress(ClientGoneError):
+            if (link := await self._hello(socket)) is not None:
+                await link.serve()
 
-    async def _hello(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> _Session | None:
-        """The session of a new connection; None: it was refused."""
+    # Sessions.
+
+    async def _hello(self, socket: Socket) -> _Link | None:
+        """A new connection and its client; None: it was refused."""
         try:
             async with asyncio.timeout(HELLO_SECONDS):
-                message = await receive()
+                data = await socket.receive()
         except TimeoutError:
-            await send({"type": "websocket.close", "code": _POLICY, "reason": "no hello"})
-            return None
-        if message["type"] != "websocket.receive":
+            await socket.close(POLICY, "no hello")
             return None
         try:
-            given = json_object(message.get("bytes") or (message.get("text") or "").encode())
-            if given.get("type") != "hello":
-                raise BadRequestError.at("type", "the first frame must be a hello")
-            if isinstance(key := given.get("key"), str) and key:
-                headers = {**headers, "x-api-key": key}
-            caller = await self._access.authenticator.authenticate(headers, address_of(scope), "chat")
-            self._access.authorize.check_scope(caller, "chat")
+            return await self._admitted(socket, _read(data))
         except RightseatError as e:
-            await send({"type": "websocket.send", "text": _error(e, None)})
-            await send({"type": "websocket.close", "code": _POLICY})
+            await socket.send(self._sockets.error_text(e, None))
+            await socket.close(TRY_LATER if isinstance(e, TooManySocketsError) else POLICY)
             return None
-        wanted = given.get("session")
-        session = self._sessions.get(wanted) if isinstance(wanted, str) else None
-        if session is not None and session.caller.id != caller.id:
-            session = None
-        resumed = session is not None
-        if session is None:
-            if len(self._sessions) >= SESSIONS:
-                await send({"type": "websocket.close", "code": _TRY_LATER})
-                return None
-            session = _Session(caller)
-            self._sessions[session.id] = session
-            if self._sweeping is None:
-                self._sweeping = asyncio.ensure_future(self._sweep())
-        said = {
-            "type": "session",
-            "session": session.id,
-            "resumed": resumed,
-            "open": list(session.streams),
-            "window": WINDOW,
-        }
-        for stream in session.streams.values():
-            stream.is_live = False
-        await send({"type": "websocket.send", "text": msgspec.json.encode(said).decode()})
-        session.attach(send)
-        return session
 
-    async def _take(
-        self, session: _Session, headers: dict[str, str], trace: dict[str, str], given: dict[str, Any]
-    ) -> None:
-        kind, stream_id = given.get("type"), given.get("id")
+    async def _admitted(self, socket: Socket, frame: _Frame) -> _Link:
+        if small(frame.type) != "hello":
+            raise BadRequestError.at("type", "the first frame must be a hello")
+        headers = dict(socket.head.headers)
+        if isinstance(key := small(frame.key, 4096), str) and key:
+            headers["x-api-key"] = key
+        caller = await self._sockets.authenticate(headers, socket.head.address)
+        client = self._known(small(frame.session), caller)
+        resumed = client is not None
+        if client is None:
+            client = self._begin(caller, socket.head.address)
+        client.caller = caller
+        socket.allow(self._sockets.body_limit, client.session.owner)
+        link = self._attach(client, socket)
+        try:
+            await socket.send(self._greeting(client.session, resumed=resumed))
+        except BaseException:
+            self.lost(client, link)
+            raise
+        return link
+
+    def _greeting(self, session: Session, *, resumed: bool) -> bytes:
+        said = {"type": "session", "session": session.id, "resumed": resumed}
+        return msgspec.json.encode({**said, "open": list(session.channels), "window": WINDOW})
+
+    def _known(self, wanted: Any, caller: Any) -> _Client | None:
+        client = self._clients.get(wanted) if isinstance(wanted, str) else None
+        return client if client is not None and client.caller.id == caller.id else None
+
+    def _begin(self, caller: Any, address: str) -> _Client:
+        owner = self._sockets.owner_of(caller, address)
+        self._sockets.take_place(owner)
+        session = Session(self._ids.token(24), owner, self._sockets.memory)
+        client = self._clients[session.id] = _Client(session, caller, address)
+        return client
+
+    def _attach(self, client: _Client, socket: Socket) -> _Link:
+        """A connection takes over."""
+        if client.leaving is not None:
+            client.leaving.cancel()
+            client.leaving = None
+        if client.link is not None:
+            client.link.replaced()
+        client.session.pause()
+        client.link = _Link(self, client, socket, self._sockets)
+        return client.link
+
+    def lost(self, client: _Client, link: _Link | None) -> None:
+        """A connection is lost. A session with streams is kept for a while."""
+        if client.link is not link or self._clients.get(client.session.id) is not client:
+            return
+        client.link = None
+        client.session.pause()
+        if not client.session.channels or self._sockets.live.is_draining:
+            self._forget(client)
+        elif client.leaving is None:
+            loop = asyncio.get_running_loop()
+            client.leaving = loop.call_later(KEEP_SECONDS, self._forget, client)
+
+    def _forget(self, client: _Client) -> None:
+        """Nobody comes back."""
+        if self._clients.pop(client.session.id, None) is None:
+            return
+        if client.leaving is not None:
+            client.leaving.cancel()
+        self._sockets.give_place(client.session.owner)
+        for exchange in list(client.exchanges.values()):
+            exchange.leave()
+        for channel in list(client.session.channels.values()):
+            client.session.forget(channel)
+
+    def ended(self, client: _Client) -> None:
+        """Its connection was closed from here: it cannot be resumed."""
+        self._forget(client)
+
+    # Requests.
+
+    def start(self, client: _Client, channel: Channel, head: Head, body: bytes) -> None:
+        """Answer a request into a channel."""
+        exchange = StreamExchange(
+            channel,
+            head,
+            self._ids.uuid(),
+            body,
+            owner=client.session.owner,
+            memory=self._sockets.body_memory,
+            clock=self._clock,
+        )
+        client.exchanges[channel] = exchange
+        task = asyncio.ensure_future(self._sockets.serve(exchange, client.caller))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._done, client, channel, exchange))
+
+    def _done(self, client: _Client, channel: Channel, exchange: StreamExchange, task: asyncio.Task[None]) -> None:
+        """A request is answered, or not; also one that never ran. The one place where a stream ends."""
+        self._tasks.discard(task)
+        del client.exchanges[channel]
+        exchange.close()
+        status = "complete" if exchange.complete else "cancelled" if exchange.gone else "broken"
+        if task.cancelled():
+            status = "cancelled"
+        elif (error := task.exception()) is not None:
+            logger.error("%s ws: a fault of the gateway", exchange.id, exc_info=error)
+            status = "broken"
+        if self._clients.get(client.session.id) is client:
+            channel.end(status)
+        else:
+            client.session.forget(channel)
+        client.session.wake()
+
+    async def refuse(self, client: _Client, socket: Socket, stream_id: str, head: Head) -> None:
+        """A request that the key does not allow: seen like any other, and answered by an error."""
+
+        async def say(status: int, body: bytes) -> None:
+            await socket.send(self._sockets.error_frame(status, body, stream_id))
+
+        exchange = RefusalExchange(
+            say, head, self._ids.uuid(), owner=client.session.owner, memory=self._sockets.body_memory, clock=self._clock
+        )
+        try:
+            await self._sockets.serve(exchange, client.caller)
+        finally:
+            exchange.close()
+
+
+class _Link:
+    """One connection of a client: reads its frames and writes those of its session."""
+
+    def __init__(self, owner: Multiplex, client: _Client, socket: Socket, sockets: Sockets) -> None:
+        self._owner, self._client, self._socket, self._sockets = owner, client, socket, sockets
+        self._code = 0  # to close with, as soon as there is nothing to say any more
+        self._reason = ""
+        self._is_replaced = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+
+    async def serve(self) -> None:
+        """Until the client leaves, or another connection takes over."""
+        self._writing = asyncio.ensure_future(self._write())
+        self._sockets.live.open(self, self._client.caller)
+        try:
+            while True:
+                await self._take(await self._socket.receive())
+        except ClientGoneError:
+            return
+        finally:
+            self._sockets.live.closed(self)
+            if self._timer is not None:
+                self._timer.cancel()
+            self._writing.cancel()
+            await asyncio.wait((self._writing,))
+            if self._code and not self._is_replaced:
+                self._owner.ended(self._client)
+            self._owner.lost(self._client, self)
+
+    # Its end from here.
+
+    def replaced(self) -> None:
+        """Another connection has taken the session."""
+        self._is_replaced = True
+        if self._writing is not None:
+            self._writing.cancel()
+        self._end_by(NORMAL, "another connection has taken the session", 0.0)
+
+    def drain(self) -> None:
+        """See Live."""
+        self._code, self._reason = GOING_AWAY, "the gateway is shutting down"
+        self._client.session.wake()
+
+    def cut(self, error: RightseatError) -> None:
+        """See Live: streams end with the error, and the connection after them."""
+        for exchange in list(self._client.exchanges.values()):
+            exchange.cut(error)
+        code = GOING_AWAY if isinstance(error, ShuttingDownError) else POLICY
+        self._end_by(code, str(error)[:100], FLUSH_SECONDS)
+
+    def _end_by(self, code: int, reason: str, seconds: float) -> None:
+        """Close when everything is said, and at once after so many seconds."""
+        self._code, self._reason = code, reason
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._end_now)
+        self._client.session.wake()
+
+    def _end_now(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+        closing = asyncio.ensure_future(self._close())
+        self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._abort, closing)
+
+    def _abort(self, closing: asyncio.Future[None]) -> None:
+        """The client takes nothing, not even that."""
+        if not closing.done():
+            closing.cancel()
+            self._socket.abort()
+
+    async def _close(self) -> None:
+        with contextlib.suppress(ClientGoneError):
+            await self._socket.close(self._code, self._reason)
+
+    # Its frames.
+
+    async def _write(self) -> None:
+        session = self._client.session
+        with contextlib.suppress(ClientGoneError):
+            while True:
+                if (text := session.next()) is not None:
+                    await self._socket.send(text)
+                elif self._code and not self._client.exchanges:
+                    await self._socket.close(self._code, self._reason)
+                    return
+                else:
+                    await session.changed()
+
+    async def _take(self, data: bytes) -> None:
+        """A frame of the client."""
+        frame = _Frame()
+        if self._is_replaced:
+            return
+        try:
+            frame = _read(data)
+            await self._do(frame)
+        except RightseatError as e:
+            if isinstance(e, ClientGoneError):
+                raise
+            await self._socket.send(self._sockets.error_text(e, _id_of(frame)))
+
+    async def _do(self, frame: _Frame) -> None:
+        stream_id = small(frame.id, _ID_BYTES)
         if not isinstance(stream_id, str) or not 1 <= len(stream_id) <= 100:
             raise BadRequestError.at("id", "must be text of 1 to 100 characters")
-        stream = session.streams.get(stream_id)
-        match kind:
+        channel = self._client.session.channels.get(stream_id)
+        match small(frame.type):
             case "request":
-                if stream is not None:
-                    raise BadRequestError.at("id", f"there is a stream {stream_id!r} already")
-                if len(session.streams) >= STREAMS:
-                    raise BadRequestError.at("id", f"at most {STREAMS} streams may be open on one connection")
-                request = self._request(session, headers, trace, given)
-                stream = session.streams[stream_id] = _Stream(session, stream_id)
-                stream.task = asyncio.ensure_future(self._run(stream, request))
+                await self._request(frame, stream_id, channel)
             case "cancel":
-                if stream is not None and stream.task is not None:
-                    stream.task.cancel()
-            case "ack" | "resume":
-                seq = given.get("seq")
-                if not isinstance(seq, int) or isinstance(seq, bool) or seq < 0:
-                    raise BadRequestError.at("seq", "must be a number, 0 or more")
-                if stream is None:
-                    return  # it is over, and was acknowledged
-                if kind == "resume":
-                    await stream.resume(seq)
-                else:
-                    stream.ack(seq)
-                if stream.is_done:
-                    del session.streams[stream_id]
+                if channel is not None and (exchange := self._client.exchanges.get(channel)) is not None:
+                    exchange.leave()
+            case "ack":
+                self._acked(channel, Channel.ack, _seq(frame))
+            case "resume":
+                self._acked(channel, Channel.resume, _seq(frame))
             case _:
                 raise BadRequestError.at("type", "must be request, cancel, ack or resume")
 
-    def _request(
-        self, session: _Session, headers: dict[str, str], trace: dict[str, str], given: dict[str, Any]
-    ) -> Request:
-        path = given.get("path", "/v1/chat/completions")
+    def _acked(self, channel: Channel | None, how: Callable[[Channel, int], None], seq: int) -> None:
+        if channel is None:
+            return  # it is over, and was acknowledged
+        how(channel, seq)
+        if channel.is_done:
+            self._client.session.forget(channel)
+
+    async def _request(self, frame: _Frame, stream_id: str, channel: Channel | None) -> None:
+        client = self._client
+        if channel is not None:
+            raise BadRequestError.at("id", f"there is a stream {stream_id!r} already")
+        if len(client.session.channels) >= STREAMS:
+            raise BadRequestError.at("id", f"at most {STREAMS} streams may be open on one connection")
+        head = self._head(frame)
+        body = bytes(frame.body)
+        if head.method == "POST" and not body.startswith(b"{"):
+            raise BadRequestError.at("body", "must be an object")
+        try:
+            self._check(head)
+        except RightseatError:
+            await self._owner.refuse(client, self._socket, stream_id, head)
+            return
+        self._owner.start(client, client.session.open(stream_id), head, b"" if head.method == "GET" else body)
+
+    def _head(self, frame: _Frame) -> Head:
+        path = "/v1/chat/completions" if bytes(frame.path) == b"null" else small(frame.path)
         if path not in _PATHS:
             raise BadRequestError.at("path", f"must be one of {', '.join(_PATHS)}")
-        body = given.get("body")
-        if path != "/v1/models" and not isinstance(body, dict):
-            raise BadRequestError.at("body", "must be an object")
-        extra = given.get("headers")
-        allowed = ("anthropic-version", "anthropic-beta", "x-initiator", "x-request-id")
-        if extra is not None and not (isinstance(extra, dict) and all(isinstance(v, str) for v in extra.values())):
-            raise BadRequestError.at("headers", "must be an object of texts")
-        mine = {name: value for name, value in headers.items() if name in allowed}
-        mine |= {name: value for name, value in (extra or {}).items() if name in allowed}
-        method = "GET" if path == "/v1/models" else "POST"
-        found = find(method, path)
-        assert found is not None, path  # as each of _PATHS is
-        caller = self._access.authenticator.still(session.caller)
-        self._access.authorize.check_scope(caller, found[0].scope)
-        return Request(method, path, mine, msgspec.json.encode(body or {}), caller=caller, trace=trace)
+        of_socket = self._socket.head
+        mine = {name: value for name, value in of_socket.headers.items() if name in _HEADERS[:4]}
+        mine |= trace_fields(of_socket.headers) | header_fields(small(frame.headers, 64 * 1024), _HEADERS)
+        return Head("GET" if path == "/v1/models" else "POST", path, mine, "", of_socket.address)
 
-    async def _run(self, stream: _Stream, request: Request) -> None:
-        request_id = str(uuid.uuid4())
-        answer = _Answer(stream, request_id)
-        status = "complete"
-        try:
-            await self._access.admission.enter(request.caller)
-            await self._serve(request, _never, answer.send, request_id)
-        except asyncio.CancelledError:
-            status = "cancelled"
-        except StreamBrokenError:
-            status = "broken"
-        except (RightseatError, RecursionError) as e:
-            error = e if isinstance(e, RightseatError) else BadRequestError.at("body", "is nested too deeply")
-            await answer.fail(status_of(error), CHAT.error_body(error, ""))
-        except Exception:
-            logger.exception("%s ws: a fault of the gateway", request_id)
-            status = "broken"
-        with contextlib.suppress(asyncio.CancelledError):
-            await stream.say("end", last=True, status=status)
-
-    async def _sweep(self) -> None:
-        """Forget sessions to which nobody has come back."""
-        while True:
-            await asyncio.sleep(KEEP_SECONDS / 10)
-            now = time.monotonic()
-            for session_id, session in list(self._sessions.items()):
-                if not session.is_connected and now - session.lost_at >= KEEP_SECONDS:
-                    session.end()
-                    del self._sessions[session_id]
+    def _check(self, head: Head) -> None:
+        """Raises ClientKeyError, ScopeError: the key has ended, or does not allow this."""
+        found = find(head.method, head.path)
+        assert found is not None, head.path  # as each of _PATHS is
+        self._sockets.check(self._client.caller, found[0].scope)
 
 
-class _Answer:
-    """ASGI's messages of an answer -> frames."""
-
-    def __init__(self, stream: _Stream, request_id: str) -> None:
-        self._stream = stream
-        self._request_id = request_id
-        self._sse: SseDecoder | None = None
-        self._body: list[bytes] = []
-        self._begun = False
-
-    async def send(self, message: Any) -> None:
-        """See ASGI."""
-        if message["type"] == "http.response.start":
-            kind = dict(message["headers"]).get(b"content-type", b"")
-            self._sse = SseDecoder() if kind.startswith(b"text/event-stream") else None
-            await self._head(message["status"], streams=self._sse is not None)
-            return
-        data, more = message.get("body", b""), message.get("more_body", False)
-        if self._sse is None:
-            self._body.append(data)
-            if not more:
-                await self._stream.say("answer", body=msgspec.Raw(b"".join(self._body) or b"null"))
-            return
-        events = self._sse.feed(data)
-        if not more:
-            events += self._sse.feed_eof()
-        for event in events:
-            name = bytes(event.event or b"").decode("utf-8", "replace")
-            await self._stream.say("event", event=name, data=bytes(event.data).decode("utf-8", "replace"))
-
-    async def fail(self, status: int, body: bytes) -> None:
-        """An error instead of an answer."""
-        if not self._begun:
-            await self._head(status, streams=False)
-        await self._stream.say("answer", body=msgspec.Raw(body))
-
-    async def _head(self, status: int, *, streams: bool) -> None:
-        self._begun = True
-        await self._stream.say("head", status=status, stream=streams, request_id=self._request_id)
+def _read(data: bytes) -> _Frame:
+    try:
+        return msgspec.json.decode(data, type=_Frame)
+    except msgspec.ValidationError as e:
+        raise BadRequestError("a frame must be a JSON object") from e
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise BadRequestError(f"the frame is not JSON: {e}") from e
 
 
-async def _never() -> dict[str, Any]:
-    """The client of a stream does not leave by closing the connection: it may come back. It cancels."""
-    await asyncio.get_running_loop().create_future()
-    return {}
-
-
-def _error(error: RightseatError, stream_id: Any) -> str:
-    body = msgspec.json.decode(CHAT.error_body(error, ""))
-    return msgspec.json.encode({"type": "error", "id": stream_id, "status": status_of(error), **body}).decode()
-
-
-def _id_of(data: bytes) -> Any:
+def _id_of(frame: _Frame) -> str | None:
     with contextlib.suppress(RightseatError):
-        found = json_object(data).get("id")
+        found = small(frame.id, _ID_BYTES)
         return found if isinstance(found, str) else None
     return None
+
+
+def _seq(frame: _Frame) -> int:
+    seq = small(frame.seq)
+    if not isinstance(seq, int) or isinstance(seq, bool) or seq < 0:
+        raise BadRequestError.at("seq", "must be a number, 0 or more")
+    return seq

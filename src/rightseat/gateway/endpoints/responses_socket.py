@@ -2,195 +2,376 @@
 
 A client sends `response.create` frames and gets each event of the answer as a frame. The connection remembers its last answer, so that
 `previous_response_id` and the new items are enough for the next request; upstream is told everything each time and keeps nothing.
-A frame with `generate: false` only prepares: it is remembered and answered at once. One request is under way at a time.
+A frame with `generate: false` only prepares: it is answered at once and remembered. One request is under way at a time; each is a request like
+any other, which is counted, checked and logged. What is remembered is bounded, and forgotten when it grows beyond that.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections import deque
+from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec import Raw, Struct
 
-from rightseat.errors import RightseatError, UpstreamError
-from rightseat.gateway.access.access import Access
-from rightseat.gateway.access.caller import Caller
-from rightseat.gateway.endpoints.conversation import Face
-from rightseat.gateway.http.asgi import Receive, Request, Scope, Send, StreamBrokenError, address_of
-from rightseat.gateway.observe.request_log import trace_of
-from rightseat.gateway.pipeline.response import pieces
+from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.errors import CallerError, DeclinedError, RightseatError, UpstreamError
+from rightseat.gateway.endpoints.sockets import Sockets, small
+from rightseat.gateway.http.asgi import NoMemoryError
+from rightseat.gateway.http.exchange import ClientGoneError, Head
+from rightseat.gateway.http.live import ShuttingDownError
+from rightseat.gateway.http.websocket import (
+    BROKEN,
+    GOING_AWAY,
+    POLICY,
+    FrameExchange,
+    Socket,
+    error_frame,
+    header_value,
+)
+from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
-from rightseat.wire.body import BadRequestError, json_object
-from rightseat.wire.dialect import Envelope
+from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialects import RESPONSES
-from rightseat.wire.errors import status_of
-from rightseat.wire.openai_responses.encode import ResponseEncoder
-from rightseat.wire.openai_responses.errors import error_frame
+from rightseat.wire.errors import error_headers, status_of
 from rightseat.wire.openai_responses.read import is_ending
-from rightseat.wire.sse import SseDecoder
 
 _WAITING = 4  # frames that may wait while an answer is under way
-_CLOSE_BROKEN = 1011  # RFC 6455, section 7.4.1: an unexpected condition
-_NOT_OF_A_RESPONSE = ("type", "generate", "stream", "background", "previous_response_id", "initiator")
+_REMEMBERED = 16 * 1024 * 1024  # bytes of a conversation
+_FLUSH_SECONDS = 0.5  # for a client to take an error before its socket is closed
+_NOT_OF_A_RESPONSE = ("type", "stream", "background", "previous_response_id", "initiator", "input")
+_SECRET = ("authorization", "x-api-key", "cookie")
+_MEMBERS_BYTES = 256 * 1024  # of a frame beside its large members
 
 
-class Conversations:
+class TooMuchError(CallerError):
+    """A conversation is longer than a connection remembers."""
+
+    status_hint = 413
+
+
+class TooManyWaitError(DeclinedError):
+    """More requests came on a connection than may wait there."""
+
+    status_hint = 429
+    retry_after = 1.0
+
+
+class ResponsesSocket:
     """The endpoint.
 
     Args:
-        face: the same over HTTP.
-        access: who may ask.
+        sockets: what all sockets share.
+        clock: time.
+        ids: new ids.
     """
 
-    def __init__(self, face: Face, access: Access) -> None:
-        self._face = face
-        self._access = access
+    def __init__(self, sockets: Sockets, clock: Clock = SYSTEM_CLOCK, ids: Ids = SYSTEM_IDS) -> None:
+        self._sockets = sockets
+        self._clock = clock
+        self._ids = ids
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a connection until the client leaves."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        await receive()  # websocket.connect
-        try:
-            caller = await self._access.authenticator.authenticate(headers, address_of(scope), "chat")
-            self._access.authorize.check_scope(caller, "chat")
-        except RightseatError as e:
-            await _refuse(scope, send, e)
-            return
-        await send({"type": "websocket.accept"})
-        frames: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
-        conversation = _Conversation(self._face, lambda: self._entered(caller), headers, send)
-        serving = asyncio.ensure_future(conversation.serve(frames))
-        try:
-            while (message := await receive())["type"] == "websocket.receive":
-                data = message.get("bytes") or (message.get("text") or "").encode()
-                putting = asyncio.ensure_future(frames.put(data))
-                await asyncio.wait((putting, serving), return_when=asyncio.FIRST_COMPLETED)
-                if serving.done():
-                    putting.cancel()
-                    break
-        finally:
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
-
-    async def _entered(self, caller: Caller) -> Caller:
-        """The caller now, with one more request."""
-        caller = self._access.authenticator.still(caller)
-        self._access.authorize.check_scope(caller, "chat")
-        await self._access.admission.enter(caller)
-        return caller
-
-
-async def _refuse(scope: Scope, send: Send, error: RightseatError) -> None:
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close"})
-        return
-    body, headers = RESPONSES.error_body(error, ""), RESPONSES.error_headers(error, str(uuid.uuid4()))
-    start = {"status": status_of(error), "headers": [(b"content-type", b"application/json"), *headers]}
-    await send({"type": "websocket.http.response.start", **start})
-    await send({"type": "websocket.http.response.body", "body": body})
+    async def __call__(self, socket: Socket) -> None:
+        """Serve a connection until the client leaves. Who asks is decided by its head."""
+        sockets, head = self._sockets, socket.head
+        with contextlib.suppress(ClientGoneError):
+            try:
+                caller = await sockets.authenticate(head.headers, head.address)
+                owner = sockets.owner_of(caller, head.address)
+                sockets.take_place(owner)
+            except RightseatError as e:
+                logger.info("websocket: %s", e)
+                request_id = self._ids.uuid()
+                body = RESPONSES.error_body(e, request_id)
+                await socket.refuse(status_of(e), body, error_headers(e, request_id))
+                return
+            try:
+                await socket.accept()
+                socket.allow(sockets.body_limit, owner)
+                await _Conversation(sockets, caller, owner, socket, self._clock, self._ids).serve()
+            finally:
+                sockets.give_place(owner)
 
 
 class _Conversation:
     """One connection: what was said last, and the answer that is under way."""
 
-    def __init__(
-        self, face: Face, caller: Callable[[], Awaitable[Caller]], headers: dict[str, str], send: Send
-    ) -> None:
-        self._face = face
-        self._caller = caller
-        self._trace = trace_of(headers)
-        self._headers = headers
-        self._send = send
-        self._last_id = ""
-        self._said: list[Any] = []  # all items so far, the last answer's included
+    def __init__(self, sockets: Sockets, caller: Any, owner: str, socket: Socket, clock: Clock, ids: Ids) -> None:
+        self._sockets, self._caller, self._owner, self._socket = sockets, caller, owner, socket
+        self._clock, self._ids = clock, ids
+        self._memory = _Memory(sockets, owner)
+        self._waiting: deque[bytes] = deque()
+        self._news = asyncio.Event()
+        self._exchange: FrameExchange | None = None
+        self._code = 0  # to close with, after the answer under way
+        self._reason = ""
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def serve(self, frames: asyncio.Queue[bytes | None]) -> None:
-        """Answer frames, one after another."""
-        while (frame := await frames.get()) is not None:
-            request_id = str(uuid.uuid4())
-            try:
-                await self._answer(frame, request_id)
-            except StreamBrokenError:
-                # The client has been told; what would follow here could be taken for the rest of that answer.
-                await self._send({"type": "websocket.close", "code": _CLOSE_BROKEN})
-                return
-            except RightseatError as e:
-                logger.info("%s websocket: %s", request_id, e)
-                await self._say(_error_frame(e, request_id))
-            except Exception:
-                logger.exception("%s websocket: a fault of the gateway", request_id)
-                await self._send({"type": "websocket.close", "code": _CLOSE_BROKEN})
-                return
-
-    async def _answer(self, frame: bytes, request_id: str) -> None:
-        given = json_object(frame)
-        if given.get("type") != "response.create":
-            raise BadRequestError.at("type", "must be response.create")
-        items = self._all_items(given)
-        body = {name: value for name, value in given.items() if name not in _NOT_OF_A_RESPONSE}
-        body |= {"input": items, "stream": True}
-        if given.get("generate") is False:
-            await self._prepare(body)
+    async def serve(self) -> None:
+        """Until the client leaves."""
+        answering = asyncio.ensure_future(self._answer_all())
+        self._sockets.live.open(self, self._caller)
+        try:
+            while True:
+                await self._take(await self._socket.receive())
+        except ClientGoneError:
             return
-        headers = dict(self._headers)
-        if isinstance(given.get("initiator"), str):
-            headers.setdefault("x-initiator", given["initiator"])
-        request = Request(
-            "POST", "/v1/responses", headers, msgspec.json.encode(body), caller=await self._caller(), trace=self._trace
-        )
-        made = await self._face.plan(request)
-        async with self._face.asked(made, request, request_id) as (entry, upstream):
-            decoder = SseDecoder()
-            async for piece in pieces(made, upstream, entry, self._face.content):
-                if not entry.pieces:
-                    entry.first()
-                entry.pieces += 1
-                for event in decoder.feed(piece):
-                    if event.data.strip() != b"[DONE]":
-                        await self._pass(event.data, items)
+        finally:
+            self._sockets.live.closed(self)
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._exchange is not None:
+                self._exchange.leave()
+            self._end()
+            await asyncio.wait((answering,))
+            self._forget()
 
-    def _all_items(self, given: dict[str, Any]) -> list[Any]:
-        new = given.get("input")
-        new = [{"type": "message", "role": "user", "content": new}] if isinstance(new, str) else new or []
-        if not isinstance(new, list):
-            raise BadRequestError.at("input", "must be text or a list of items")
-        before = given.get("previous_response_id")
+    # Its end from here.
+
+    def drain(self) -> None:
+        """See Live."""
+        self._close_with(GOING_AWAY, "the gateway is shutting down")
+
+    def cut(self, error: RightseatError) -> None:
+        """See Live: the answer ends with the error, and the connection after it."""
+        if self._exchange is not None:
+            self._exchange.cut(error)
+        self._close_with(GOING_AWAY if isinstance(error, ShuttingDownError) else POLICY, str(error)[:100])
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(2 * _FLUSH_SECONDS, self._socket.abort)
+
+    def _close_with(self, code: int, reason: str) -> None:
+        self._code, self._reason = code, reason
+        self._news.set()
+
+    def _end(self) -> None:
+        self._code = self._code or GOING_AWAY
+        self._news.set()
+
+    # Its frames.
+
+    async def _take(self, frame: bytes) -> None:
+        """A frame of the client waits for its turn. The client is always listened to: it may leave."""
+        error: DeclinedError | None = None
+        if self._code:
+            return
+        if len(self._waiting) >= _WAITING:
+            error = TooManyWaitError(f"at most {_WAITING} requests may wait on one connection", code="too_many_waiting")
+        elif not self._sockets.memory.take(self._owner, len(frame)):
+            error = NoMemoryError("too many bytes are held for this key; try again in a moment", code="socket_memory")
+        if error is not None:
+            body = RESPONSES.error_body(error, "")
+            await self._socket.send(error_frame(status_of(error), body, {"retry-after": "1"}))
+            return
+        self._waiting.append(frame)
+        self._news.set()
+
+    async def _answer_all(self) -> None:
+        """Answer frames, one after another."""
+        with contextlib.suppress(ClientGoneError):
+            while True:
+                while not self._waiting and not self._code:
+                    self._news.clear()
+                    await self._news.wait()
+                if self._code:
+                    break
+                frame = self._waiting.popleft()
+                self._sockets.memory.give(self._owner, len(frame))
+                if not await self._answer(frame):
+                    self._code = self._code or BROKEN
+            await self._socket.close(self._code, self._reason)
+
+    async def _answer(self, frame: bytes) -> bool:
+        """Answer one. False: what would follow could be taken for the rest of that answer."""
+        turn = _Turn(self._memory, frame)
+        exchange = FrameExchange(
+            self._socket,
+            Head("POST", "/v1/responses", self._headers(turn), "", self._socket.head.address),
+            self._ids.uuid(),
+            turn.body,
+            turn.hear,
+            owner=self._owner,
+            memory=self._sockets.body_memory,
+            clock=self._clock,
+        )
+        del frame
+        self._exchange = exchange
+        try:
+            await self._sockets.serve(exchange, self._caller)
+        except ClientGoneError:
+            raise
+        except Exception:
+            logger.exception("%s websocket: a fault of the gateway", exchange.id)
+            return False
+        finally:
+            self._exchange = None
+            exchange.close()
+        return exchange.complete
+
+    def _headers(self, turn: _Turn) -> dict[str, str]:
+        head = self._socket.head.headers
+        mine = {name: value for name, value in head.items() if name not in _SECRET}
+        if turn.initiator:
+            mine.setdefault("x-initiator", turn.initiator)
+        return mine
+
+    def _forget(self) -> None:
+        for frame in self._waiting:
+            self._sockets.memory.give(self._owner, len(frame))
+        self._waiting.clear()
+        self._memory.forget()
+
+
+class _Memory:
+    """What was said on a connection, as JSON.
+
+    Attributes:
+        last_id: of the last answer.
+        items: all items so far, separated by commas.
+    """
+
+    def __init__(self, sockets: Sockets, owner: str) -> None:
+        self.last_id = ""
+        self.items = b""
+        self._take = partial(sockets.memory.take, owner)
+        self._give = partial(sockets.memory.give, owner)
+
+    def keep(self, last_id: str, items: bytes) -> bool:
+        """Remember this instead. False: it is too much, and nothing is remembered."""
+        self.forget()
+        if len(items) > _REMEMBERED or not self._take(len(items)):
+            return False
+        self.last_id, self.items = last_id, items
+        return True
+
+    def forget(self) -> None:
+        """Remember nothing."""
+        self._give(len(self.items))
+        self.last_id, self.items = "", b""
+
+
+_NONE = Raw(b"null")
+
+
+class _Given(Struct):
+    """What is looked at of a frame, and what may be large in it."""
+
+    type: Raw = _NONE
+    generate: Raw = _NONE
+    previous_response_id: Raw = _NONE
+    initiator: Raw = _NONE
+    input: Raw = _NONE
+    tools: Raw = _NONE
+    instructions: Raw = _NONE
+    text: Raw = _NONE
+    prompt: Raw = _NONE
+
+    @property
+    def large(self) -> int:
+        """Bytes of what may be large."""
+        return sum(len(memoryview(raw)) for raw in (self.input, self.tools, self.instructions, self.text, self.prompt))
+
+
+class _Response(Struct):
+    id: str = ""
+    output: list[Raw] | None = None
+
+
+class _Ending(Struct):
+    """The event that ends an answer, as far as it is remembered."""
+
+    type: str = ""
+    response: _Response | None = None
+
+
+class _Turn:
+    """One frame: what is asked with it, and what is remembered of the answer.
+
+    Attributes:
+        initiator: who is said to ask, "" where that is not said.
+    """
+
+    def __init__(self, memory: _Memory, frame: bytes) -> None:
+        self.initiator = ""
+        self._memory = memory
+        self._frame = frame
+        self._items = b""
+        self._error: RightseatError | None = None
+        self._given = _Given()
+        try:
+            self._given = _decoded(frame)
+            if isinstance(said := small(self._given.initiator, 4096), str):
+                self.initiator = header_value(said, "initiator")
+        except BadRequestError as e:
+            self._error = e
+
+    def body(self) -> bytes:
+        """The request with everything that was said before. Raises BadRequestError, UpstreamError, TooMuchError."""
+        if self._error is not None:
+            raise self._error
+        given, frame = self._given, self._frame
+        self._frame, self._given = b"", _Given()
+        if small(given.type) != "response.create":
+            raise BadRequestError.at("type", "must be response.create")
+        prepares = small(given.generate) is False
+        self._items = self._all_items(given.previous_response_id, _items(given.input))
+        if prepares and len(self._items) > _REMEMBERED:
+            raise TooMuchError(f"a connection remembers {_REMEMBERED} bytes at most", field="input")
+        rest = {name: value for name, value in _members(frame, given).items() if name not in _NOT_OF_A_RESPONSE}
+        if not prepares:
+            rest.pop("generate", None)
+        return msgspec.json.encode({**rest, "input": Raw(b"[" + self._items + b"]"), "stream": True})
+
+    def hear(self, event: bytes) -> None:
+        """An event of the answer: remember what is needed for the next request."""
+        if not is_ending(event):
+            return
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            ending = msgspec.json.decode(event, type=_Ending)
+            if ending.response is not None and ending.type in ("response.completed", "response.incomplete"):
+                said = [bytes(item) for item in ending.response.output or ()]
+                self._memory.keep(ending.response.id, b",".join([self._items, *said] if self._items else said))
+
+    def _all_items(self, previous: Raw, new: bytes) -> bytes:
+        before = small(previous) if len(memoryview(previous)) < 256 else bytes(previous)[:100]
         if not before:
             return new
-        if before != self._last_id:
+        if before != self._memory.last_id:
             raise UpstreamError(
                 400,
-                f"previous_response_id: {before!r} is not the last answer on this connection",
+                f"previous_response_id: {str(before)[:100]!r} is not the last answer on this connection",
                 code="previous_response_not_found",
             )
-        return [*self._said, *new]
-
-    async def _prepare(self, body: dict[str, Any]) -> None:
-        encoder = ResponseEncoder(Envelope(str(body.get("model") or ""), body))
-        encoder.start()
-        response = encoder.response
-        await self._say(msgspec.json.encode({"type": "response.created", "sequence_number": 0, "response": response}))
-        response = {**response, "status": "completed", "completed_at": int(time.time())}
-        await self._say(msgspec.json.encode({"type": "response.completed", "sequence_number": 1, "response": response}))
-        self._last_id, self._said = str(response["id"]), body["input"]
-
-    async def _pass(self, data: bytes, items: list[Any]) -> None:
-        if is_ending(data):
-            value = msgspec.json.decode(data)
-            response = value.get("response") if isinstance(value, dict) else None
-            if isinstance(response, dict) and value.get("type") in ("response.completed", "response.incomplete"):
-                output = response.get("output")
-                self._last_id = str(response.get("id"))
-                self._said = [*items, *(output if isinstance(output, list) else ())]
-        await self._say(data)
-
-    async def _say(self, data: bytes) -> None:
-        await self._send({"type": "websocket.send", "text": data.decode("utf-8", "replace")})
+        return b",".join(part for part in (self._memory.items, new) if part)
 
 
-def _error_frame(error: RightseatError, request_id: str) -> bytes:
-    headers = {name.decode(): value.decode() for name, value in RESPONSES.error_headers(error, request_id)}
-    return error_frame(error, headers)
+def _decoded(frame: bytes) -> _Given:
+    try:
+        return msgspec.json.decode(frame, type=_Given)
+    except msgspec.ValidationError as e:
+        raise BadRequestError("a frame must be a JSON object") from e
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise BadRequestError(f"the frame is not JSON: {e}") from e
+
+
+def _members(frame: bytes, given: _Given) -> dict[str, Raw]:
+    if len(frame) - given.large > _MEMBERS_BYTES:
+        raise BadRequestError(
+            f"a frame must not hold more than {_MEMBERS_BYTES} bytes beside its input, tools and texts"
+        )
+    return msgspec.json.decode(frame, type=dict[str, Raw])
+
+
+def _items(given: Raw) -> bytes:
+    """The items of an input, separated by commas."""
+    data = bytes(given).strip()
+    if data[:1] == b'"':
+        return b'{"type":"message","role":"user","content":%b}' % data
+    if data == b"null":
+        return b""
+    if data[:1] != b"[":
+        raise BadRequestError.at("input", "must be text or a list of items")
+    return data[1:-1].strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from rightseat.gateway.http.asgi import Send, respond
+from rightseat.gateway.request import Request
 
 _FILES = {
     "page": ("index.html", b"text/html; charset=utf-8"),
@@ -28,10 +28,10 @@ _HEADERS = [
 ]
 
 
-async def respond_page(send: Send, name: str) -> None:
-    """A file of the page."""
-    file, kind = _FILES[name]
-    await respond(send, 200, _read(file), _HEADERS, kind)
+async def page(request: Request) -> None:
+    """Answer with a file of the page."""
+    file, kind = _FILES[request.route.name]
+    await request.exchange.respond(200, _read(file), _HEADERS, kind)
 
 
 @functools.cache

@@ -1,23 +1,27 @@
-"""The little of HTTP that the faces need, on plain ASGI: a request, whole answers, and streams with a client that may leave."""
+"""ASGI 3 under an Exchange, to serve the gateway with uvicorn or to mount it in another application. Refuses to know what is served."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Protocol, TypeAlias
+from io import BytesIO
+from typing import Any, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from rightseat.errors import CallerError, RightseatError
+from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.errors import CallerError, DeclinedError
+from rightseat.gateway.http.exchange import ClientGoneError, Exchange, Fields, Head
+from rightseat.gateway.http.limits import MemoryBudget
 
 Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-JSON = b"application/json"
-EVENT_STREAM = b"text/event-stream"
+_INPUT_STEP = 64 * 1024  # compressed bytes that are expanded at a time,
+_OUTPUT_STEP = 1024 * 1024  # and bytes that may come of it
 
 
 class BodyTooLargeError(CallerError):
@@ -38,197 +42,191 @@ class EncodingError(CallerError):
     status_hint = 415
 
 
+class NoMemoryError(DeclinedError):
+    """The bodies of all requests together are as large as the settings allow."""
+
+    status_hint = 503
+    retry_after = 1.0
+
+
 class StreamBrokenError(Exception):
-    """Raised after an answer has begun and cannot be finished.
+    """Raised out of the application after an answer has begun and cannot be finished: the server then ends the connection."""
 
-    The server then aborts the connection, so that no client takes the part for the whole.
+
+class BodyLimits(Struct, frozen=True):
+    """What a body may be.
+
+    Attributes:
+        memory: shared by all bodies of the process.
+        size: bytes of one body, also when it is expanded.
+        seconds: in which it must come; 0: any time.
     """
 
+    memory: MemoryBudget
+    size: int
+    seconds: float = 0.0
 
-def address_of(scope: Scope) -> str:
-    """Where a request comes from; "" for a Unix socket. No header is believed."""
+
+def head_of(scope: Scope) -> Head:
+    """The head of a request. Fields that are repeated are joined by commas (RFC 9110, section 5.3)."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
     client = scope.get("client")
-    return str(client[0]) if client else ""
+    address = str(client[0]) if client else ""
+    return Head(scope.get("method", "GET"), scope["path"], headers, scope["query_string"].decode("latin-1"), address)
 
 
-class Seen(Protocol):
-    """Counts the pieces of an answer.
-
-    Attributes:
-        pieces: how many there were.
-    """
-
-    pieces: int
-
-    def first(self) -> None:
-        """The first one is there."""
-
-
-class Request(Struct, frozen=True):
-    """A request with its body.
-
-    Attributes:
-        caller: who asks, once that is known; see `access.Caller`.
-        trace: its trace context.
-    """
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    query: str = ""
-    caller: Any = None
-    trace: Mapping[str, str] = field(default_factory=dict)
-
-
-async def read_request(scope: Scope, receive: Receive, limit: int, seconds: float = 0) -> Request:
-    """The whole request.
-
-    Raises:
-        BodyTooLargeError: it has more than `limit` bytes.
-        EncodingError: it is compressed in a way that is not taken.
-        BodyTooSlowError: it has not come within `seconds`; 0: it may take for ever.
-    """
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
-        raise BodyTooLargeError(f"the request has {length} bytes; at most {limit} are taken")
-    pieces, size = [], 0
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        message = await _before(deadline, receive) if seconds else await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionResetError
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > limit:
-            raise BodyTooLargeError(f"the request has more than {limit} bytes, which is the limit")
-        if not message.get("more_body"):
-            break
-    body = b"".join(pieces)
-    if encoding := headers.get("content-encoding"):
-        body = _expanded(body, encoding, limit)
-    return Request(scope["method"], scope["path"], headers, body, scope["query_string"].decode("latin-1"))
-
-
-def _expanded(body: bytes, encoding: str, limit: int) -> bytes:
-    """A compressed body as it was (RFC 9110, section 8.4), never beyond the limit: a small one may hold a huge one."""
-    kind = encoding.strip().lower()
-    if kind == "identity":
-        return body
-    if kind not in ("gzip", "x-gzip", "deflate"):
-        raise EncodingError(f"content-encoding: {encoding[:40]!r} is not taken; gzip and deflate are")
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by their heads
-    try:
-        found = inflate.decompress(body, limit + 1)
-    except zlib.error as e:
-        raise EncodingError(f"content-encoding: the body is not {kind}: {e}") from None
-    if len(found) > limit:
-        raise BodyTooLargeError(f"the request has more than {limit} bytes when expanded, which is the limit")
-    if not inflate.eof:
-        raise EncodingError(f"content-encoding: the {kind} body is cut off")
-    return found
-
-
-async def _before(deadline: float, receive: Receive) -> MutableMapping[str, Any]:
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await receive()
-    except TimeoutError:
-        raise BodyTooSlowError("the body of the request did not come in time") from None
-
-
-async def respond(
-    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None, kind: bytes = JSON
-) -> None:
-    """A whole answer."""
-    base = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*base, *(headers or [])]})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def stream(
-    send: Send,
-    receive: Receive,
-    pieces: AsyncIterator[bytes],
-    headers: list[tuple[bytes, bytes]],
-    ping: bytes,
-    ping_seconds: float,
-    seen: Seen | None = None,
-) -> None:
-    """A streamed answer: pieces as they come, `ping` while they do not, and an end at once when the client leaves.
-
-    `send` waits while the client reads slowly, and with it the source: nothing piles up. The watching is done once a stream,
-    not once a piece.
+class AsgiExchange(Exchange):
+    """A request of an ASGI server.
 
     Args:
-        send: ASGI's.
-        receive: ASGI's.
-        pieces: the body.
-        headers: of the answer.
-        ping: what is said to a client that waits.
-        ping_seconds: after so much silence; 0: never.
-        seen: counts.
-
-    Raises:
-        StreamBrokenError: the source failed in the middle.
+        head: of the request.
+        request_id: see Exchange.
+        receive, send: ASGI's.
+        limits: of the body.
+        clock: time.
     """
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", EVENT_STREAM), *headers]})
-    pinger = _Pinger(send, ping, ping_seconds)
-    leaving = asyncio.ensure_future(_left(receive))
-    try:
-        async with asyncio.timeout(None) as patience:
-            leaving.add_done_callback(lambda _: _end(patience))
-            async for piece in pieces:
-                pinger.touch()
-                if seen is not None:
-                    if not seen.pieces:
-                        seen.first()
-                    seen.pieces += 1
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-    except RightseatError as e:  # some of them are TimeoutErrors, too
-        raise StreamBrokenError(str(e)) from e
-    except TimeoutError:
-        if not patience.expired():
-            raise
-    finally:
-        leaving.cancel()
-        pinger.stop()
+
+    def __init__(
+        self,
+        head: Head,
+        request_id: str,
+        receive: Receive,
+        send: Send,
+        limits: BodyLimits,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        super().__init__(head, request_id, clock)
+        self._receive = receive
+        self._send = send
+        self._limits = limits
+        self._held, self._holder = 0, ""
+        self._unread = _has_body(head.headers)
+        self._watcher: asyncio.Task[None] | None = None
+        self._aborted = False
+        if not self._unread:
+            self._watch()
+
+    async def body(self) -> bytes:
+        """See Exchange.
+
+        Raises:
+            BodyTooLargeError, BodyTooSlowError, EncodingError: it is not taken. NoMemoryError: there is no room for it now.
+        """
+        limits = self._limits
+        try:
+            async with asyncio.timeout(limits.seconds or None):
+                data = await self._read()
+        except TimeoutError:
+            raise BodyTooSlowError(
+                f"the body of the request did not come in time (within {limits.seconds:g} s)", code="body_timeout"
+            ) from None
+        self._unread = False
+        self._watch()
+        encoding = self.head.headers.get("content-encoding", "").strip().lower()
+        return data if encoding in ("", "identity") else await self._expanded(data, encoding)
+
+    def abort(self) -> None:
+        """See Exchange."""
+        self._aborted = True
+
+    def close(self) -> None:
+        """It is over: give everything back. Raises StreamBrokenError: the connection must not go on."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        self._limits.memory.give(self._holder, self._held)
+        self._held = 0
+        if self._aborted:
+            raise StreamBrokenError
+
+    async def _start(self, status: int, headers: Fields) -> None:
+        fields = list(headers)
+        if self._unread:  # what is left of the body is not read: nothing can follow it on this connection
+            fields.append((b"connection", b"close"))
+        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+
+    async def _write(self, data: bytes, *, last: bool) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+
+    async def _read(self) -> bytes:
+        limit = self._limits.size
+        length = self.head.headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length[:19]) > limit:
+            raise _too_large(f"the request has {length[:19]} bytes; at most {limit} are taken")
+        self._holder = self.owner
+        data, size = BytesIO(), 0  # which gives its bytes away without a copy
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.leave()
+                raise ClientGoneError("the client left before it had sent its request")
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > limit:
+                raise _too_large(f"the request has more than {limit} bytes, which is the limit")
+            self._hold(len(piece))
+            data.write(piece)
+            if not message.get("more_body"):
+                return data.getvalue()
+
+    def _hold(self, size: int) -> None:
+        if not self._limits.memory.take(self._holder, size):
+            raise NoMemoryError("too many bytes of requests are being read; try again in a moment", code="body_memory")
+        self._held += size
+
+    async def _expanded(self, data: bytes, encoding: str) -> bytes:
+        """A compressed body as it was (RFC 9110, section 8.4), never beyond the limits: a small one may hold a huge one."""
+        if encoding not in ("gzip", "x-gzip", "deflate"):
+            raise EncodingError(
+                f"content-encoding: {encoding[:40]!r} is not taken; gzip and deflate are", field="content-encoding"
+            )
+        expanded, size = BytesIO(), 0
+        try:
+            async for piece in _inflated(data):
+                size += len(piece)
+                if size > self._limits.size:
+                    raise _too_large(f"the request has more than {self._limits.size} bytes when expanded, the limit")
+                self._hold(len(piece))
+                expanded.write(piece)
+        except zlib.error as e:
+            message = f"content-encoding: the body is not {encoding}: {e}"
+            raise EncodingError(message, field="content-encoding") from None
+        return expanded.getvalue()
+
+    def _watch(self) -> None:
+        self._watcher = asyncio.ensure_future(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.leave()
 
 
-def _end(patience: asyncio.Timeout) -> None:
-    with contextlib.suppress(RuntimeError):  # the answer is complete already
-        patience.reschedule(asyncio.get_running_loop().time())
+async def _inflated(data: bytes) -> AsyncIterator[bytes]:
+    """A compressed body expanded, a step at a time; all but the first in a thread. Raises zlib.error."""
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by their heads
+    for at in range(0, len(data), _INPUT_STEP):
+        rest = data[at : at + _INPUT_STEP]
+        while rest:
+            if at == 0 and not inflate.unconsumed_tail:
+                piece = inflate.decompress(rest, _OUTPUT_STEP)
+            else:
+                piece = await asyncio.to_thread(inflate.decompress, rest, _OUTPUT_STEP)
+            rest = inflate.unconsumed_tail
+            yield piece
+        if inflate.eof:
+            return
+    if tail := inflate.flush():
+        yield tail
+    if not inflate.eof:
+        raise zlib.error("it is cut off")
 
 
-class _Pinger:
-    """Says something harmless whenever nothing was said for a while."""
-
-    def __init__(self, send: Send, ping: bytes, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._send, self._ping, self._seconds = send, ping, seconds
-        self._last = self._loop.time()
-        self._task: asyncio.Future[None] | None = None
-        self._timer = self._loop.call_later(seconds, self._look) if seconds else None
-
-    def touch(self) -> None:
-        self._last = self._loop.time()
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _look(self) -> None:
-        if self._loop.time() - self._last >= self._seconds:
-            self.touch()
-            message = {"type": "http.response.body", "body": self._ping, "more_body": True}
-            self._task = asyncio.ensure_future(self._send(message))
-        self._timer = self._loop.call_at(self._last + self._seconds, self._look)
+def _has_body(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-length", "0").strip() != "0" or "transfer-encoding" in headers
 
 
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _too_large(message: str) -> BodyTooLargeError:
+    return BodyTooLargeError(message, code="request_too_large")

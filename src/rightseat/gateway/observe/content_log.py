@@ -10,8 +10,8 @@ from rightseat.backends import reading
 from rightseat.chat import ReasoningDelta, TextDelta, ToolCallEvent
 from rightseat.errors import RightseatError
 from rightseat.gateway.observe.logging import CONTENT_LOGGER
-from rightseat.gateway.pipeline.plan import Plan
 from rightseat.security.redaction import redact
+from rightseat.wire.dialect import Body, Dialect
 from rightseat.wire.reading import ChunkError
 
 MOST = 64 * 1024  # characters of a request, and of an answer, that are logged
@@ -22,14 +22,22 @@ _logger = logging.getLogger(CONTENT_LOGGER)
 
 
 class ContentLog:
-    """Logs one request and its answer."""
+    """Logs one request and its answer.
 
-    def __init__(self, plan: Plan, request_id: str) -> None:
-        self._plan = plan
+    Args:
+        dialect: of both.
+        body: the request.
+        request_id: its id.
+        stream: the answer is a stream.
+    """
+
+    def __init__(self, dialect: Dialect, body: Body, request_id: str, *, stream: bool) -> None:
+        self._dialect = dialect
+        self._stream = stream
         self._request_id = request_id
         self._pieces: list[bytes] = []
         self._size = 0
-        self._log("asked", {name: plan.body[name] for name in _FIELDS if name in plan.body})
+        self._log("asked", {name: body[name] for name in _FIELDS if name in body})
 
     def hear(self, piece: bytes) -> None:
         """A piece of the answer, as the client gets it."""
@@ -58,9 +66,9 @@ class ContentLog:
         self._log("answered", said)
 
     def _read(self, data: bytes) -> list[Any]:
-        if not self._plan.wants_stream:
-            return list(reading.whole(self._plan.client, data))
-        reader = self._plan.client.reader()
+        if not self._stream:
+            return list(reading.whole(self._dialect, data))
+        reader = self._dialect.reader()
         return [*reader.feed(data), *reader.feed_eof()]
 
     def _log(self, what: str, value: Any) -> None:

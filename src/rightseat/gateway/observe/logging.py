@@ -12,9 +12,10 @@ import functools
 import json
 import logging
 import sys
-import time
+from datetime import UTC, datetime
 from typing import IO, Any, Literal, TypeAlias
 
+from rightseat.clock import SYSTEM_CLOCK
 from rightseat.gateway.observe.line_writer import LineWriter
 from rightseat.gateway.observe.request_log import RequestRecord
 from rightseat.masking import mask
@@ -161,7 +162,7 @@ class GatheringHandler(logging.Handler):
 
     def _will_be_written(self) -> bool:
         """A flush is due; made so if it can be. One that a dead event loop has taken along is not waited for."""
-        now = time.monotonic()
+        now = SYSTEM_CLOCK.now()
         if len(self._gathered) > 1:
             return now <= self._due + GATHER_SECONDS
         try:
@@ -267,7 +268,7 @@ def _when(record: logging.LogRecord, between: str) -> str:
 
 @functools.lru_cache(maxsize=4)  # of many lines in one second only the first pays
 def _second(second: int, between: str) -> str:
-    return time.strftime(f"%Y-%m-%d{between}%H:%M:%S", time.gmtime(second))
+    return datetime.fromtimestamp(second, UTC).strftime(f"%Y-%m-%d{between}%H:%M:%S")
 
 
 def _message(record: logging.LogRecord) -> str:

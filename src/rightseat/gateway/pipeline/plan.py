@@ -1,55 +1,93 @@
 """What is asked of upstream for a request: a pure decision, made before anything is sent.
 
-Which dialect, whether it is streamed, what the body is, who began the turn, whether there is an image, and what had to be left out.
+    Relay      the client's dialect is upstream's: bytes pass, both ways
+    Converse   everything else: the request is read, asked of a Handler, and its events are written in the client's dialect
+
+Who began the turn, whether there is an image, what the answer may cost and what had to be left out are decided here, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TypeAlias
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import Struct
 
-from rightseat.backends.fitting import dialect_for, fitted
+from rightseat.backends.fitting import dialect_for
 from rightseat.backends.registry import Model
+from rightseat.chat import ChatRequest
 from rightseat.chat.plain import PlainTools
-from rightseat.gateway.pipeline.content import Inspection
+from rightseat.gateway.pipeline.intake import Taken
 from rightseat.wire.dialect import Body, Dialect
 from rightseat.wire.facts import expressible
+
+
+class Relay(Struct, frozen=True):
+    """Bytes pass.
+
+    Attributes:
+        data: the body that is sent.
+    """
+
+    data: bytes
+
+
+class Converse(Struct, frozen=True):
+    """The request is read, and its answer written anew.
+
+    Attributes:
+        request: with tools that every dialect has, where that was wanted.
+        tools: calls of those tools, back to the client's own.
+    """
+
+    request: ChatRequest
+    tools: PlainTools | None = None
+
+
+How: TypeAlias = Relay | Converse
+
+
+class Options(Struct, frozen=True):
+    """Settings of the plan.
+
+    Attributes:
+        plain_tools: tools that take text become functions, also for models that have them.
+        drop_tools: tools that cannot be expressed are left out instead of refused.
+        read_answers: answers are read event by event, also where they could pass.
+    """
+
+    plain_tools: bool = False
+    drop_tools: bool = False
+    read_answers: bool = False
 
 
 class Plan(Struct, frozen=True):
     """What is asked.
 
     Attributes:
+        how: whether bytes pass.
         client: the client's dialect.
-        upstream: the dialect upstream is asked in; the same means that bytes pass.
+        upstream: the dialect that upstream is asked in.
         body: the client's body.
-        data: the body that is sent.
         model: the model's id.
         wants_stream: the client wants a stream.
         streams: upstream is asked for one.
-        initiator: "user" or "agent".
+        initiator: who began the turn, "user" or "agent".
         vision: there is an image.
-        dropped: names of parameters that were left out.
-        tools: where it is translated: the request, with plain tools.
-        found: kinds of sensitive data in the request, and how often.
-        suspect: signs of an injection in it.
+        dropped: names of parameters and tools that were left out.
         output_limit: tokens of the answer at most, where that is known.
     """
 
+    how: How
     client: Dialect
     upstream: Dialect
     body: Body
-    data: bytes
     model: str
     wants_stream: bool
     streams: bool
     initiator: str
     vision: bool
     dropped: tuple[str, ...] = ()
-    tools: PlainTools | None = None
-    found: Mapping[str, int] = field(default_factory=dict)
-    suspect: tuple[str, ...] = ()
     output_limit: int | None = None
 
     @property
@@ -64,68 +102,67 @@ class Plan(Struct, frozen=True):
         return "conversation-agent" if agentic else "conversation-panel"
 
 
-def plan(
-    client: Dialect,
-    raw: bytes,
-    body: Body,
-    model: Model | None,
-    *,
-    initiator: str | None = None,
-    plain: bool = False,
-    drop_tools: bool = False,
-    decoded: bool = False,
-    inspection: Inspection | None = None,
-) -> Plan:
+def plan(client: Dialect, taken: Taken, options: Options, *, initiator: str | None = None) -> Plan:
     """The plan for a request.
 
     Args:
-        client: the dialect the request is in.
-        raw: its bytes.
-        body: the same, decoded.
-        model: the model that is meant; None: unknown, because nobody has logged in yet.
+        client: the dialect that the request is in.
+        taken: the request.
+        options: see Options.
         initiator: what the client says of itself.
-        plain: tools that take text are made plain for models that speak `responses` too.
-        decoded: the answer is read event by event, also where it could pass.
-        inspection: what the request holds.
-        drop_tools: tools that cannot be expressed are left out instead of refused.
 
     Raises:
         BadRequestError: naming the field that is wrong or cannot be expressed.
     """
+    body, model = taken.body, taken.model
     client.check(body)
     upstream = dialect_for(model, client)
     wants = bool(body.get("stream"))
     streams = wants or (model is not None and model.streaming is True)
-    tools: PlainTools | None = None
-    plainly = plain and client is upstream and client.has_text_tools and b'"custom"' in raw
-    if client is upstream and not plainly and not decoded:
-        data, dropped = client.relayed(
-            raw,
-            body,
-            model=model.id if model is not None else body["model"],
-            max_output=model.max_output_tokens if model is not None else None,
-            stream=streams,
-        )
+    plain = options.plain_tools and client.has_text_tools and b'"custom"' in taken.raw
+    if client is upstream and not plain and not options.read_answers:
+        how, dropped = _relay(client, taken, stream=streams)
     else:
-        clean = client.sanitize(body)
-        expressed, lost = expressible(clean) if drop_tools else (clean, ())
-        request = fitted(client.decode(expressed), model, upstream, stream=streams)
-        tools = PlainTools(request, text_tools=upstream.has_text_tools and not plainly)
-        data = upstream.encode(tools.request)
-        dropped = (*client.lost(body, upstream), *lost)
+        how, dropped = _converse(client, upstream, taken, options, stream=wants, plain=plain)
     return Plan(
+        how=how,
         client=client,
         upstream=upstream,
         body=body,
-        data=data,
-        model=model.id if model is not None else body["model"],
+        model=taken.name,
         wants_stream=wants,
         streams=streams,
         initiator=client.initiator(body, initiator),
         vision=client.has_image(body),
         dropped=dropped,
-        tools=tools,
-        found=inspection.found if inspection is not None else {},
-        suspect=inspection.suspect if inspection is not None else (),
-        output_limit=client.output_limit(body) or (model.max_output_tokens if model is not None else None),
+        output_limit=_output_limit(client, body, model),
     )
+
+
+def _relay(client: Dialect, taken: Taken, *, stream: bool) -> tuple[How, tuple[str, ...]]:
+    model = taken.model
+    most = model.max_output_tokens if model is not None else None
+    data, dropped = client.relayed(taken.raw, taken.body, model=taken.name, max_output=most, stream=stream)
+    return Relay(data), dropped
+
+
+def _converse(
+    client: Dialect, upstream: Dialect, taken: Taken, options: Options, *, stream: bool, plain: bool
+) -> tuple[How, tuple[str, ...]]:
+    body = client.sanitize(taken.body)
+    lost: tuple[str, ...] = ()
+    if options.drop_tools:
+        body, lost = expressible(body)
+    request = msgspec.structs.replace(client.decode(body), model=taken.name, stream=stream)
+    tools = PlainTools(request, text_tools=False) if plain else None
+    how = Converse(tools.request if tools is not None else request, tools)
+    return how, (*client.lost(taken.body, upstream), *lost)
+
+
+def _output_limit(client: Dialect, body: Body, model: Model | None) -> int | None:
+    """How many tokens the answer may have: by the fields that upstream honours, else by the model."""
+    most = model.max_output_tokens if model is not None else None
+    given = client.output_limit(body)
+    if given is None:
+        return most
+    return given if most is None else min(given, most)

@@ -1,56 +1,91 @@
-"""From an answer of upstream to the answer for the client: streamed or whole, passing or translated.
+"""From what upstream answers to what the client gets: streamed or whole, passing or written anew.
 
-A stream that breaks ends as an error event in the client's dialect and with StreamBrokenError, never politely: several clients take a
-clean end for a full answer.
+Everything that goes out is whole events. A stream that breaks is an error that is raised, never a polite end: several clients take a clean
+end for a full answer. What the answer used is noted on it, so that whoever holds a reservation settles it by facts.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 
 from rightseat.backends import reading
 from rightseat.backends.base import RelayAnswer
-from rightseat.chat import Finish, ModelEvent, Usage, fold
-from rightseat.chat.plain import PlainTools
-from rightseat.errors import RightseatError, TransportError
-from rightseat.gateway.http.asgi import StreamBrokenError
-from rightseat.gateway.observe.request_log import Entry
+from rightseat.chat import Finish, ModelEvent, Reply, fold
+from rightseat.errors import TransportError, UpstreamError
+from rightseat.gateway.observe.request_log import RequestRecord
 from rightseat.gateway.pipeline.content import Content
-from rightseat.gateway.pipeline.plan import Plan
-from rightseat.wire.dialect import Envelope
-from rightseat.wire.errors import CUT, cut
+from rightseat.gateway.pipeline.plan import Converse, Plan
+from rightseat.wire.dialect import Envelope, Fold, Relay
+from rightseat.wire.errors import cut
 from rightseat.wire.reading import ChunkError
 from rightseat.wire.usage import usage_of
 
 
-def pieces(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Content) -> AsyncIterator[bytes]:
-    """A streamed answer. What it used is noted on `entry`.
+class ToldError(UpstreamError):
+    """Upstream ended its stream with an error that has passed: the client knows already."""
+
+    is_told = True
+
+
+async def relayed(plan: Plan, answer: RelayAnswer) -> AsyncGenerator[bytes, None]:
+    """A stream that passes, whole events at a time.
 
     Raises:
-        StreamBrokenError: it ended in the middle. The client has been told by an error event.
+        ToldError, UpstreamError, TransportError: it ended before its time.
     """
-    return _passing(plan, upstream, entry) if plan.tools is None else _translated(plan, upstream, entry, content)
+    if not answer.is_stream and answer.is_json:
+        data = await answer.read()
+        answer.received = len(data) // 4
+        events, answer.usage = plan.client.framed(data, envelope_of(plan))
+        answer.is_final = answer.usage is not None
+        yield events
+        return
+    relay = plan.client.relay()
+    try:
+        async for chunk in answer:
+            if said := relay.feed(chunk):
+                yield said
+        if rest := relay.eof():
+            yield rest
+    except TransportError as e:
+        if not relay.complete:
+            raise cut() from e
+    finally:
+        _note(answer, relay)
+    if relay.failed:
+        raise ToldError(502, "upstream ended the stream with an error")
+    if not relay.complete:
+        raise cut()
 
 
-async def whole(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Content) -> bytes:
-    """A whole answer as one body, folded where it came as a stream. What it used is noted on `entry`.
+async def relayed_whole(plan: Plan, answer: RelayAnswer) -> bytes:
+    """A whole answer that passes; folded where it came as a stream.
 
     Raises:
-        UpstreamError: the stream held an error, or ended in the middle.
+        UpstreamError: it held an error, ended in the middle, or is no answer of its kind.
     """
-    envelope = Envelope(plan.name, plan.body)
-    if plan.tools is not None:
-        events = [event async for event in _events(plan, plan.tools, upstream, entry, content)]
-        return plan.client.encode_whole(fold(events), envelope)
-    if not plan.streams:
-        data, usage = plan.client.whole(await upstream.read(), envelope)
-        entry.note(usage)
-        return data
+    if not plan.streams or (answer.is_json and not answer.is_stream):
+        data = await answer.read()
+        answer.received = len(data) // 4
+        body, answer.usage = plan.client.whole(data, envelope_of(plan))
+        answer.is_final = answer.usage is not None
+        return body
     folded = plan.client.fold()
     try:
-        async for chunk in upstream:
+        await _fold(answer, folded)
+    finally:
+        answer.received = max(answer.received, folded.received)
+    completion = folded.completion()
+    answer.usage = usage_of(completion.get("usage"))
+    answer.is_final = answer.usage is not None
+    return msgspec.json.encode(completion)
+
+
+async def _fold(answer: RelayAnswer, folded: Fold) -> None:
+    try:
+        async for chunk in answer:
             folded.feed(chunk)
         folded.feed_eof()
     except ChunkError as e:
@@ -60,57 +95,44 @@ async def whole(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Conten
             raise cut() from e
     if not folded.complete:
         raise cut()
-    completion = folded.completion()
-    entry.note(usage_of(completion.get("usage")) if isinstance(completion, dict) else None)
-    return msgspec.json.encode(completion)
 
 
-async def _events(
-    plan: Plan, tools: PlainTools, upstream: RelayAnswer, entry: Entry, content: Content
-) -> AsyncIterator[ModelEvent]:
-    """The events of an answer, as the client may see them."""
-    events = reading.events(plan.upstream, upstream, streamed=plan.streams)
-    if content.changes_answers:
-        events = content.events(events, entry.note_found)
-    changed = tools.changed
-    async for event in events:
-        if type(event) is Usage:
-            entry.note(event)
-        elif type(event) is Finish:
-            entry.finish = event.reason
-        yield tools.restored(event) if changed else event
+def _note(answer: RelayAnswer, relay: Relay) -> None:
+    answer.received = max(answer.received, relay.received)
+    if relay.usage is not None:
+        answer.usage, answer.is_final = relay.usage, relay.is_final
 
 
-async def _passing(plan: Plan, upstream: RelayAnswer, entry: Entry) -> AsyncIterator[bytes]:
-    relay = plan.client.relay()
-    try:
-        async for chunk in upstream:
-            if said := relay.feed(chunk):
-                yield said
-        if rest := relay.eof():
-            yield rest
-    except RightseatError as e:  # cut off, out of time, or an event that is too large
-        if not relay.complete:
-            yield plan.client.error_event(e)
-            raise StreamBrokenError(str(e)) from e
-    finally:
-        entry.note(relay.usage)
-    if not relay.complete:
-        yield plan.client.error_event(cut())
-        raise StreamBrokenError(CUT)
-
-
-async def _translated(plan: Plan, upstream: RelayAnswer, entry: Entry, content: Content) -> AsyncIterator[bytes]:
-    assert plan.tools is not None
-    tools = plan.tools
-    encoder = plan.client.encoder(Envelope(plan.name, plan.body, tools.request))
+async def conversed(
+    plan: Plan, how: Converse, reply: Reply, content: Content, record: RequestRecord
+) -> AsyncGenerator[bytes, None]:
+    """The events of an answer, written in the client's dialect. Raises what breaks it."""
+    encoder = plan.client.encoder(envelope_of(plan, how))
     if head := encoder.start():
         yield head
-    try:
-        async for event in _events(plan, tools, upstream, entry, content):
-            if data := encoder.encode(event):
-                yield data
-    except RightseatError as e:
-        yield plan.client.error_event(e)
-        raise StreamBrokenError(str(e)) from e
-    yield encoder.end()
+    async for event in _events(how, reply, content, record):
+        if data := encoder.encode(event):
+            yield data
+    if rest := encoder.end():
+        yield rest
+
+
+async def conversed_whole(plan: Plan, how: Converse, reply: Reply, content: Content, record: RequestRecord) -> bytes:
+    """All events of an answer as one body in the client's dialect. Raises what breaks it."""
+    events = [event async for event in _events(how, reply, content, record)]
+    return plan.client.encode_whole(fold(events), envelope_of(plan, how))
+
+
+async def _events(how: Converse, reply: Reply, content: Content, record: RequestRecord) -> AsyncIterator[ModelEvent]:
+    """The events of an answer, as the client may see them."""
+    events = content.events(aiter(reply), record.note_found) if content.changes_answers else aiter(reply)
+    tools = how.tools if how.tools is not None and how.tools.changed else None
+    async for event in events:
+        if type(event) is Finish:
+            record.finish = event.reason
+        yield event if tools is None else tools.restored(event)
+
+
+def envelope_of(plan: Plan, how: Converse | None = None) -> Envelope:
+    """What the answer says besides what the model said."""
+    return Envelope(plan.name, plan.body, how.request if how is not None else None)

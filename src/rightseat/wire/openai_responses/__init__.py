@@ -34,6 +34,7 @@ DIALECT = Dialect(
     error_body=errors.error_body,
     error_event=errors.error_event,
     encoder=encode.ResponseEncoder,
+    prepared=encode.prepared,
     encode_whole=encode.encode_whole,
     reader=read.ResponseReader,
     fold=read.ResponseFold,

@@ -120,6 +120,10 @@ class ResponseEncoder:
         self.response |= {"output": self._output, **_status(self._finish), "usage": _usage(self._usage)}
         return closed + self._event(f"response.{self.response['status']}", {"response": self.response})
 
+    def prepare(self) -> bytes:
+        """The whole answer to a request that only prepares (`generate: false`): nothing is said in it."""
+        return self._event("response.created", {"response": self.response}) + self.end()
+
     def _hold(self, text: str) -> None:
         self._size += len(text)
         if self._size > MAX_FOLD_BYTES:
@@ -185,6 +189,11 @@ class ResponseEncoder:
     def _event(self, kind: str, fields: dict[str, Any]) -> bytes:
         number, self._number = self._number, self._number + 1
         return encode_sse(_encode({"type": kind, "sequence_number": number, **fields}), kind.encode())
+
+
+def prepared(envelope: Envelope) -> bytes:
+    """The stream that answers a request which only prepares."""
+    return ResponseEncoder(envelope).prepare()
 
 
 def _response(envelope: Envelope) -> dict[str, Any]:

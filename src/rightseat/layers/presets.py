@@ -1,4 +1,7 @@
-"""The layers that are on unless somebody says otherwise, from the outermost in, and what each keyword means."""
+"""The only place where layers are put together: what stands around each call, from the outermost in, and what each option means.
+
+`Resilience` is what was asked for, a value; `Layers` is that with its state born, to wrap any number of handlers that then share it.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,11 @@ from rightseat.layers import (
     Window,
     extract,
 )
+from rightseat.layers.admit import Admit, Desk
 from rightseat.layers.checks import number
-from rightseat.layers.observe import retried
+from rightseat.layers.faults import is_passing
+from rightseat.layers.observe import Observe, Observer, retried
+from rightseat.layers.retry import Budget
 from rightseat.layers.window import Summariser
 
 _FOREVER = 10 * 365 * 86_400.0  # seconds
@@ -42,6 +48,7 @@ class Resilience(Struct, frozen=True, kw_only=True):
         timeout: seconds for a whole call, tries included.
         silence: seconds without a piece of the answer.
         retry: a Backoff.
+        retry_on: whether another try may help with an error.
         breaker: a BreakerPolicy.
         concurrency: answers at once, or a QueuePolicy.
         requests_per_minute, tokens_per_minute: limits of our own; off by default, as the accounts' own are not known.
@@ -50,11 +57,14 @@ class Resilience(Struct, frozen=True, kw_only=True):
         window: tokens of a prompt.
         summarise: see Window.
         extra: layers within all of these, next to the upstream.
+        observers: told of each call; None: nobody is, and nothing is noted.
+        admission: takes a reservation for each call.
     """
 
     timeout: float | None = 300.0
     silence: float | None = 120.0
     retry: Backoff | bool | None = True
+    retry_on: Callable[[BaseException], bool] = is_passing
     breaker: BreakerPolicy | bool | None = True
     concurrency: int | QueuePolicy | None = 64
     requests_per_minute: float | Limit | None = None
@@ -64,10 +74,12 @@ class Resilience(Struct, frozen=True, kw_only=True):
     window: int | Callable[[str], int] | None = 100_000
     summarise: Summariser | None = extract
     extra: Sequence[Layer] = ()
+    observers: Sequence[Observer] | None = None
+    admission: Desk | None = None
 
 
-class Live:
-    """The layers with their state, for people to look at.
+class Layers:
+    """The layers with their state. What they wrap shares it.
 
     Attributes:
         layers: from the outermost in.
@@ -87,6 +99,10 @@ class Live:
 
     def _layers(self, given: Resilience) -> list[Layer]:
         layers: list[Any] = []
+        if given.observers is not None:
+            layers.append(Observe(observers=given.observers))
+        if given.admission is not None:
+            layers.append(Admit(desk=given.admission))
         if given.window is not None:
             most = given.window if isinstance(given.window, int) else None
             room = 512 if most is None else max(1, min(512, most // 8))
@@ -100,12 +116,26 @@ class Live:
         if self.places is not None:
             layers.append(Queue(places=self.places))
         if given.retry:
-            layers.append(Retry(backoff=_policy("retry", given.retry, Backoff), on_retry=retried))
+            layers.append(_retry(given))
         if self.circuits is not None:
             layers.append(Breaker(circuits=self.circuits))
         if self.limits is not None:
             layers.append(Rate(limits=self.limits, estimate=_estimate))
         return [*layers, *given.extra]
+
+    def shown(self) -> dict[str, Any]:
+        """The state, for people: model -> state of its circuit, answers under way, requests that wait."""
+        line = self.places.line if self.places is not None else None
+        return {
+            "circuits": self.circuits.states() if self.circuits is not None else {},
+            "running": line.running if line is not None else None,
+            "waiting": line.waiting if line is not None else None,
+        }
+
+
+def _retry(given: Resilience) -> Retry:
+    backoff = _policy("retry", given.retry, Backoff)
+    return Retry(backoff=backoff, budget=Budget(), on=given.retry_on, on_retry=retried)
 
 
 def _policy(name: str, given: Any, kind: type[Any]) -> Any:

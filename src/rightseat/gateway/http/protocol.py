@@ -1,0 +1,211 @@
+"""HTTP/1.1 on a connection: uvicorn's protocol on httptools, with limits of its own. Refuses to know what is served.
+
+Beyond uvicorn's it holds: a head comes in time and is not too large, a body is not read before somebody wants it, one address has so many
+connections and not more, and a connection that is to end does end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from rightseat.gateway.http.addresses import neighbourhood
+from rightseat.gateway.http.options import Shared
+
+MAX_FIELDS = 256  # of one head
+_ALIKE = (b"content_length", b"transfer_encoding")
+_LINGER_SECONDS = 2.0  # for a client that still sends, to read why it is not listened to
+_CLOSE_SECONDS = 10.0  # for a client to take what was written before
+_SPARE = 64  # connections beyond the limit that are told so
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _AmbiguousError(Exception):
+    pass
+
+
+class _Closing:
+    """A transport whose end comes: after what was written, and not much later."""
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        self._protocol = protocol
+        self._transport = protocol.transport
+        self.write = self._transport.write
+        self.is_closing = self._transport.is_closing
+
+    def close(self) -> None:
+        """See asyncio.Transport."""
+        self._protocol.finish()
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """A connection. `shared` is set by a subclass."""
+
+    shared: Shared
+    _deadline: asyncio.TimerHandle | None = None
+    _end_timer: asyncio.TimerHandle | None = None
+    _place = ""  # what the connection counts for
+    _coming = False  # a head is
+    _head_bytes = 0  # of it, as they came
+    _size = 0  # of its fields
+    _count = 0
+    _large = False
+    _whole = True  # the request is
+    _waits = False  # its body did, until it was asked for
+    _lingers = False
+
+    def connection_made(self, transport: Any) -> None:
+        """A client has connected."""
+        super().connection_made(transport)
+        self._closing = _Closing(self)
+        peer = self.client[0] if self.client else ""
+        place = "" if self.shared.proxies.trusts(peer) else neighbourhood(peer)
+        too_many = len(self.connections) > self.shared.options.connections + _SPARE
+        if too_many or (place and not self.shared.places.take(place)):
+            transport.abort()
+            return
+        self._place = place
+        self._start()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._end()
+        self.release()
+        super().connection_lost(exc)
+
+    def release(self) -> None:
+        """The connection counts no more."""
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+            self._end_timer = None
+        if self._place:
+            self.shared.places.give(self._place)
+            self._place = ""
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes."""
+        if self._lingers:
+            return
+        super().data_received(data)
+        if self._coming:
+            self._head_bytes += len(
+                data
+            )  # the parser keeps what it has not understood yet, and has no limit of its own
+            if self._head_bytes > self.shared.options.header_limit and not self.transport.is_closing():
+                self._large = True
+                self.send_400_response("")
+        elif self._whole:
+            if self._deadline is None and self._is_idle():
+                self._start()  # line ends before a request count for nothing
+        elif not self._waits and self.cycle is not None and not self.cycle.response_complete:
+            self._waits = True
+            self.flow.pause_reading()  # the body is not read until somebody wants it
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection becomes a WebSocket, if there is room for one more."""
+        if len(self.connections) > self.shared.options.connections:
+            self.transport.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+            return
+        super().handle_websocket_upgrade()
+        self.transport.get_protocol().on_lost = self.release  # type: ignore[attr-defined]  # it is ours, see websocket_protocol
+
+    def finish(self) -> None:
+        """End the connection after what was written. A client that still sends may read that first."""
+        if self.transport.is_closing() or self._lingers:
+            return
+        if self._whole or not self.transport.can_write_eof():
+            self.transport.close()
+        else:  # closing with bytes unread would reset the connection, and the answer with it
+            self._lingers = True
+            self.transport.write_eof()
+            self.flow.resume_reading()
+        seconds = _LINGER_SECONDS if self._lingers else _CLOSE_SECONDS
+        self._end_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _is_idle(self) -> bool:
+        """No request is under way, and the connection has not become a WebSocket."""
+        ours = self.transport.get_protocol() is self
+        return ours and not self._lingers and (self.cycle is None or bool(self.cycle.response_complete))
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._coming, self._head_bytes, self._size, self._count = True, 0, 0, 0
+        self._whole = self._waits = False
+        self._start()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of its target."""
+        self._weigh(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of its head."""
+        self._count += 1
+        self._weigh(len(name) + len(value))
+        if b"_" in name and name.lower() in _ALIKE:
+            raise _AmbiguousError  # servers before or behind this one may take it for the real one
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Its head is there."""
+        self._coming = False
+        self._end()
+        if self.client is not None and self.shared.proxies.trusts(self.client[0]):
+            self.scope["client"] = (self.shared.client_of(self.client[0], self.headers), 0)
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is before:  # it becomes a WebSocket
+            return
+        self.cycle.transport = self._closing  # type: ignore[assignment]
+        if self.shared.live.is_draining:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """All of its body is there."""
+        self._whole = True
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """It is answered."""
+        if self._lingers:
+            self.server_state.total_requests += 1
+        else:
+            super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """A request that is none, or too large a one."""
+        self._end()
+        if not self._large:
+            super().send_400_response(msg)
+            return
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
+
+    def _weigh(self, size: int) -> None:
+        self._size += size
+        if self._size > self.shared.options.header_limit or self._count > MAX_FIELDS:
+            self._large = True
+            raise _TooLargeError  # the parser tells it as an error of its own
+
+    def _start(self) -> None:
+        if self._deadline is None and self.shared.options.header_seconds:
+            self._deadline = self.loop.call_later(self.shared.options.header_seconds, self._too_slow)
+
+    def _end(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        self.transport.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.close()

@@ -1,0 +1,68 @@
+"""The gateway as a program: settings in, and it listens until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+
+from rightseat.gateway.app import Gateway
+from rightseat.gateway.config import Settings
+from rightseat.gateway.http.options import ServerOptions, Shared
+from rightseat.gateway.http.server import serve as serve_app
+from rightseat.log import logger
+from rightseat.transport.listen import listen
+
+
+async def serve(
+    settings: Settings,
+    on_ready: Callable[[str], None] | None = None,
+    stop: asyncio.Event | None = None,
+    listener: socket.socket | None = None,
+    reload: Callable[[], Settings] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, or until `stop` is set; then let open streams finish for `drain_seconds`.
+
+    Args:
+        settings: all settings.
+        on_ready: called with the address once it listens.
+        stop: ends it too.
+        listener: a socket that listens already, shared with others; None: one of its own by the settings.
+        reload: reads the settings again, for SIGHUP; None: keys alone are looked at again. Raises ConfigError, and nothing changes.
+
+    Raises:
+        ConnectError: the port is taken, or may not be used.
+    """
+    with contextlib.closing(listener or listen(settings.host, settings.port)) as listening:
+        address = f"http://{settings.host}:{listening.getsockname()[1]}"
+        async with Gateway(settings) as app:
+            shared = Shared(options_of(settings), app.live, app.socket_memory)
+
+            async def again() -> None:
+                read = reload() if reload is not None else settings
+                if skipped := app.reload(read):
+                    logger.warning("settings that need a restart were not taken: %s", ", ".join(skipped))
+                await app.refresh()
+                shared.apply(options_of(app.settings))
+
+            await serve_app(
+                app,
+                listening,
+                shared,
+                stop=stop or asyncio.Event(),
+                on_ready=None if on_ready is None else lambda: on_ready(address),
+                reload=again,
+            )
+
+
+def options_of(settings: Settings) -> ServerOptions:
+    """The server's part of the settings."""
+    return ServerOptions(
+        header_seconds=settings.header_seconds,
+        header_limit=settings.header_limit,
+        connections=settings.connections,
+        connections_per_address=settings.connections_per_address,
+        trusted_proxies=settings.proxy_networks,
+        drain_seconds=settings.drain_seconds,
+    )
