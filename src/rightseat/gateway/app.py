@@ -20,7 +20,7 @@ from msgspec import Struct
 from rightseat.accounts.device_flow import Prompt
 from rightseat.accounts.login import log_in
 from rightseat.accounts.quota import Quota, fetch_quota
-from rightseat.accounts.store import Account, FileStore
+from rightseat.accounts.store import Account, FileStore, Store
 from rightseat.backends.copilot import CopilotBackend
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
@@ -63,9 +63,11 @@ from rightseat.layers.observe import ObserverOf
 from rightseat.layers.presets import Layers, Resilience
 from rightseat.log import logger
 from rightseat.masking import mask
+from rightseat.state.base import State
 from rightseat.telemetry.metrics import is_shared
 from rightseat.telemetry.tracing import Tracing, is_wanted, provider_of_environment
 from rightseat.transport.http.aiohttp import AiohttpSender
+from rightseat.transport.http.base import HttpSender
 from rightseat.wire.dialects import ALL, CHAT
 from rightseat.wire.errors import status_of
 
@@ -76,8 +78,8 @@ _PATIENCE_SECONDS = 2.0  # a client learns of longer waits and decides by itself
 class Parts(Struct):
     """What lives as long as the process."""
 
-    sender: AiohttpSender
-    store: FileStore
+    sender: HttpSender
+    store: Store
     backend: CopilotBackend
     access: Access
     layers: Layers
@@ -89,21 +91,46 @@ class Parts(Struct):
     held: MemoryBudget
 
 
+class Outside(Struct, frozen=True):
+    """What a gateway reaches beyond its process, where that is not what the settings name.
+
+    Attributes:
+        state: what several processes share.
+        store: the accounts.
+        sender: sends requests.
+        pepper: see KeyRing.
+    """
+
+    state: State
+    store: Store
+    sender: HttpSender
+    pepper: Callable[[bool], Awaitable[bytes]]
+
+
 class Gateway:
     """The application: `async with Gateway(settings) as app`, then serve `app`.
 
     Args:
         settings: see Settings.
         clock, ids: time and chance.
+        outside: see Outside; None: what the settings name.
 
     Raises:
         ConfigError: on entering: the database of keys cannot be used, or an extra is missing.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK, ids: Ids = SYSTEM_IDS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = SYSTEM_CLOCK,
+        ids: Ids = SYSTEM_IDS,
+        *,
+        outside: Outside | None = None,
+    ) -> None:
         self.settings = settings
         self._clock = clock
         self._ids = ids
+        self._outside = outside
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -125,7 +152,7 @@ class Gateway:
         if scope["type"] == "http":
             await self._answer(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._converse(AsgiSocket(scope, receive, send))
+            await self.converse(AsgiSocket(scope, receive, send))
 
     @property
     def socket_memory(self) -> MemoryBudget:
@@ -136,6 +163,25 @@ class Gateway:
     def live(self) -> Live[Caller]:
         """What is under way."""
         return self._parts.live
+
+    async def serve(self, exchange: Exchange, caller: Caller | None = None) -> None:
+        """Answer an exchange; see Router. For whoever speaks HTTP, and for callers in the same process."""
+        await self._router.serve(exchange, caller)
+
+    async def converse(self, socket: Socket) -> None:
+        """Serve a socket until it is closed."""
+        head, settings = socket.head, self.settings
+        endpoint = self._sockets.get(head.path.removeprefix("/v1").rstrip("/"))
+        try:
+            check_host(head.headers, settings.host, settings.allowed_hosts)
+            check_origin(head.headers, settings.allowed_origins)
+            if endpoint is None:
+                raise NoSuchEndpointError(f"no such endpoint: {head.path[:200]}")
+        except RightseatError as e:
+            logger.info("websocket: %s", e)
+            await socket.refuse(status_of(e), CHAT.error_body(e, ""))
+            return
+        await endpoint(socket)
 
     def reload(self, settings: Settings) -> tuple[str, ...]:
         """Take other settings; requests under way go on with the old ones. The names of those that need a restart, and were not taken."""
@@ -158,26 +204,9 @@ class Gateway:
         request_id = self._request_id(head.headers.get("x-request-id", ""))
         exchange = AsgiExchange(head, request_id, receive, send, limits, clock=self._clock)
         try:
-            await self._serve(exchange, None)
+            await self.serve(exchange)
         finally:
             exchange.close()
-
-    async def _converse(self, socket: Socket) -> None:
-        head, settings = socket.head, self.settings
-        endpoint = self._sockets.get(head.path.removeprefix("/v1").rstrip("/"))
-        try:
-            check_host(head.headers, settings.host, settings.allowed_hosts)
-            check_origin(head.headers, settings.allowed_origins)
-            if endpoint is None:
-                raise NoSuchEndpointError(f"no such endpoint: {head.path[:200]}")
-        except RightseatError as e:
-            logger.info("websocket: %s", e)
-            await socket.refuse(status_of(e), CHAT.error_body(e, ""))
-            return
-        await endpoint(socket)
-
-    async def _serve(self, exchange: Exchange, caller: Caller | None) -> None:
-        await self._router.serve(exchange, caller)
 
     def _request_id(self, given: str) -> str:
         """The client's own id for the request, if it gives one that can stand in a log; else a new one."""
@@ -188,17 +217,24 @@ class Gateway:
     # What lives as long as the process.
 
     async def _opened(self, stack: AsyncExitStack) -> Parts:
-        settings, clock = self.settings, self._clock
-        access = await stack.enter_async_context(Access(settings, clock))
-        sender = await stack.enter_async_context(AiohttpSender())
-        store = FileStore(settings.folder)
-        backend = CopilotBackend(store, sender, settings.editor, settings.aliases, clock=clock, ids=self._ids)
+        settings, clock, ids, outside = self.settings, self._clock, self._ids, self._outside
+        sender: HttpSender
+        store: Store
+        if outside is None:
+            access = await stack.enter_async_context(Access(settings, clock, ids))
+            sender = await stack.enter_async_context(AiohttpSender())
+            store = FileStore(settings.folder)
+        else:
+            access = Access(settings, clock, ids, state=outside.state, pepper=outside.pepper)
+            await stack.enter_async_context(access)
+            sender, store = outside.sender, outside.store
+        backend = CopilotBackend(store, sender, settings.editor, settings.aliases, clock=clock, ids=ids)
         stack.push_async_callback(backend.aclose)
-        layers = Layers(_resilience(settings, access))
+        layers = Layers(_resilience(settings, access), clock, ids)
         metrics = Metrics(backend, layers, access.refusals, backend.offers) if settings.metrics else None
         if metrics is not None and is_shared():
             stack.enter_context(_cancelled(self._tick(metrics)))
-        timeseries = TimeSeries()
+        timeseries = TimeSeries(clock)
         observers = [*_traces(stack), AccessLog(), timeseries, *([metrics] if metrics is not None else [])]
         live: Live[Caller] = Live()
         stack.enter_context(_cancelled(live.watch(access.authenticator.still, clock)))
@@ -237,7 +273,7 @@ class Gateway:
     def _socketed(self, stack: AsyncExitStack) -> dict[str, Callable[[Socket], Awaitable[None]]]:
         parts, access = self._parts, self._parts.access
         sockets = Sockets(
-            self._serve,
+            self.serve,
             access.authenticator,
             access.authorize.check_scope,
             parts.live,

@@ -10,8 +10,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import InvalidOptionError
 from rightseat.handler import Layer
+from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.layers import (
     Backoff,
     Breaker,
@@ -81,12 +83,17 @@ class Resilience(Struct, frozen=True, kw_only=True):
 class Layers:
     """The layers with their state. What they wrap shares it.
 
+    Args:
+        given: see Resilience.
+        clock, ids: time and chance.
+
     Attributes:
         layers: from the outermost in.
         circuits, places, limits: the state of the breaker, the queue and the rate limit; None where they are off.
     """
 
-    def __init__(self, given: Resilience) -> None:
+    def __init__(self, given: Resilience, clock: Clock = SYSTEM_CLOCK, ids: Ids = SYSTEM_IDS) -> None:
+        self._clock, self._ids = clock, ids
         self.circuits = Circuits(_policy("breaker", given.breaker, BreakerPolicy)) if given.breaker else None
         self.places = Places(_queue(given.concurrency)) if given.concurrency else None
         self.limits = None
@@ -100,7 +107,7 @@ class Layers:
     def _layers(self, given: Resilience) -> list[Layer]:
         layers: list[Any] = []
         if given.observers is not None:
-            layers.append(Observe(observers=given.observers))
+            layers.append(Observe(observers=given.observers, clock=self._clock))
         if given.admission is not None:
             layers.append(Admit(desk=given.admission))
         if given.window is not None:
@@ -116,12 +123,19 @@ class Layers:
         if self.places is not None:
             layers.append(Queue(places=self.places))
         if given.retry:
-            layers.append(_retry(given))
+            layers.append(self._retry(given))
         if self.circuits is not None:
-            layers.append(Breaker(circuits=self.circuits))
+            layers.append(Breaker(circuits=self.circuits, clock=self._clock))
         if self.limits is not None:
             layers.append(Rate(limits=self.limits, estimate=_estimate))
         return [*layers, *given.extra]
+
+    def _retry(self, given: Resilience) -> Retry:
+        backoff = _policy("retry", given.retry, Backoff)
+        chance = self._ids.chance
+        return Retry(
+            backoff=backoff, budget=Budget(), on=given.retry_on, on_retry=retried, clock=self._clock, chance=chance
+        )
 
     def shown(self) -> dict[str, Any]:
         """The state, for people: model -> state of its circuit, answers under way, requests that wait."""
@@ -131,11 +145,6 @@ class Layers:
             "running": line.running if line is not None else None,
             "waiting": line.waiting if line is not None else None,
         }
-
-
-def _retry(given: Resilience) -> Retry:
-    backoff = _policy("retry", given.retry, Backoff)
-    return Retry(backoff=backoff, budget=Budget(), on=given.retry_on, on_retry=retried)
 
 
 def _policy(name: str, given: Any, kind: type[Any]) -> Any:

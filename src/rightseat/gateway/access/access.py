@@ -6,6 +6,7 @@ A request passes them in this order: `authenticator`, `authorize`, `admission.en
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from rightseat.gateway.access.keys import KeyRing
 from rightseat.gateway.access.pepper import pepper_of
 from rightseat.gateway.access.refusals import Refusals
 from rightseat.gateway.config import Settings
+from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
 from rightseat.state.base import State
 from rightseat.state.opening import open_state
@@ -39,6 +41,9 @@ class Access:
     Args:
         settings: see Settings.
         clock: time.
+        ids: names reservations and makes keys.
+        state: what several processes share; None: the database that the settings name.
+        pepper: see KeyRing; None: the one that the settings name.
 
     Attributes:
         state: what several processes share.
@@ -52,16 +57,23 @@ class Access:
         ConfigError: the database of keys cannot be used.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = SYSTEM_CLOCK,
+        ids: Ids = SYSTEM_IDS,
+        *,
+        state: State | None = None,
+        pepper: Callable[[bool], Awaitable[bytes]] | None = None,
+    ) -> None:
         self._clock = clock
         self.refusals = Refusals()
-        self.state: State = open_state(database_of(settings))
-        self.keys = KeyRing(
-            self.state.keys, lambda make: asyncio.to_thread(pepper_of, settings, make=make), clock=clock
-        )
+        self.state: State = state if state is not None else open_state(database_of(settings))
+        find = pepper or (lambda make: asyncio.to_thread(pepper_of, settings, make=make))
+        self.keys = KeyRing(self.state.keys, find, clock=clock, ids=ids)
         self.authenticator = Authenticator(settings, self.keys, self.refusals, clock)
         self.authorize = Authorizer(self.refusals)
-        self.admission = Admission(self.state.ledger, self.keys, self.refusals)
+        self.admission = Admission(self.state.ledger, self.keys, self.refusals, ids=ids)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as undo:
