@@ -235,6 +235,18 @@ async def test_the_dashboard_lives_makes_keys_and_logs_accounts_in(opened):
     await expect(page.locator("#accounts tr")).to_have_count(2)
 
 
+async def test_the_dashboard_counts_and_lists_requests_that_were_refused(opened):
+    page, _ = await opened("/#dashboard", settings={"management_key": ADMIN, "keys": ["client-key-0123456789"]})
+    await page.fill("#key-input", ADMIN)
+    await page.press("#key-input", "Enter")
+    await page.evaluate("fetch('/v1/chat/completions', {method: 'POST', body: '{}'})")
+    await page.evaluate("fetch('/v1/nothing')")
+    errors = page.locator("#tiles div", has=page.locator("dt", has_text=re.compile("^Errors$")))
+    await expect(errors.locator("dd")).to_have_text("2")
+    await expect(page.locator("#requests tr")).to_have_count(2)
+    await expect(page.locator("#requests")).to_contain_text("401")
+
+
 async def test_no_serious_fault_of_accessibility_in_any_view_or_theme(opened):
     axe = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
     page, _ = await opened(

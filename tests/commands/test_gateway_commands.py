@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -183,6 +184,48 @@ def test_keys_come_from_a_file_or_from_standard_input(cloud, run, tmp_path):
         assert done.returncode == 1
         assert says in done.stderr
     assert "cannot be read" in run("serve", "--key-file", str(tmp_path / "none")).stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sighup_reads_settings_and_keys_again_and_nothing_else_happens(run, tmp_path, workers):
+    from tests.said import answers
+
+    def until(status, key):
+        """The gateway answers so, in every worker."""
+        for _ in range(500):
+            if {answers(f"{url}/models", key) for _ in range(4 * workers)} == {status}:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"never {status}")
+
+    keys, config = tmp_path / "keys", tmp_path / "rightseat.toml"
+    keys.write_text(f"{SECRET}-1")
+    config.write_text("body_limit = 1000000\n")
+    command = [*RIGHTSEAT, "serve", "--config", str(config), "--key-file", str(keys), "--workers", str(workers)]
+    env = {**run.env, "RIGHTSEAT_PORT": "0", "RIGHTSEAT_LOG": "off", "RIGHTSEAT_LOCKOUT_FAILURES": "0"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as server:
+        try:
+            url = server.stderr.readline().split()[0]
+            until(200, f"{SECRET}-1")
+            keys.write_text(f"{SECRET}-2")
+            server.send_signal(signal.SIGHUP)
+            until(200, f"{SECRET}-2")
+            until(401, f"{SECRET}-1")
+            keys.write_text("short")  # wrong settings change nothing
+            server.send_signal(signal.SIGHUP)
+            config.write_text("attempts = 5\nbody_limit = 10\n")
+            while "at least 16 characters" not in server.stderr.readline():
+                pass
+            until(200, f"{SECRET}-2")
+            keys.write_text(f"{SECRET}-3")
+            server.send_signal(signal.SIGHUP)
+            while not ("attempts" in (line := server.stderr.readline()) and "restart" in line):
+                pass
+            until(200, f"{SECRET}-3")
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(20) == 0
+        finally:
+            server.kill()
 
 
 def test_bad_settings_are_named(run, tmp_path):

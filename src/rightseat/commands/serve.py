@@ -7,8 +7,10 @@ import gc
 import json
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,33 +52,40 @@ def serve(
     Settings come from a TOML file, the environment (RIGHTSEAT_PORT ...) and these options; `rightseat config check` shows them.
     Ctrl-C lets open streams finish; SIGHUP reads settings and keys again.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until it can be answered, by reloading
     typed = _typed_key(key)
-
-    def read() -> Settings:
-        keys = (*_keys(key_files), *typed)
-        return load_settings(path, given={"host": host, "port": port, "keys": keys})
-
+    read = partial(_read, path, {"host": host, "port": port}, key_files, typed)
     settings = read()
-    configure(settings.log, settings.log_level)
     logging.captureWarnings(True)  # Python would write them to standard error itself
     accounts = [account.name for account in FileStore(settings.folder).list()]
     if FD_VARIABLE in os.environ:
         listener = socket.socket(fileno=int(os.environ[FD_VARIABLE]))
         _runner()(_work(settings, listener, read))
     elif workers > 1:
-        given = [*(("--config", str(path)) if path else ()), *(("--host", host) if host else ())]
-        # Keys are not shown in the list of processes.
-        if keys := (*_keys(key_files), *typed):
-            os.environ["RIGHTSEAT_KEYS"] = ",".join(keys)
-        supervisor = Supervisor(settings, workers, worker_argv(given), lambda url: _say_ready(url, settings, accounts))
+        argv = worker_argv(_for_workers(path, host, key_files, typed, settings))
+        supervisor = Supervisor(settings, workers, argv, lambda url: _say_ready(url, settings, accounts))
         raise SystemExit(supervisor.run())
     else:
         _runner()(run(settings, lambda url: _ready(url, settings, accounts), reload=read))
 
 
-def _keys(files: tuple[Path, ...]) -> tuple[str, ...]:
-    """Keys from files. Raises ConfigError: one cannot be read."""
-    return tuple(each for file in files for each in read_file("--key-file", file).split())
+def _read(path: Path | None, given: dict[str, Any], key_files: tuple[Path, ...], typed: tuple[str, ...]) -> Settings:
+    """The settings as they are now, and the log as they say. Raises ConfigError: they are wrong, and nothing has changed."""
+    keys = [each for file in key_files for each in read_file("--key-file", file).split()]
+    settings = load_settings(path, given={**given, "keys": (*keys, *typed)})
+    configure(settings.log, settings.log_level)
+    return settings
+
+
+def _for_workers(
+    path: Path | None, host: str | None, key_files: tuple[Path, ...], typed: tuple[str, ...], settings: Settings
+) -> list[str]:
+    """The options of a worker. A key that was typed goes into its environment, which other users cannot read."""
+    options = [*(("--config", str(path)) if path else ()), *(("--host", host) if host else ())]
+    if typed:
+        os.environ["RIGHTSEAT_KEYS"] = ",".join(settings.keys)
+        return options
+    return [*options, *(word for file in key_files for word in ("--key-file", str(file)))]
 
 
 def _typed_key(key: str | None) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ class Supervisor:
         }
         handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop, signal.SIGHUP: self._reload}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # `rightseat serve` blocks it until here
         try:
             for _ in range(self._count):
                 self._start(listener.fileno())
