@@ -235,6 +235,21 @@ async def test_the_dashboard_lives_makes_keys_and_logs_accounts_in(opened):
     await expect(page.locator("#accounts tr")).to_have_count(2)
 
 
+async def test_the_key_of_the_chat_is_not_asked_for_on_the_dashboard(opened):
+    page, _ = await opened("/#dashboard", settings={"management_key": ADMIN, "keys": ["client-key-0123456789"]})
+    await page.fill("#key-input", ADMIN)
+    await page.press("#key-input", "Enter")
+    await expect(page.locator("#accounts tr")).to_have_count(1)
+    await expect(page.locator("#connection")).to_have_text("a key is needed")
+    await expect(page.locator("#key-dialog")).not_to_be_visible()
+    await page.click("#show-chat")
+    await expect(page.locator("#key-title")).to_have_text("Key of this gateway")
+    await page.fill("#key-input", "client-key-0123456789")
+    await page.press("#key-input", "Enter")
+    await ask(page, "Reply with exactly: let in")
+    await expect(page.locator(".message.assistant .body")).to_have_text("let in")
+
+
 async def test_the_dashboard_counts_and_lists_requests_that_were_refused(opened):
     page, _ = await opened("/#dashboard", settings={"management_key": ADMIN, "keys": ["client-key-0123456789"]})
     await page.fill("#key-input", ADMIN)

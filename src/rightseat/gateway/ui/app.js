@@ -74,9 +74,9 @@ class Socket {
     }
     if (frame.type === "error" && frame.id == null) {
       if (frame.status === 401 || frame.status === 403) {
-        this.refused = true;
+        this.refused = frame.error.message;
         forgetKey("client");
-        if (await askKey("client", frame.error.message)) { this.refused = false; this.connect(); }
+        await this.unlock();
       } else this.say(frame.error.message);
       return;
     }
@@ -89,6 +89,12 @@ class Socket {
     }
     if (frame.type === "end" || frame.type === "error") this.streams.delete(frame.id);
     stream.on(frame);
+  }
+
+  // Ask for a key where one is needed; on the dashboard that waits until the chat is shown.
+  async unlock() {
+    if (!this.refused || $("chat").hidden) return;
+    if (await askKey("client", this.refused)) { this.refused = ""; this.connect(); }
   }
 
   send(frame) {
@@ -363,7 +369,7 @@ function show(dashboard) {
   $("dashboard").hidden = !dashboard;
   $("show-chat").setAttribute("aria-pressed", String(!dashboard));
   $("show-dashboard").setAttribute("aria-pressed", String(dashboard));
-  if (dashboard) startDashboard(); else stopDashboard();
+  if (dashboard) startDashboard(); else { stopDashboard(); socket.unlock(); }
 }
 $("show-chat").addEventListener("click", () => show(false));
 $("show-dashboard").addEventListener("click", () => show(true));
