@@ -15,13 +15,14 @@ import pytest
 SRC = Path(__file__).parent.parent / "src" / "rightseat"
 
 # The ground: everybody may use it; of itself it uses what is named below.
-GROUND = {"errors", "clock", "ids", "log", "masking"}
+GROUND = {"errors", "clock", "ids", "log", "masking", "json_types"}
 ALLOWED = {
     "masking": set(),
     "errors": {"masking"},
     "clock": set(),
     "ids": set(),
     "log": {"masking"},
+    "json_types": set(),
     "tokens": set(),
     "streams": set(),
     "security": set(),

@@ -12,13 +12,14 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 from msgspec import Struct, field
 
 from rightseat.errors import ConfigError, InvalidOptionError, RightseatError
 from rightseat.facade.sdk import CopilotSDK
+from rightseat.json_types import JsonObject
 from rightseat.log import logger
 from rightseat.masking import mask
 
@@ -54,7 +55,7 @@ class Job(Struct, frozen=True):
     id: str
     line: int
     prompt: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: JsonObject = field(default_factory=dict)
     error: str = ""
 
 
@@ -120,7 +121,7 @@ async def run_batch(
     output: Path,
     *,
     concurrency: int = 8,
-    options: dict[str, Any] | None = None,
+    options: JsonObject | None = None,
     on_progress: Callable[[Report], None] | None = None,
 ) -> Report:
     """Answer all lines.
@@ -170,7 +171,7 @@ async def run_batch(
     return report
 
 
-async def _answer(sdk: CopilotSDK, job: Job, options: dict[str, Any], report: Report) -> dict[str, Any]:
+async def _answer(sdk: CopilotSDK, job: Job, options: JsonObject, report: Report) -> JsonObject:
     head = {"id": job.id, "line": job.line}
     if job.error:
         report.failed += 1
@@ -180,7 +181,7 @@ async def _answer(sdk: CopilotSDK, job: Job, options: dict[str, Any], report: Re
     except (RightseatError, TypeError) as e:
         report.failed += 1
         logger.info("batch, line %d: %s", job.line, e)
-        error: dict[str, Any] = {"type": type(e).__name__, "message": mask(str(e))}
+        error: JsonObject = {"type": type(e).__name__, "message": mask(str(e))}
         if (status := getattr(e, "status", None)) is not None:
             error["status"] = status
         return {**head, "error": error}
@@ -198,7 +199,7 @@ async def _answer(sdk: CopilotSDK, job: Job, options: dict[str, Any], report: Re
     }
 
 
-def _write(file: IO[bytes], value: dict[str, Any]) -> None:
+def _write(file: IO[bytes], value: JsonObject) -> None:
     """A whole line at once: whoever reads or stops this finds whole lines, but for the last one at most."""
     try:
         file.write(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n")

@@ -99,7 +99,7 @@ def as_handler(model: Callable[..., Any]) -> Handler:
     return handler
 
 
-async def _events(answer: Any) -> AsyncIterator[ModelEvent]:
+async def _events(answer: object) -> AsyncIterator[ModelEvent]:
     if hasattr(answer, "__aiter__"):
         async for item in answer:
             for event in events_of(item):
@@ -124,7 +124,7 @@ async def _complete(events: AsyncIterator[ModelEvent]) -> AsyncIterator[ModelEve
         yield Finish("tool_calls" if called else "stop")
 
 
-def events_of(item: Any) -> list[ModelEvent]:
+def events_of(item: object) -> list[ModelEvent]:
     """What a model gave (see `as_handler`), as chat events. Raises InvalidOptionError for what it may not give."""
     match item:
         case None:
@@ -144,7 +144,7 @@ def events_of(item: Any) -> list[ModelEvent]:
     )
 
 
-def tool_call(name: str, arguments: Any = None, call_id: str | None = None, *, ids: Ids = SYSTEM_IDS) -> ToolCall:
+def tool_call(name: str, arguments: object = None, call_id: str | None = None, *, ids: Ids = SYSTEM_IDS) -> ToolCall:
     """A ToolCall with arguments as values or as JSON text, and an id of its own if none is given."""
     text = arguments if isinstance(arguments, str) else json.dumps(msgspec.to_builtins(arguments or {}))
     return ToolCall(call_id or f"call_{ids.hex(24)}", name, text)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
+from rightseat.json_types import JsonObject
+
 if TYPE_CHECKING:
     from rightseat.sdk.client import CopilotClient
     from rightseat.simulator.server import SimulatorServer
@@ -109,7 +111,7 @@ async def copilot_gateway(
 
     async with AsyncExitStack() as stack:
 
-        async def start(*, settings: dict[str, Any] | None = None, **options: Any) -> RunningGateway:
+        async def start(*, settings: JsonObject | None = None, **options: Any) -> RunningGateway:
             server = await copilot_simulator(**options)
             url = await stack.enter_async_context(running_gateway(server, tmp_path, settings))
             return RunningGateway(url, server)

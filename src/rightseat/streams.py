@@ -15,7 +15,9 @@ from rightseat.clock import LOOP_CLOCK
 from rightseat.errors import AnswerTooLongError, InvalidOptionError
 
 
-async def regroup(chunks: AsyncIterable[Any], size: int = 1024, *, seconds: float | None = None) -> AsyncIterator[str]:
+async def regroup(
+    chunks: AsyncIterable[object], size: int = 1024, *, seconds: float | None = None
+) -> AsyncIterator[str]:
     """Pieces of at least `size` characters, or of what came within `seconds`.
 
     Args:
@@ -51,7 +53,7 @@ async def regroup(chunks: AsyncIterable[Any], size: int = 1024, *, seconds: floa
         yield "".join(parts)
 
 
-async def bounded(chunks: AsyncIterable[Any], limit: int = 1_000_000) -> AsyncIterator[str]:
+async def bounded(chunks: AsyncIterable[object], limit: int = 1_000_000) -> AsyncIterator[str]:
     """The same pieces, as long as they are no more than `limit` characters together.
 
     Raises:
@@ -73,13 +75,13 @@ async def bounded(chunks: AsyncIterable[Any], limit: int = 1_000_000) -> AsyncIt
         await _close(pieces)
 
 
-async def collect(chunks: AsyncIterable[Any], limit: int = 1_000_000) -> str:
+async def collect(chunks: AsyncIterable[object], limit: int = 1_000_000) -> str:
     """All of it as one text. Raises AnswerTooLongError beyond `limit` characters."""
     return "".join([piece async for piece in bounded(chunks, limit)])
 
 
 async def render(
-    chunks: AsyncIterable[Any], show: Callable[[str], Any], *, seconds: float = 0.1, limit: int = 1_000_000
+    chunks: AsyncIterable[object], show: Callable[[str], object], *, seconds: float = 0.1, limit: int = 1_000_000
 ) -> str:
     """Call `show` with all that was said so far, at most once in `seconds`, and once more at the end.
 
@@ -147,7 +149,7 @@ async def _next(pieces: AsyncIterator[str]) -> str | None:
     return await anext(pieces, None)
 
 
-async def _close(source: Any) -> None:
+async def _close(source: object) -> None:
     close = getattr(source, "aclose", None)
     if close is not None:
         await close()

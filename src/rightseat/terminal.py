@@ -6,7 +6,6 @@ Needs `rich`. Drawn at most ten times a second; only the last screenful is drawn
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -17,7 +16,7 @@ from rightseat import streams
 INTERVAL_SECONDS = 0.1
 
 
-async def show(chunks: AsyncIterable[Any], console: Console | None = None, *, limit: int = 1_000_000) -> str:
+async def show(chunks: AsyncIterable[object], console: Console | None = None, *, limit: int = 1_000_000) -> str:
     """Show an answer as it comes; return its text.
 
     Args:
@@ -41,7 +40,7 @@ async def show(chunks: AsyncIterable[Any], console: Console | None = None, *, li
     return text
 
 
-async def _plain(chunks: AsyncIterable[Any], console: Console, limit: int) -> str:
+async def _plain(chunks: AsyncIterable[object], console: Console, limit: int) -> str:
     said: list[str] = []
     async for piece in streams.bounded(chunks, limit):
         said.append(piece)

@@ -19,6 +19,7 @@ from msgspec import Struct
 from rightseat.accounts.hosts import Hosts
 from rightseat.accounts.identity import Editor, github_headers
 from rightseat.errors import LoginError
+from rightseat.json_types import JsonObject
 from rightseat.transport.http.base import SMALL, HttpAnswer, HttpRequest
 
 _GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -99,7 +100,7 @@ def _post(url: str, editor: Editor, **form: str) -> HttpRequest:
     return HttpRequest("POST", url, headers, urlencode(form).encode(), SMALL, "GitHub")
 
 
-def _decode(answer: HttpAnswer) -> dict[str, Any]:
+def _decode(answer: HttpAnswer) -> JsonObject:
     try:
         value = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -109,9 +110,9 @@ def _decode(answer: HttpAnswer) -> dict[str, Any]:
     return value
 
 
-def _seconds(value: Any, default: float) -> float:
+def _seconds(value: object, default: float) -> float:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 else default
 
 
-def _reason(value: dict[str, Any]) -> str:
+def _reason(value: JsonObject) -> str:
     return str(value.get("error_description") or value.get("error") or value.get("message") or "no reason given")

@@ -6,7 +6,6 @@ Older plans count premium requests, newer ones bill by token; every field may be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -16,6 +15,7 @@ from rightseat.accounts.hosts import Hosts
 from rightseat.accounts.identity import Editor, github_headers
 from rightseat.accounts.store import Account
 from rightseat.errors import UpstreamError
+from rightseat.json_types import JsonObject
 from rightseat.transport.http.base import SMALL, HttpRequest, HttpSender, fetch
 
 
@@ -75,7 +75,7 @@ async def fetch_quota(sender: HttpSender, editor: Editor, account: Account) -> Q
     return quota_of(body)
 
 
-def quota_of(body: Any) -> Quota:
+def quota_of(body: object) -> Quota:
     """The quota in an answer; what is missing or odd is left out."""
     body = body if isinstance(body, dict) else {}
     snapshots = body.get("quota_snapshots")
@@ -109,7 +109,7 @@ def quota_left(headers: Mapping[str, str]) -> dict[str, float]:
     return left
 
 
-def _snapshot(value: dict[str, Any]) -> Snapshot:
+def _snapshot(value: JsonObject) -> Snapshot:
     entitlement = _number(value.get("entitlement"))
     unlimited = bool(value.get("unlimited")) or entitlement == -1
     remaining = _number(value.get("quota_remaining"))
@@ -123,5 +123,5 @@ def _snapshot(value: dict[str, Any]) -> Snapshot:
     )
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from msgspec import Struct, field
 
@@ -189,7 +188,7 @@ _HEADERS = (
 )
 
 
-def conversation_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> str:
+def conversation_of(headers: Mapping[str, str], body: Mapping[str, object]) -> str:
     """What ties the requests of one conversation together: a session header, a cache key, else how it began; "" for nothing."""
     for name in _HEADERS:
         if headers.get(name):

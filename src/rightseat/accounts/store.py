@@ -271,7 +271,7 @@ class FileStore:
         return self._folder / f"{name}.json"
 
 
-def _with_login(value: Any, path: Path) -> Any:
+def _with_login(value: object, path: Path) -> Any:
     """Other programs' files, and the first ones of this kind, hold no login: the file's name stands for it."""
     if isinstance(value, dict) and "login" not in value:
         return {**value, "login": path.stem.partition("@")[0]}

@@ -106,7 +106,7 @@ def _seconds(value: Any) -> float:
     return float(value) if fits else 0.0
 
 
-def _refused(account: Account, answer: HttpAnswer, body: Any) -> LoginError:
+def _refused(account: Account, answer: HttpAnswer, body: object) -> LoginError:
     """GitHub has said no, for good."""
     body = body if isinstance(body, dict) else {}
     given = body.get("error_details")
@@ -120,7 +120,7 @@ def _refused(account: Account, answer: HttpAnswer, body: Any) -> LoginError:
     )
 
 
-def _believed(api: Any, account: Account) -> str:
+def _believed(api: object, account: Account) -> str:
     """The address that a token names, if it is one of the account's own GitHub."""
     if not isinstance(api, str) or not api:
         return ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from rightseat.backends.registry import Model
@@ -63,7 +61,7 @@ def fitted(request: ChatRequest, model: Model | None, dialect: Dialect, *, strea
     return msgspec.structs.replace(request, model=model.id if model else request.model, stream=stream, extra=extra)
 
 
-def _effort_for(budget: Any) -> str:
+def _effort_for(budget: object) -> str:
     if not isinstance(budget, (int, float)):
         return "medium"
     return "low" if budget < 4096 else "medium" if budget < 16_384 else "high"

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct, field
 
 from rightseat.errors import UpstreamError
+from rightseat.json_types import JsonObject
 
 SEED = ("gpt-5-mini", "gpt-5", "gpt-4.1", "gpt-4", "gpt-4o-mini", "gpt-3.5-turbo")
 
@@ -49,7 +50,7 @@ class Model(Struct, frozen=True):
     context_window: int | None = None
     efforts: tuple[str, ...] = ()
     kind: str = "chat"
-    raw: dict[str, Any] = field(default_factory=dict)
+    raw: JsonObject = field(default_factory=dict)
 
 
 class Registry(Struct, frozen=True):
@@ -97,7 +98,7 @@ def registry_of(body: bytes, aliases: Mapping[str, str]) -> Registry:
     return Registry(models, dict(aliases), seed=False)
 
 
-def _read(entries: Iterable[Any]) -> Iterable[Model]:
+def _read(entries: Iterable[object]) -> Iterable[Model]:
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not entry["id"]:
             continue
@@ -135,11 +136,11 @@ def _undated(name: str) -> str:
     return _VERSION.sub(r"\1.\2", _DATE.sub("", name))
 
 
-def _get(value: Any, *path: str) -> Any:
+def _get(value: object, *path: str) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
-def _number(value: Any) -> int | None:
+def _number(value: object) -> int | None:
     return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 else None

@@ -9,6 +9,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from rightseat.json_types import JsonObject
+
 _OPENS = re.compile(r"<([a-z_]+)\b")
 _CLOSES = re.compile(r"</([a-z_]+)>\s*")
 
@@ -72,11 +74,11 @@ class ToolSpec(Struct, frozen=True):
 
     name: str
     description: str = ""
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: JsonObject = field(default_factory=dict)
     kind: str = "function"
     namespace: str = ""
     strict: bool | None = None
-    format: dict[str, Any] | None = None
+    format: JsonObject | None = None
 
 
 class Estimate(Struct, frozen=True, gc=False):
@@ -136,7 +138,7 @@ class ChatRequest(Struct, frozen=True):
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     stream: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: JsonObject = field(default_factory=dict)
     meta: Meta = USUAL
 
     @property

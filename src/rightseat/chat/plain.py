@@ -75,7 +75,7 @@ class PlainTools:
             return ToolCall(call.id, name, json.dumps({"input": call.arguments}))
         return ToolCall(call.id, name, call.arguments, call.kind)
 
-    def _choice(self, choice: Any) -> Any:
+    def _choice(self, choice: object) -> Any:
         """A tool that must be used, by its plain name."""
         if isinstance(choice, dict) and isinstance(named := choice.get(str(choice.get("type"))), dict):
             found = next((plain for plain, tool in self._names.items() if tool.name == named.get("name")), None)

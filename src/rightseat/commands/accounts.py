@@ -23,6 +23,7 @@ from rightseat.accounts.store import Account, FileStore
 from rightseat.backends.copilot import CopilotBackend, address_of
 from rightseat.errors import TransportError, UpstreamError
 from rightseat.gateway.config import Settings, load_settings
+from rightseat.json_types import JsonObject
 from rightseat.transport.http.aiohttp import AiohttpSender
 
 _QUOTA_SECONDS = 10.0
@@ -122,7 +123,7 @@ async def _quotas(settings: Settings, accounts: Sequence[Account]) -> list[Quota
         return await asyncio.gather(*(ask(sender, account) for account in accounts))
 
 
-def _status_of(account: Account, quota: Quota | str | None) -> dict[str, Any]:
+def _status_of(account: Account, quota: Quota | str | None) -> JsonObject:
     return {
         "name": account.name,
         "host": account.host,
@@ -132,7 +133,7 @@ def _status_of(account: Account, quota: Quota | str | None) -> dict[str, Any]:
     }
 
 
-def _quota_line(quota: dict[str, Any]) -> str:
+def _quota_line(quota: JsonObject) -> str:
     """What is limited, of one account, in a line or two."""
     if "error" in quota:
         return str(quota["error"])

@@ -84,7 +84,7 @@ def ask(words: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
 
 @click.command()
 @_options
-def chat(**given: Any) -> None:
+def chat(**given: object) -> None:
     """Talk with a model at the terminal. /help says what else there is."""
     if not sys.stdin.isatty():
         raise click.UsageError("chat needs a terminal; `rightseat ask` reads standard input")
@@ -314,7 +314,7 @@ async def _session(
         open_ones: list[Any] = []
 
         async def make_cli(model: str) -> ChatSession:
-            async def decide(request: Any, _: Any) -> Any:
+            async def decide(request: object, _: object) -> Any:
                 allowed = await permit(_wish(request))
                 return {"kind": "approve-once"} if allowed else {"kind": "reject", "feedback": "The user said no."}
 

@@ -20,6 +20,7 @@ from rightseat.gateway.access.keys import KeyRing
 from rightseat.gateway.access.pepper import pepper_of
 from rightseat.gateway.access.views import key_fields, key_shown, keys_shown
 from rightseat.gateway.config import load_settings
+from rightseat.json_types import JsonObject
 from rightseat.state.base import Ledger
 from rightseat.state.keys import SCOPES
 from rightseat.state.opening import open_state
@@ -34,7 +35,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 class _Duration(click.ParamType[float]):
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         match = re.fullmatch(r"([0-9]{1,6})([smhdw])", str(value))
         if match is None:
             self.fail(f"{value!r} is none; write 90s, 30m, 12h, 30d or 4w", param, ctx)
@@ -134,7 +135,7 @@ def _done(path: Path | None, work: Callable[[KeyRing, Ledger], Coroutine[Any, An
     return asyncio.run(run())
 
 
-def _say(shown: dict[str, Any], text: str, *, as_json: bool) -> None:
+def _say(shown: JsonObject, text: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**shown, "key": text}, indent=2))
         return
@@ -142,7 +143,7 @@ def _say(shown: dict[str, Any], text: str, *, as_json: bool) -> None:
     console.print(f"[dim]{shown['id']} for {shown['name']}; keep it, it is not shown again[/dim]")
 
 
-def _limits(one: dict[str, Any]) -> str:
+def _limits(one: JsonObject) -> str:
     names = {
         "requests_per_minute": "req/min",
         "tokens_per_minute": "tok/min",

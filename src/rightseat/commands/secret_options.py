@@ -35,7 +35,7 @@ def secret_option(flag: str, variable: str, help_text: str) -> Callable[[Command
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def with_secret(*args: Any, **given: Any) -> Any:
+        def with_secret(*args: object, **given: Any) -> Any:
             file: Path | None = given.pop(f"{name}_file")
             if file is not None:
                 given[name] = read_file(f"{flag}-file", file)

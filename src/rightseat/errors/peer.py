@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 from rightseat.errors.base import RightseatError, Told, Words
 
@@ -31,7 +31,7 @@ class RpcError(PeerError):
         data: the peer's extra data, or None.
     """
 
-    def __init__(self, method: str, code: int, message: str, data: Any = None, **told: Unpack[Words]) -> None:
+    def __init__(self, method: str, code: int, message: str, data: object = None, **told: Unpack[Words]) -> None:
         super().__init__(f"{method}: {message} (JSON-RPC error {code})", **told)
         self.method = method
         self.code = code

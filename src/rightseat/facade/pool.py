@@ -129,11 +129,11 @@ class LazySession:
                 self._session = await self._sdk.create_session(**self._options)
         return self._session
 
-    async def chat(self, prompt: str, **options: Any) -> ChatResponse:
+    async def chat(self, prompt: str, **options: object) -> ChatResponse:
         """See ChatSession."""
         return await (await self.get()).chat(prompt, **options)
 
-    async def stream(self, prompt: str, **options: Any) -> ChatStream:
+    async def stream(self, prompt: str, **options: object) -> ChatStream:
         """See ChatSession; to be awaited: `async for chunk in await lazy.stream(...)`."""
         return (await self.get()).stream(prompt, **options)
 

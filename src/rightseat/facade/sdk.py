@@ -177,8 +177,8 @@ class CopilotSDK:
         self._handler = None
 
     async def _cli_session(
-        self, model: str, system: str | None, tools: Sequence[Any], options: Mapping[str, Any]
-    ) -> tuple[Handler, Callable[[], Any]]:
+        self, model: str, system: str | None, tools: Sequence[object], options: Mapping[str, object]
+    ) -> tuple[Handler, Callable[[], object]]:
         """A session of the CLI. Its conversation and its tools are the CLI's; a window of ours has nothing to do."""
         if self._closed:
             raise NotStartedError("this CopilotSDK is closed")

@@ -102,11 +102,11 @@ class ChatSession:
         model: str,
         *,
         system: str | None = None,
-        tools: Sequence[Any] = (),
+        tools: Sequence[object] = (),
         max_steps: int = 10,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         keeps_history: bool = True,
-        on_close: Callable[[], Any] | None = None,
+        on_close: Callable[[], object] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         ids: Ids = SYSTEM_IDS,
     ) -> None:
@@ -123,7 +123,7 @@ class ChatSession:
         self._keeps = keeps_history
         self._system = (Message("system", system),) if system else ()
         self._history: list[Message] = []
-        self._on_close: list[Callable[[], Any]] = [on_close] if on_close is not None else []
+        self._on_close: list[Callable[[], object]] = [on_close] if on_close is not None else []
         self._open: weakref.WeakSet[ChatStream] = weakref.WeakSet()
         self.closed = False
 
@@ -135,7 +135,7 @@ class ChatSession:
     ) -> None:
         await self.close()
 
-    async def chat(self, prompt: str, **options: Any) -> ChatResponse:
+    async def chat(self, prompt: str, **options: object) -> ChatResponse:
         """Ask, and wait for the whole answer.
 
         Args:
@@ -155,7 +155,7 @@ class ChatSession:
         assert stream.response is not None
         return stream.response
 
-    def stream(self, prompt: str, **options: Any) -> ChatStream:
+    def stream(self, prompt: str, **options: object) -> ChatStream:
         """Ask, and iterate over the answer as it comes: `async for chunk in session.stream(...): chunk.text`.
 
         As a context manager it stops the answer when the block is left; afterwards `response` is the whole of it. Options and
@@ -193,13 +193,13 @@ class ChatSession:
             if inspect.isawaitable(result):
                 await result
 
-    def on_close(self, callback: Callable[[], Any]) -> None:
+    def on_close(self, callback: Callable[[], object]) -> None:
         """Call, and await if it is a coroutine function, when the session is closed."""
         self._on_close.append(callback)
 
     # What a stream needs of its session.
 
-    def _request(self, said: Sequence[Message], extra: Mapping[str, Any], meta: Meta) -> ChatRequest:
+    def _request(self, said: Sequence[Message], extra: Mapping[str, object], meta: Meta) -> ChatRequest:
         before = self.history if self._keeps else ()
         return ChatRequest(
             self.model, (*before, *said), self._specs, stream=True, extra={**self._options, **extra}, meta=meta

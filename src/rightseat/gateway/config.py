@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
@@ -20,6 +20,7 @@ from rightseat.accounts.identity import Editor
 from rightseat.accounts.store import default_folder
 from rightseat.errors import ConfigError
 from rightseat.gateway.setting_values import convert, unknown_variables
+from rightseat.json_types import JsonObject
 from rightseat.log import logger
 from rightseat.masking import mask_secret
 from rightseat.security.sources import NamedFile, resolve
@@ -199,9 +200,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         changed = tuple(name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name))
         return Changes(changed, tuple(name for name in changed if name in _NEED_RESTART))
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> JsonObject:
         """The settings for people, secrets masked."""
-        value: dict[str, Any] = msgspec.to_builtins(self)
+        value: JsonObject = msgspec.to_builtins(self)
         return {
             **value,
             "keys": [mask_secret(key) for key in self.keys],
@@ -229,7 +230,7 @@ def _without_password(url: str) -> str:
 
 
 def load_settings(
-    path: Path | None = None, environment: Mapping[str, str] | None = None, given: Mapping[str, Any] | None = None
+    path: Path | None = None, environment: Mapping[str, str] | None = None, given: Mapping[str, object] | None = None
 ) -> Settings:
     """The settings in force.
 
@@ -258,8 +259,8 @@ def ignored_variables(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _gather(
-    path: Path | None, environment: Mapping[str, str], given: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, str]]:
+    path: Path | None, environment: Mapping[str, str], given: Mapping[str, object]
+) -> tuple[JsonObject, dict[str, str]]:
     """The values of all sources, and where each comes from."""
     if path is None and (standard := default_folder() / "rightseat.toml").is_file():
         path = standard
@@ -277,7 +278,7 @@ def _gather(
     return values, places
 
 
-def _resolve_secrets(values: dict[str, Any], environment: Mapping[str, str], folder: Path | None) -> None:
+def _resolve_secrets(values: JsonObject, environment: Mapping[str, str], folder: Path | None) -> None:
     """Put secrets where settings name them: "secret:NAME", or a file by RIGHTSEAT_KEYS_FILE and the like."""
     direct = NamedFile(environment)
     if "management_key" not in values and (found := direct.get("RIGHTSEAT_MANAGEMENT_KEY")) is not None:
@@ -293,7 +294,7 @@ def _resolve_secrets(values: dict[str, Any], environment: Mapping[str, str], fol
         ]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> JsonObject:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as e:

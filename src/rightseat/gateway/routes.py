@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import Struct
 
 from rightseat import __version__
+from rightseat.json_types import JsonObject
 from rightseat.wire.dialect import Dialect
 from rightseat.wire.dialects import ALL
 
@@ -145,9 +144,9 @@ def find(method: str, path: str) -> tuple[Route, str] | None:
     return None
 
 
-def openapi(url: str = "") -> dict[str, Any]:
+def openapi(url: str = "") -> JsonObject:
     """The OpenAPI 3.1 document."""
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, JsonObject] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
@@ -175,12 +174,12 @@ def openapi(url: str = "") -> dict[str, Any]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
-    said: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
+def _operation(route: Route) -> JsonObject:
+    said: JsonObject = {"application/json": {"schema": {"type": "object"}}}
     if route.streams:
         said["text/event-stream"] = {"schema": {"type": "string"}}
     wrong = {"description": "What is wrong", "content": {"application/json": {"schema": {"type": "object"}}}}
-    operation: dict[str, Any] = {
+    operation: JsonObject = {
         "operationId": route.name,
         "summary": route.summary,
         "tags": [route.tag],
@@ -189,7 +188,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.scope:
         operation["security"] = [{"bearer": []}, {"key": []}]
     names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
-    parameters: list[dict[str, Any]] = [
+    parameters: list[JsonObject] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
     ]
     if route.name == "requests":

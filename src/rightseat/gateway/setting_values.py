@@ -28,7 +28,7 @@ _KINDS: dict[object, str] = {
 }
 
 
-def convert(values: Mapping[str, Any], kind: type[S], places: Mapping[str, str], prefix: str = "") -> S:
+def convert(values: Mapping[str, object], kind: type[S], places: Mapping[str, str], prefix: str = "") -> S:
     """A struct of settings.
 
     Args:
@@ -62,7 +62,7 @@ def unknown_variables(environment: Collection[str], prefix: str, known: Collecti
     return [(name, did_you_mean(name, names)) for name in found]
 
 
-def _value(value: Any, kind: Any, name: str, places: Mapping[str, str], at: str) -> Any:
+def _value(value: object, kind: object, name: str, places: Mapping[str, str], at: str) -> Any:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, Mapping):
         return convert(value, kind, dict.fromkeys(value, places.get(at, "")), f"{name}.")
     try:
@@ -74,13 +74,13 @@ def _value(value: Any, kind: Any, name: str, places: Mapping[str, str], at: str)
     return made
 
 
-def _kind(kind: Any) -> str:
+def _kind(kind: object) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, get_args(kind)))
     return _KINDS.get(get_origin(kind) or kind, "a table")
 
 
-def _shown(value: Any, kind: Any) -> str:
+def _shown(value: object, kind: object) -> str:
     harmless = kind in (bool, int, float) or get_origin(kind) is Literal
     return f", not {str(value)[:_SHOWN]!r}" if harmless and isinstance(value, (str, int, float)) else ""
 

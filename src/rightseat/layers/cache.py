@@ -220,7 +220,7 @@ class _Caching:
             answered("stale")
             return Reply(_replay(kept.events))
 
-    def _landed(self, key: bytes, flight: _Flight, _: Any) -> None:
+    def _landed(self, key: bytes, flight: _Flight, _: object) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
         if flight.whole:
@@ -230,7 +230,7 @@ class _Caching:
 class _Flight:
     """One call that is under way, and all who want its answer."""
 
-    def __init__(self, call: Any, most: int) -> None:
+    def __init__(self, call: object, most: int) -> None:
         self.events: list[ModelEvent] = []
         self.size = 0
         self.whole = False

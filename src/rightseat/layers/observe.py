@@ -132,7 +132,7 @@ def tell(observers: Sequence[ObserverOf[R]], call: R, *, over: bool) -> None:
             logger.exception("an observer failed: %s", type(observer).__name__)
 
 
-def retried(_: Any) -> None:
+def retried(_: object) -> None:
     """For `Retry(on_retry=...)`: count it for the call that is under way."""
     if (call := CURRENT.get()) is not None:
         call.retries += 1

@@ -14,6 +14,7 @@ from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import InvalidOptionError
 from rightseat.handler import Layer
 from rightseat.ids import SYSTEM_IDS, Ids
+from rightseat.json_types import JsonObject
 from rightseat.layers import (
     Backoff,
     Breaker,
@@ -137,7 +138,7 @@ class Layers:
             backoff=backoff, budget=Budget(), on=given.retry_on, on_retry=retried, clock=self._clock, chance=chance
         )
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> JsonObject:
         """The state, for people: model -> state of its circuit, answers under way, requests that wait."""
         line = self.places.line if self.places is not None else None
         return {
@@ -147,7 +148,7 @@ class Layers:
         }
 
 
-def _policy(name: str, given: Any, kind: type[Any]) -> Any:
+def _policy(name: str, given: object, kind: type[object]) -> Any:
     if given is True:
         return kind()
     if isinstance(given, kind):

@@ -47,7 +47,7 @@ class QueuePolicy(Struct, frozen=True, kw_only=True):
 class _Waiter:
     __slots__ = ("future", "gone", "key")
 
-    def __init__(self, key: tuple[float, int], future: Any) -> None:
+    def __init__(self, key: tuple[float, int], future: object) -> None:
         self.key = key
         self.future = future
         self.gone = False
@@ -91,7 +91,7 @@ class Line:
         self.running += 1
         return True
 
-    def wait(self, priority: int, now: float, item: Any) -> tuple[_Waiter | None, Any]:
+    def wait(self, priority: int, now: float, item: object) -> tuple[_Waiter | None, Any]:
         """Get in line: one's place in it or None, and who had to go for it or None."""
         waiter = _Waiter((now - priority * self.policy.ageing_seconds, next(self._count)), item)
         gone = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from rightseat import __version__
+from rightseat.json_types import JsonObject
 from rightseat.lint.check import check_source
 from rightseat.lint.finding import Finding
 from rightseat.lint.rules import RULES
@@ -63,7 +63,7 @@ def as_json(found: Sequence[Finding]) -> str:
 
 def as_sarif(found: Sequence[Finding]) -> str:
     """SARIF 2.1.0 (OASIS), as code hosts read it."""
-    rules: list[dict[str, Any]] = [
+    rules: list[JsonObject] = [
         {
             "id": rule.code,
             "name": "".join(word.capitalize() for word in rule.name.replace("-", " ").split()),

@@ -360,7 +360,7 @@ def wire_options(options: SessionOptions) -> dict[str, object]:
     return payload
 
 
-def camelize(value: Any) -> Any:
+def camelize(value: object) -> Any:
     """`value` with the keys of its objects in camelCase, but for those that are the user's own (headers, env ...)."""
     if isinstance(value, Mapping):
         return {to_camel(key): item if key in _OPAQUE else camelize(item) for key, item in value.items()}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, overload
 
 from rightseat.errors import InvalidToolError
+from rightseat.json_types import JsonObject
 from rightseat.sdk.calling import is_async
 from rightseat.sdk.tool_rules import ToolRulesWarning, described, problems
 from rightseat.sdk.tool_schema import Shape
@@ -29,9 +30,9 @@ def define_tool(
     overrides_built_in_tool: bool = False,
     skip_permission: bool = False,
     defer: Literal["auto", "never"] | None = None,
-    metadata: dict[str, Any] | None = None,
+    metadata: JsonObject | None = None,
     is_terminal: bool = False,
-    namespace: dict[str, Any] | None = None,
+    namespace: JsonObject | None = None,
     timeout: float | None = None,
     rules: Rules = "warn",
 ) -> Callable[[Callable[..., object]], Tool]: ...
@@ -47,9 +48,9 @@ def define_tool(
     overrides_built_in_tool: bool = False,
     skip_permission: bool = False,
     defer: Literal["auto", "never"] | None = None,
-    metadata: dict[str, Any] | None = None,
+    metadata: JsonObject | None = None,
     is_terminal: bool = False,
-    namespace: dict[str, Any] | None = None,
+    namespace: JsonObject | None = None,
     timeout: float | None = None,
     rules: Rules = "warn",
 ) -> Tool: ...
@@ -62,7 +63,7 @@ def define_tool(
     handler: Callable[..., object] | None = None,
     params_type: object = None,
     rules: Rules = "warn",
-    **options: Any,
+    **options: object,
 ) -> Tool | Callable[[Callable[..., object]], Tool]:
     """Make a tool of a function: as a decorator with or without arguments, or by `handler=`.
 
@@ -128,7 +129,7 @@ def _make_tool(
     return tool
 
 
-def _with_descriptions(schema: dict[str, Any] | None, of_parameters: Mapping[str, str]) -> dict[str, Any] | None:
+def _with_descriptions(schema: JsonObject | None, of_parameters: Mapping[str, str]) -> JsonObject | None:
     """The schema, with what a docstring says of its parameters where it says nothing itself."""
     if not schema or not of_parameters:
         return schema

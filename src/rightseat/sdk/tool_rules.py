@@ -54,7 +54,7 @@ def problems(name: str, description: str, schema: Mapping[str, Any] | None) -> l
     return found
 
 
-def _says_values(schema: Any) -> bool:
+def _says_values(schema: object) -> bool:
     return isinstance(schema, Mapping) and (
         bool(_CONSTRAINTS & set(schema))
         or (schema.get("type") in ("boolean", "integer", "number") and "default" in schema)

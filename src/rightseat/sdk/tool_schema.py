@@ -10,20 +10,21 @@ import dataclasses
 import inspect
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from rightseat.errors import InvalidToolError
+from rightseat.json_types import Json, JsonObject
 
 
 @dataclasses.dataclass(slots=True)
 class Shape:
     """How to get from the model's arguments to the function's parameters."""
 
-    schema: dict[str, Any] | None
-    parse: Callable[[Any], Any] | None  # arguments -> one value, or a dict of keywords when `spread`
+    schema: JsonObject | None
+    parse: Callable[[Json], object] | None  # arguments -> one value, or a dict of keywords when `spread`
     spread: bool
     params_name: str | None
     invocation_name: str | None
@@ -61,7 +62,7 @@ def _hints(function: Callable[..., object]) -> dict[str, Any]:
         return dict(getattr(function, "__annotations__", {}))
 
 
-def _is_invocation(parameter: inspect.Parameter, hints: dict[str, Any], invocation_type: type) -> bool:
+def _is_invocation(parameter: inspect.Parameter, hints: Mapping[str, object], invocation_type: type) -> bool:
     hint = hints.get(parameter.name, parameter.annotation)
     if hint is invocation_type or hint == invocation_type.__name__:
         return True
@@ -87,15 +88,15 @@ def _is_model(hint: object) -> bool:
     )
 
 
-def _model_codec(tool: str, model: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
+def _model_codec(tool: str, model: Any) -> tuple[JsonObject, Callable[[Json], object]]:
     if _is_pydantic(model):
         return model.model_json_schema(), model.model_validate
     return _schema_of(tool, model), lambda arguments: msgspec.convert(arguments, model, strict=False)
 
 
 def _plain_codec(
-    tool: str, parameters: list[inspect.Parameter], hints: dict[str, Any]
-) -> tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]:
+    tool: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]
+) -> tuple[JsonObject, Callable[[Json], dict[str, object]]]:
     fields: list[Any] = []
     for p in parameters:
         hint = hints.get(p.name, Any)
@@ -117,7 +118,7 @@ def _plain_codec(
         return _pydantic_codec(tool, parameters, hints)
     names = [p.name for p in parameters]
 
-    def parse(arguments: Any) -> dict[str, Any]:
+    def parse(arguments: object) -> dict[str, object]:
         value = msgspec.convert(arguments, model, strict=False)
         return {name: getattr(value, name) for name in names}
 
@@ -125,20 +126,20 @@ def _plain_codec(
 
 
 def _pydantic_codec(
-    tool: str, parameters: list[inspect.Parameter], hints: dict[str, Any]
-) -> tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]:
+    tool: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]
+) -> tuple[JsonObject, Callable[[Json], dict[str, object]]]:
     """For plain parameters whose hints only Pydantic understands, such as Field(...) or nested models."""
     fields = {p.name: (hints.get(p.name, Any), ... if p.default is p.empty else p.default) for p in parameters}
     model = _pydantic().create_model(tool, **fields)
 
-    def parse(arguments: Any) -> dict[str, Any]:
+    def parse(arguments: object) -> dict[str, object]:
         value = model.model_validate(arguments)
         return {name: getattr(value, name) for name in fields}
 
     return model.model_json_schema(), parse
 
 
-def _schema_of(tool: str, model: Any) -> dict[str, Any]:
+def _schema_of(tool: str, model: object) -> JsonObject:
     """The JSON Schema of a type, with the object itself on top, as model APIs want it."""
     try:
         (schema,), definitions = msgspec.json.schema_components([model], ref_template="#/$defs/{name}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from rightseat.errors import EncodeError, InvalidToolError
+from rightseat.json_types import JsonObject
 from rightseat.wire.jsonrpc import encode_json
 
 ToolResultType: TypeAlias = Literal["success", "failure", "rejected", "denied", "timeout"]
@@ -49,12 +50,12 @@ class ToolResult:
     error_type: str | None = None
     binary_results_for_llm: list[ToolBinaryResult] | None = None
     session_log: str | None = None
-    tool_telemetry: dict[str, Any] | None = None
+    tool_telemetry: JsonObject | None = None
     tool_references: list[str] | None = None
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> JsonObject:
         """The result as the CLI takes it."""
-        wire: dict[str, Any] = {"textResultForLlm": self.text_result_for_llm, "resultType": self.result_type}
+        wire: JsonObject = {"textResultForLlm": self.text_result_for_llm, "resultType": self.result_type}
         if self.error is not None:
             wire["error"] = self.error
         if self.binary_results_for_llm:
@@ -129,13 +130,13 @@ class Tool:
     name: str
     description: str = ""
     handler: ToolHandler | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject | None = None
     overrides_built_in_tool: bool = False
     skip_permission: bool = False
     defer: Literal["auto", "never"] | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
     is_terminal: bool = False
-    namespace: dict[str, Any] | None = None
+    namespace: JsonObject | None = None
     timeout: float | None = None
 
     def __post_init__(self) -> None:
@@ -150,9 +151,9 @@ class Tool:
         if self.timeout is not None and self.timeout <= 0:
             raise InvalidToolError(f"tool {self.name!r}: timeout must be more than 0 seconds, not {self.timeout!r}")
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> JsonObject:
         """The tool as the CLI takes it (parameter `tools` of session.create)."""
-        wire: dict[str, Any] = {"name": self.name, "description": self.description}
+        wire: JsonObject = {"name": self.name, "description": self.description}
         if self.parameters is not None:
             wire["parameters"] = self.parameters
         options = {

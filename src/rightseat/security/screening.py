@@ -14,7 +14,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -165,7 +165,7 @@ _SCRIPTS = re.compile(r"(?i)<\s*script\b|\bjavascript\s*:|\bon(?:error|load|clic
 
 
 def check_prompt(
-    prompt: Any, *, max_chars: int | None = MAX_CHARS, injection: Policy = "report", scripts: Policy = "report"
+    prompt: object, *, max_chars: int | None = MAX_CHARS, injection: Policy = "report", scripts: Policy = "report"
 ) -> tuple[str, ...]:
     """Refuse a prompt that cannot be meant, and say what is odd about another.
 

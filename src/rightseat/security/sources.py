@@ -278,7 +278,7 @@ def variable_of(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
-def unsafe_backend(backend: Any) -> str:
+def unsafe_backend(backend: object) -> str:
     """Why a keyring backend must not be used; "": it may be."""
     kind = type(backend)
     where = f"{kind.__module__}.{kind.__qualname__}"

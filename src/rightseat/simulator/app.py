@@ -24,8 +24,7 @@ import json
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -33,6 +32,8 @@ from msgspec import Struct
 
 from rightseat.chat import ChatRequest, ModelEvent, Reply, fold
 from rightseat.handler import Handler
+from rightseat.json_types import JsonObject
+from rightseat.simulator.asgi_types import Receive, Scope, Send
 from rightseat.simulator.cloud import Behaviour, Cloud
 from rightseat.simulator.dialects import CHAT, MESSAGES_API, RESPONSES_API, Dialect
 from rightseat.simulator.faults import Fault, FaultyReply
@@ -43,10 +44,6 @@ from rightseat.simulator.strict import Refusal, refusal
 from rightseat.simulator.websocket import Conversation
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.copilot_models import model_entry, model_list
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 logger = logging.getLogger("rightseat.simulator")
 
@@ -100,7 +97,7 @@ class SimulatorApp:
         cloud: Cloud | None = None,
         *,
         quirks: Quirks | None = None,
-        extra_models: Sequence[Any] = (),
+        extra_models: Sequence[JsonObject] = (),
     ) -> None:
         self.cloud = cloud or Cloud()
         self.quirks = quirks or Quirks()
@@ -204,7 +201,7 @@ class SimulatorApp:
                 now = {"cloud": msgspec.to_builtins(self.cloud.behaviour), "quirks": msgspec.to_builtins(self.quirks)}
                 if method == "PUT":
                     try:
-                        given = msgspec.json.decode(body, type=dict[str, dict[str, Any]])
+                        given = msgspec.json.decode(body, type=dict[str, JsonObject])
                         now = {name: {**now[name], **given.get(name, {})} for name in now}
                         behaviour, quirks = (
                             msgspec.convert(now["cloud"], Behaviour),
@@ -301,7 +298,7 @@ class SimulatorApp:
         await _answer(send, 200, _dump({"object": "list", "data": data, "model": value["model"], "usage": usage}))
 
 
-def _entry(name: str, *, default: bool) -> dict[str, Any]:
+def _entry(name: str, *, default: bool) -> JsonObject:
     if name.startswith("text-embedding"):
         return model_entry(name, endpoints=("/embeddings",), kind="embeddings")
     endpoints: tuple[str, ...] = ("/chat/completions",)
@@ -367,5 +364,5 @@ def _form(body: bytes) -> dict[str, str]:
     return dict(parse_qsl(body.decode("utf-8", "replace")))
 
 
-def _dump(value: Any) -> bytes:
+def _dump(value: object) -> bytes:
     return json.dumps(value).encode()

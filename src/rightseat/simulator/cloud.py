@@ -8,10 +8,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlencode
 
 from msgspec import Struct
+
+from rightseat.json_types import JsonObject
 
 GITHUB_PREFIX = "gho_"
 INTERVAL_SECONDS = 5
@@ -74,7 +75,7 @@ class Cloud:
         self._logins: dict[str, _Login] = {}
         self._tokens: dict[str, float] = {}  # Copilot token -> when it ends
 
-    def begin_login(self, url: str) -> dict[str, Any]:
+    def begin_login(self, url: str) -> JsonObject:
         """`POST /login/device/code`."""
         login = _Login(secrets.token_hex(20), _user_code(), self._now() + self.behaviour.code_lives)
         self._logins[login.device_code] = login
@@ -86,7 +87,7 @@ class Cloud:
             "interval": self.behaviour.interval,
         }
 
-    def poll_login(self, device_code: str) -> dict[str, Any]:
+    def poll_login(self, device_code: str) -> JsonObject:
         """`POST /login/oauth/access_token`: always 200, with an `error` until somebody has decided."""
         login = self._logins.get(device_code)
         if login is None:
@@ -114,7 +115,7 @@ class Cloud:
                 return True
         return False
 
-    def exchange(self, authorization: str, url: str) -> tuple[int, dict[str, Any]]:
+    def exchange(self, authorization: str, url: str) -> tuple[int, JsonObject]:
         """`GET /copilot_internal/v2/token`."""
         self.exchanges += 1
         behaviour = self.behaviour
@@ -133,7 +134,7 @@ class Cloud:
         ends_at = self._now() + behaviour.token_lives
         token = f"tid={secrets.token_hex(8)};exp={int(ends_at)};sku=simulated;st=dotcom:{secrets.token_hex(16)}"
         self._tokens[token] = ends_at
-        body: dict[str, Any] = {
+        body: JsonObject = {
             "token": token,
             "expires_at": int(ends_at),
             "refresh_in": behaviour.refresh_in,
@@ -143,7 +144,7 @@ class Cloud:
             body["endpoints"] = {"api": url, "telemetry": url, "proxy": url}
         return 200, body
 
-    def user(self, login: str, url: str) -> dict[str, Any]:
+    def user(self, login: str, url: str) -> JsonObject:
         """`GET /copilot_internal/user`: plan, endpoints, quota."""
         return {
             "login": login,
@@ -160,7 +161,7 @@ class Cloud:
             "quota_snapshots": self.quota(),
         }
 
-    def quota(self) -> dict[str, Any]:
+    def quota(self) -> JsonObject:
         """The quota snapshots: kind -> what is left of it."""
         unlimited = {
             "entitlement": -1,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from rightseat.chat import ChatRequest, Completion, ModelEvent, Reasoning, ReasoningOpaque
+from rightseat.json_types import JsonObject
 from rightseat.wire import dialects
 from rightseat.wire.anthropic.errors import encode_error as anthropic_error
 from rightseat.wire.body import json_object, object_with_model
-from rightseat.wire.dialect import Envelope
+from rightseat.wire.dialect import Encoder, Envelope
 from rightseat.wire.opaque import MARK, MESSAGES, RESPONSES, seal
 from rightseat.wire.openai_chat.errors import encode_error as openai_error
 
@@ -33,7 +33,7 @@ class Dialect(Struct, frozen=True):
     endpoint: str
     decode: Callable[[bytes], ChatRequest]
     whole: Callable[[Completion, str, bytes], bytes]
-    encoder: Callable[[ChatRequest, bytes], Any]
+    encoder: Callable[[ChatRequest, bytes], Encoder]
     error: Callable[[str, str, str | None], bytes]
 
     def own(self, event: ModelEvent) -> ModelEvent:
@@ -83,7 +83,7 @@ RESPONSES_API = Dialect(
 _UNKNOWN_TOOLS = frozenset({"tool_search", "web_search", "web_search_preview", "local_shell", "image_generation"})
 
 
-def _lenient(body: dict[str, Any]) -> dict[str, Any]:
+def _lenient(body: JsonObject) -> JsonObject:
     """The tools that only the real service can run are taken and never called."""
     tools = body.get("tools")
     if not isinstance(tools, list):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from msgspec import Struct
 
 from rightseat.chat import ModelEvent, Reply
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from rightseat.simulator.asgi_types import Send
 
 
 class SimulatedCutError(ConnectionResetError):

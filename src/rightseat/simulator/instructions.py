@@ -20,6 +20,7 @@ from typing import Any
 from msgspec import Struct
 
 from rightseat.chat import ChatRequest, Message, ToolSpec
+from rightseat.json_types import JsonObject
 
 _REPLY = re.compile(r"reply with exactly:?\s*(.+)", re.IGNORECASE | re.DOTALL)
 _SHELL = re.compile(r"run the shell command\s+`([^`]+)`", re.IGNORECASE)
@@ -57,7 +58,7 @@ class UseTool(Struct, frozen=True):
     """Call this tool: with arguments, or, one that takes free text, with text."""
 
     name: str
-    arguments: dict[str, Any] | str
+    arguments: JsonObject | str
 
 
 Decision = Say | UseTool
@@ -131,7 +132,7 @@ def _write_file(path: str, text: str, tools: Iterable[ToolSpec]) -> Decision:
     return UseTool(tool.name, _complete(tool, given))
 
 
-def arguments_from(prompt: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def arguments_from(prompt: str, schema: Mapping[str, Any]) -> JsonObject:
     """Arguments for a tool, taken from a prompt by the tool's JSON Schema.
 
     A JSON object in the prompt is taken as it is. Otherwise each property gets what looks most like it: an expression, a
@@ -141,7 +142,7 @@ def arguments_from(prompt: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         return given
     properties = schema.get("properties") or {}
     required = schema.get("required") or list(properties)
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     texts, numbers = _QUOTED.findall(prompt), _NUMBER.findall(prompt)
     texts = [t for t in texts if t.lower() not in prompt.lower().partition(" tool")[0].split()[-1:]]
     for name, inner in properties.items():
@@ -187,14 +188,14 @@ def _default(schema: Mapping[str, Any], prompt: str) -> Any:
     return {"integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}}.get(_type(schema), prompt[:200])
 
 
-def _type(schema: Mapping[str, Any]) -> str:
+def _type(schema: Mapping[str, object]) -> str:
     kind = schema.get("type", "string")
     if isinstance(kind, list):
         kind = next((k for k in kind if k != "null"), "string")
     return str(kind)
 
 
-def _complete(tool: ToolSpec, given: dict[str, Any]) -> dict[str, Any]:
+def _complete(tool: ToolSpec, given: JsonObject) -> JsonObject:
     """`given` and whatever else the tool requires, filled with something harmless."""
     properties = _properties(tool)
     for name in tool.parameters.get("required") or ():
@@ -204,7 +205,7 @@ def _complete(tool: ToolSpec, given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _json_object(prompt: str) -> dict[str, Any] | None:
+def _json_object(prompt: str) -> JsonObject | None:
     start = prompt.find("{")
     if start < 0:
         return None

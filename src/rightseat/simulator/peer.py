@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import msgspec
 
+from rightseat.json_types import JsonObject
 from rightseat.transport.base import ByteStream
 from rightseat.wire import jsonrpc
 from rightseat.wire.jsonrpc import Answered, Called, Peer, Refused
@@ -38,10 +39,10 @@ class ScriptedCli:
         notified: every notification that came, as (method, parameters).
     """
 
-    def __init__(self, stream: ByteStream, *, protocol_version: Any = 3, version: str = "0.0.0-scripted") -> None:
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.notified: list[tuple[str, dict[str, Any]]] = []
-        self.methods: dict[str, Callable[[dict[str, Any]], Any]] = {
+    def __init__(self, stream: ByteStream, *, protocol_version: object = 3, version: str = "0.0.0-scripted") -> None:
+        self.calls: list[tuple[str, JsonObject]] = []
+        self.notified: list[tuple[str, JsonObject]] = []
+        self.methods: dict[str, Callable[[JsonObject], Any]] = {
             "connect": lambda _: {"ok": True, "protocolVersion": protocol_version, "version": version},
             "ping": lambda p: {
                 "message": f"pong: {p.get('message', '')}",
@@ -77,7 +78,7 @@ class ScriptedCli:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def close(self, **how: Any) -> None:
+    async def close(self, **how: object) -> None:
         """Hang up. Keywords go to the stream's `close`, to say how the end shall look."""
         await self._stream.close(**how)
         for task in [*self._tasks, *([self._task] if self._task else [])]:
@@ -85,7 +86,7 @@ class ScriptedCli:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    def event(self, session_id: str, kind: str, data: dict[str, Any] | None = None, **envelope: Any) -> None:
+    def event(self, session_id: str, kind: str, data: JsonObject | None = None, **envelope: Any) -> None:
         """Send one session event."""
         event = {
             "type": kind,
@@ -107,7 +108,7 @@ class ScriptedCli:
         if idle:
             self.event(session_id, "session.idle", ephemeral=True)
 
-    def notify(self, method: str, params: Any) -> None:
+    def notify(self, method: str, params: object) -> None:
         """Send one notification."""
         self._stream.write(self._peer.notify(method, params))
 
@@ -115,14 +116,14 @@ class ScriptedCli:
         """Send bytes, whatever they are."""
         self._stream.write(data)
 
-    async def ask(self, method: str, params: Any) -> Any:
+    async def ask(self, method: str, params: object) -> Any:
         """Call a method of the client. An error answer is raised as ScriptedRefusal."""
         call_id, data = self._peer.call(method, params)
         future = self._waiting[call_id] = asyncio.get_running_loop().create_future()
         self._stream.write(data)
         return await future
 
-    async def until(self, method: str, count: int = 1) -> dict[str, Any]:
+    async def until(self, method: str, count: int = 1) -> JsonObject:
         """Wait until a method has been called `count` times; the parameters of that call."""
         async with self._arrived:
             await self._arrived.wait_for(lambda: sum(m == method for m, _ in self.calls) >= count)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from msgspec import Struct
 
 from rightseat.chat import ModelEvent
+from rightseat.json_types import JsonObject
+from rightseat.wire.dialect import Encoder
 from rightseat.wire.sse import SseDecoder, encode_sse
 
 
@@ -66,12 +67,12 @@ class QuirkyEncoder:
         dialect: the name of the dialect.
     """
 
-    def __init__(self, inner: Any, quirks: Quirks, dialect: str) -> None:
+    def __init__(self, inner: Encoder, quirks: Quirks, dialect: str) -> None:
         self._inner = inner
         self._quirks = quirks
         self._dialect = dialect
         self._events = 0
-        self._last_finish: dict[str, Any] | None = None
+        self._last_finish: JsonObject | None = None
         self._ids = itertools.count()
 
     def start(self) -> bytes:
@@ -109,7 +110,7 @@ class QuirkyEncoder:
 
     def _changed(self, data: bytes) -> bytes:
         decoder = SseDecoder()
-        change: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] = {
+        change: Callable[[JsonObject], Iterable[JsonObject]] = {
             "chat": self._chunk,
             "responses": self._response,
         }.get(self._dialect, lambda value: [value])
@@ -119,13 +120,13 @@ class QuirkyEncoder:
                 out += self._frame(value, event.event)
         return out
 
-    def _frame(self, value: dict[str, Any], event: bytes = b"") -> bytes:
+    def _frame(self, value: JsonObject, event: bytes = b"") -> bytes:
         return self._plain((b": a comment\n\n" if self._quirks.comments else b"") + encode_sse(_dump(value), event))
 
     def _plain(self, data: bytes) -> bytes:
         return data.replace(b"\n", b"\r\n") if self._quirks.crlf else data
 
-    def _chunk(self, value: dict[str, Any]) -> list[dict[str, Any]]:
+    def _chunk(self, value: JsonObject) -> list[JsonObject]:
         quirks = self._quirks
         if "usage" in value:
             if quirks.no_usage:
@@ -154,7 +155,7 @@ class QuirkyEncoder:
                 return []
         return [value]
 
-    def _response(self, value: dict[str, Any]) -> list[dict[str, Any]]:
+    def _response(self, value: JsonObject) -> list[JsonObject]:
         if self._quirks.fresh_item_ids:
             if "item_id" in value:
                 value["item_id"] = f"id_{next(self._ids)}"
@@ -165,5 +166,5 @@ class QuirkyEncoder:
         return [value]
 
 
-def _dump(value: Any) -> bytes:
+def _dump(value: object) -> bytes:
     return json.dumps(value).encode()

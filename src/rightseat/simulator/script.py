@@ -29,6 +29,7 @@ from msgspec import Struct, field
 
 from rightseat.chat import ChatRequest
 from rightseat.errors import InvalidOptionError
+from rightseat.json_types import JsonObject
 from rightseat.simulator.faults import Fault
 
 
@@ -45,7 +46,7 @@ class ScriptedTool(Struct, frozen=True, forbid_unknown_fields=True):
     """A tool call instead of an answer."""
 
     name: str
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: JsonObject = field(default_factory=dict)
 
 
 class Rule(Struct, forbid_unknown_fields=True):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from msgspec import Struct
+
+from rightseat.json_types import JsonObject
 
 _NAME = re.compile(r"^[a-zA-Z0-9_-]+$")
 _NEWER = ("gpt-5", "gpt-6", "o1", "o3", "o4")
@@ -25,7 +26,7 @@ class Refusal(Struct, frozen=True):
     code: str | None = None
 
 
-def refusal(path: str, headers: Mapping[str, str], body: bytes, models: Mapping[str, dict[str, Any]]) -> Refusal | None:
+def refusal(path: str, headers: Mapping[str, str], body: bytes, models: Mapping[str, JsonObject]) -> Refusal | None:
     """Why a request is refused, or None.
 
     Args:
@@ -62,7 +63,7 @@ def refusal(path: str, headers: Mapping[str, str], body: bytes, models: Mapping[
     return None
 
 
-def _vision(headers: Mapping[str, str], value: dict[str, Any]) -> Refusal | None:
+def _vision(headers: Mapping[str, str], value: JsonObject) -> Refusal | None:
     images = any(
         part.get("type") in ("image", "image_url", "input_image")
         for part in _objects(value.get("messages") or value.get("input"))
@@ -74,7 +75,7 @@ def _vision(headers: Mapping[str, str], value: dict[str, Any]) -> Refusal | None
     return None
 
 
-def _limits(value: dict[str, Any], model: dict[str, Any]) -> Refusal | None:
+def _limits(value: JsonObject, model: JsonObject) -> Refusal | None:
     limits = model.get("capabilities", {}).get("limits", {})
     most = limits.get("max_output_tokens")
     for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
@@ -90,14 +91,14 @@ def _limits(value: dict[str, Any], model: dict[str, Any]) -> Refusal | None:
     return None
 
 
-def _body(path: str, value: dict[str, Any]) -> Refusal | None:
+def _body(path: str, value: JsonObject) -> Refusal | None:
     wrong = next(
         iter({"/chat/completions": _chat, "/v1/messages": _messages, "/responses": _responses}[path](value)), None
     )
     return Refusal(400, wrong, "invalid_request_body") if wrong is not None else None
 
 
-def _chat(value: dict[str, Any]) -> Iterator[str]:
+def _chat(value: JsonObject) -> Iterator[str]:
     if "max_tokens" in value and str(value["model"]).startswith(_NEWER):
         yield "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
     for name in ("logprobs", "top_logprobs", "logit_bias"):
@@ -129,7 +130,7 @@ def _chat(value: dict[str, Any]) -> Iterator[str]:
             yield f"tool {function.get('name')!r}: the name must match {_NAME.pattern}"
 
 
-def _messages(value: dict[str, Any]) -> Iterator[str]:
+def _messages(value: JsonObject) -> Iterator[str]:
     if "x-anthropic-billing-header" in json.dumps(value.get("system", "")):
         yield "system: x-anthropic-billing-header is reserved"
     if not isinstance(value.get("max_tokens"), int):
@@ -148,7 +149,7 @@ def _messages(value: dict[str, Any]) -> Iterator[str]:
     yield from _last(messages)
 
 
-def _responses(value: dict[str, Any]) -> Iterator[str]:
+def _responses(value: JsonObject) -> Iterator[str]:
     if value.get("previous_response_id"):
         yield "previous_response_not_found"
     for item in _objects(value.get("input")):
@@ -160,7 +161,7 @@ def _responses(value: dict[str, Any]) -> Iterator[str]:
             yield f"No tool call found for call_id {item.get('call_id')}"
 
 
-def _last(messages: list[dict[str, Any]]) -> Iterator[str]:
+def _last(messages: list[JsonObject]) -> Iterator[str]:
     last = messages[-1] if messages else {}
     content = last.get("content")
     text = (
@@ -172,7 +173,7 @@ def _last(messages: list[dict[str, Any]]) -> Iterator[str]:
         yield "messages: final assistant content cannot end with trailing whitespace"
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
+def _objects(value: object) -> Iterator[JsonObject]:
     """All objects in a list and in the lists inside them that hold content."""
     for item in value if isinstance(value, list) else ():
         if isinstance(item, dict):

@@ -6,19 +6,17 @@ What came before on the same connection is known by `previous_response_id`, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
 
 from rightseat.handler import Handler
+from rightseat.json_types import Json, JsonObject
+from rightseat.simulator.asgi_types import Message, Receive, Send
 from rightseat.simulator.dialects import RESPONSES_API
 from rightseat.simulator.faults import Fault, FaultyReply, SimulatedCutError
 from rightseat.simulator.model import SimulatedError
 from rightseat.simulator.quirks import Quirks, QuirkyEncoder
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.sse import SseDecoder
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Conversation:
@@ -31,13 +29,13 @@ class Conversation:
         send: ASGI's.
     """
 
-    def __init__(self, model: Handler, quirks: Quirks, quota: Callable[[], dict[str, Any]], send: Send) -> None:
+    def __init__(self, model: Handler, quirks: Quirks, quota: Callable[[], JsonObject], send: Send) -> None:
         self._model = model
         self._quirks = quirks
         self._quota = quota
         self._send = send
         self._last_id = ""
-        self._said: list[Any] = []
+        self._said: list[Json] = []
 
     async def serve(self, receive: Receive) -> None:
         """Answer frames until the client leaves."""
@@ -54,7 +52,7 @@ class Conversation:
                 await self._send({"type": "websocket.close", "code": 1011})
                 return
 
-    async def _answer(self, given: dict[str, Any]) -> None:
+    async def _answer(self, given: JsonObject) -> None:
         items = given.get("input")
         items = [{"type": "message", "role": "user", "content": items}] if isinstance(items, str) else items or []
         if before := given.pop("previous_response_id", None):
@@ -71,7 +69,7 @@ class Conversation:
             encoder = QuirkyEncoder(encoder, self._quirks, RESPONSES_API.name)
         decoder = SseDecoder()
 
-        async def frames(message: MutableMapping[str, Any]) -> None:
+        async def frames(message: Message) -> None:
             for event in decoder.feed(message["body"]):
                 await self._frame(json.loads(event.data), items)
 
@@ -82,7 +80,7 @@ class Conversation:
                 await out(encoder.encode(RESPONSES_API.own(event)))
             await out(encoder.end())
 
-    async def _frame(self, value: dict[str, Any], items: list[Any]) -> None:
+    async def _frame(self, value: JsonObject, items: list[Json]) -> None:
         if value["type"] == "response.completed":
             response = value["response"]
             self._last_id, self._said = response["id"], [*items, *response["output"]]
@@ -94,7 +92,7 @@ class Conversation:
         await self._send({"type": "websocket.send", "text": json.dumps(frame)})
 
 
-def _create_of(frame: str | bytes) -> dict[str, Any]:
+def _create_of(frame: str | bytes) -> JsonObject:
     try:
         given = json.loads(frame)
     except ValueError:

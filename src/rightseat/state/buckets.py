@@ -7,7 +7,6 @@ adds nothing and takes nothing away.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from msgspec import Struct
 
@@ -60,5 +59,5 @@ class Bucket(Struct, frozen=True, gc=False):
         return Bucket(filled.level - amount, filled.at), 0.0
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)

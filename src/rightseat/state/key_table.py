@@ -86,7 +86,7 @@ def _changed(tx: Transaction) -> None:
     tx.db.execute(update(changes).where(changes.c.id == 1).values(number=changes.c.number + 1))
 
 
-def _row(key: Key) -> dict[str, Any]:
+def _row(key: Key) -> dict[str, object]:
     return {**msgspec.to_builtins(key), "scopes": ",".join(key.scopes), "models": ",".join(key.models)}
 
 

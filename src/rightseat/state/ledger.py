@@ -267,7 +267,7 @@ def _hold(row: Row[Any]) -> Hold:
     return Hold(row.id, row.key_id, row.worker, row.input_tokens, row.tokens, row.at)
 
 
-def _row(hold: Hold) -> dict[str, Any]:
+def _row(hold: Hold) -> dict[str, object]:
     return {
         "id": hold.id, "key_id": hold.key_id, "worker": hold.worker, "tokens": hold.most, "input_tokens": hold.input_tokens, "at": hold.at,
     }  # fmt: skip

@@ -99,7 +99,7 @@ class Cut(Struct, frozen=True):
 
         return handler
 
-    async def _cut(self, pieces: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def _cut(self, pieces: AsyncIterator[object]) -> AsyncIterator[Any]:
         left = self.after
         async for piece in pieces:
             if left <= 0:

@@ -33,6 +33,7 @@ from rightseat.chat import (
 )
 from rightseat.errors import CallerError, ConfigError, RightseatError, UpstreamError
 from rightseat.handler import Handler
+from rightseat.json_types import JsonObject
 from rightseat.masking import mask
 
 masked = functools.partial(mask, limit=None)
@@ -65,8 +66,8 @@ class Call(Struct, frozen=True, omit_defaults=True):
     key: str
     model: str
     prompt: str
-    events: list[tuple[float, str, dict[str, Any]]]
-    error: dict[str, Any] | None = None
+    events: list[tuple[float, str, JsonObject]]
+    error: JsonObject | None = None
 
 
 class Recorder:
@@ -124,9 +125,9 @@ class Recorder:
             file.write(line + "\n")
 
 
-def _joined(events: list[tuple[float, str, dict[str, Any]]]) -> list[tuple[float, str, dict[str, Any]]]:
+def _joined(events: list[tuple[float, str, JsonObject]]) -> list[tuple[float, str, JsonObject]]:
     """The events as they are; a secret that lies across two pieces of text is masked in the first, so pieces are put together."""
-    found: list[tuple[float, str, dict[str, Any]]] = []
+    found: list[tuple[float, str, JsonObject]] = []
     for at, kind, event in events:
         if found and kind in ("text", "reasoning") and found[-1][1] == kind:
             found[-1][2]["text"] += event["text"]
@@ -135,7 +136,7 @@ def _joined(events: list[tuple[float, str, dict[str, Any]]]) -> list[tuple[float
     return found
 
 
-def _error(error: BaseException | None) -> dict[str, Any] | None:
+def _error(error: BaseException | None) -> JsonObject | None:
     if error is None:
         return None
     fields = {name: getattr(error, name, None) for name in ("status", "message", "code", "retry_after")}
@@ -206,7 +207,7 @@ class Replayer:
             raise _raised(call.error)
 
 
-def _raised(error: dict[str, Any]) -> UpstreamError:
+def _raised(error: JsonObject) -> UpstreamError:
     return UpstreamError(
         int(error["status"]),
         str(error.get("message", "recorded error")),

@@ -102,7 +102,7 @@ class ScriptedHandler:
         return answer
 
 
-async def _say(request: ChatRequest, items: Sequence[Any], cut: _Cutter, pause: _Pause) -> AsyncIterator[ModelEvent]:
+async def _say(request: ChatRequest, items: Sequence[object], cut: _Cutter, pause: _Pause) -> AsyncIterator[ModelEvent]:
     said = 0
     called = finished = used = False
     for item in items:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rightseat.facade.session import ChatResponse, ChatSession, ChatStream
+from rightseat.json_types import JsonObject
 from rightseat.testing.scripted import Canned, ScriptedHandler
 
 
@@ -39,10 +40,10 @@ class ScriptedSession(ChatSession):
         **options: Any,
     ) -> None:
         self.handler = ScriptedHandler(canned_responses, default=default, **options)
-        self.call_history: list[tuple[str, str, dict[str, Any]]] = []
+        self.call_history: list[tuple[str, str, JsonObject]] = []
         super().__init__(self.handler, model, tools=tools, system=system, max_steps=max_steps)
 
-    async def chat(self, prompt: str, **options: Any) -> ChatResponse:
+    async def chat(self, prompt: str, **options: object) -> ChatResponse:
         """See ChatSession."""
         self.call_history.append(("chat", prompt, options))
         async with super().stream(prompt, **options) as stream:
@@ -51,7 +52,7 @@ class ScriptedSession(ChatSession):
         assert stream.response is not None
         return stream.response
 
-    def stream(self, prompt: str, **options: Any) -> ChatStream:
+    def stream(self, prompt: str, **options: object) -> ChatStream:
         """See ChatSession."""
         self.call_history.append(("stream", prompt, options))
         return super().stream(prompt, **options)

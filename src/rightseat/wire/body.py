@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
 from rightseat.errors import CallerError
+from rightseat.json_types import Json, JsonObject
 
 _decode = msgspec.json.Decoder().decode
 
@@ -20,7 +21,7 @@ class BadRequestError(CallerError):
         return cls(f"{field}: {problem}", field=field)
 
 
-def json_object(data: bytes) -> dict[str, Any]:
+def json_object(data: bytes) -> JsonObject:
     """A body as a dict. Raises BadRequestError when it is none."""
     try:
         body = _decode(data)
@@ -31,7 +32,7 @@ def json_object(data: bytes) -> dict[str, Any]:
     return body
 
 
-def items(value: Any, where: str) -> list[Any]:
+def items(value: Json, where: str) -> list[Json]:
     """A list that may be left out or null. Raises BadRequestError, naming the place, for anything else."""
     if value is None:
         return []
@@ -40,7 +41,7 @@ def items(value: Any, where: str) -> list[Any]:
     return value
 
 
-def mapping(value: Any, where: str) -> dict[str, Any]:
+def mapping(value: Json, where: str) -> JsonObject:
     """An object that may be left out or null. Raises BadRequestError, naming the place, for anything else."""
     if value is None:
         return {}
@@ -49,7 +50,7 @@ def mapping(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def object_with_model(data: bytes) -> dict[str, Any]:
+def object_with_model(data: bytes) -> JsonObject:
     """A body that names a model. Raises BadRequestError otherwise."""
     body = json_object(data)
     if not isinstance(body.get("model"), str) or not body["model"]:
@@ -57,24 +58,24 @@ def object_with_model(data: bytes) -> dict[str, Any]:
     return body
 
 
-def count(value: Any, *path: str) -> int:
+def count(value: object, *path: str) -> int:
     """A number somewhere inside a usage object; 0 for one that is not there, and for one below 0."""
     value = dig(value, *path)
     return max(0, int(value)) if isinstance(value, (int, float)) else 0
 
 
-def dig(value: Any, *path: str) -> Any:
+def dig(value: Json, *path: str) -> Json:
     """What is somewhere inside objects; None when it is not there."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
-def list_of(value: Any) -> list[Any]:
+def list_of(value: Json) -> list[Json]:
     """A list, or an empty one for anything else: what comes from upstream is read as far as it can be."""
     return value if isinstance(value, list) else []
 
 
-def differs(new: list[Any], old: list[Any]) -> bool:
+def differs(new: list[Json], old: list[Json]) -> bool:
     """Whether a list was changed: another length, or another object at some place."""
     return len(new) != len(old) or any(a is not b for a, b in zip(new, old, strict=True))

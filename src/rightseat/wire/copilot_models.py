@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from rightseat.json_types import JsonObject
 
 
 def model_entry(
@@ -15,7 +15,7 @@ def model_entry(
     default: bool = False,
     endpoints: tuple[str, ...] = ("/chat/completions",),
     kind: str = "chat",
-) -> dict[str, Any]:
+) -> JsonObject:
     """One model that streams, calls tools and is enabled."""
     return {
         "id": model,
@@ -45,6 +45,6 @@ def model_entry(
     }
 
 
-def model_list(entries: list[dict[str, Any]]) -> dict[str, Any]:
+def model_list(entries: list[JsonObject]) -> JsonObject:
     """The whole body."""
     return {"object": "list", "data": entries}

@@ -7,7 +7,7 @@ value and never asks which dialect it is. Nothing here does I/O.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
@@ -16,10 +16,11 @@ from rightseat.chat import ChatRequest, Completion, ModelEvent, Usage, fold
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError, UpstreamError
 from rightseat.ids import SYSTEM_IDS, Ids
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire import facts
 from rightseat.wire.reading import ChunkError
 
-Body: TypeAlias = dict[str, Any]
+Body: TypeAlias = JsonObject
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 # Parameters that change what is said, by the name a client uses and by the neutral name. Left out, they are worth a warning; all others
@@ -44,7 +45,7 @@ class Envelope(Struct, frozen=True):
     """
 
     model: str
-    body: Mapping[str, Any] = {}
+    body: Mapping[str, Json] = {}
     request: ChatRequest | None = None
     ids: Ids = SYSTEM_IDS
     clock: Clock = SYSTEM_CLOCK
@@ -205,7 +206,7 @@ class Dialect(Struct, frozen=True):
     sanitize: Callable[[Body], Body]
     own_reasoning: Callable[[Body], Body]
     without_reasoning: Callable[[Body], Body]
-    turns: Callable[[Body], Sequence[Any]]
+    turns: Callable[[Body], Sequence[Json]]
     decode: Callable[[Body], ChatRequest]
     encode: Callable[[ChatRequest], bytes]
     limit_fields: tuple[str, ...]
@@ -216,7 +217,7 @@ class Dialect(Struct, frozen=True):
     reader: Callable[..., Reader]
     fold: Callable[..., Fold]
     relay: Callable[..., Relay]
-    read_whole: Callable[[Any], list[ModelEvent]]
+    read_whole: Callable[[Json], list[ModelEvent]]
     check_whole: Callable[[bytes], Usage | None]
     error_body: Callable[[RightseatError, str], bytes]
     error_event: Callable[[RightseatError], bytes]
@@ -229,11 +230,11 @@ class Dialect(Struct, frozen=True):
     significant: Mapping[str, str] = field(default_factory=lambda: SIGNIFICANT)
     has_text_tools: bool = False
     has_thinking_budget: Callable[[str], bool] = facts.is_claude
-    stream_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stream_fields: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     is_foreign: Callable[[bytes], bool] = _never
     prepared: Callable[[Envelope], bytes] | None = None
 
-    def output_limit(self, body: Mapping[str, Any]) -> int | None:
+    def output_limit(self, body: Mapping[str, object]) -> int | None:
         """How many tokens the answer to a body may have at most; None: it does not say. Of several fields the largest counts."""
         limits = [number for name in self.limit_fields if (number := facts.positive(body.get(name))) is not None]
         return max(limits, default=None)

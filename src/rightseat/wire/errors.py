@@ -7,7 +7,6 @@ the client's 401: clients would ask their user for another key, and some try for
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from msgspec import Struct
 
@@ -20,6 +19,7 @@ from rightseat.errors import (
     RightseatError,
     UpstreamError,
 )
+from rightseat.json_types import JsonObject
 from rightseat.masking import mask
 
 CUT = "stream disconnected before completion"
@@ -89,7 +89,7 @@ def interrupted(error: RightseatError) -> ErrorInfo:
     return ErrorInfo(502, found.message, found.param, found.code) if found.code == CUT_CODE else found
 
 
-def openai_object(error: ErrorInfo) -> dict[str, Any]:
+def openai_object(error: ErrorInfo) -> JsonObject:
     """OpenAI's error object, the same in all of its APIs."""
     kind = _OPENAI_TYPES.get(error.status, "api_error")
     return {"message": error.message, "type": kind, "param": error.param, "code": error.code}

@@ -19,6 +19,7 @@ from msgspec import Raw, Struct, field
 from msgspec.structs import force_setattr
 
 from rightseat.errors import ProtocolError
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.record import Record, as_record
 from rightseat.wire.session_events import DATA_CLASSES, SessionEventType
 
@@ -45,10 +46,10 @@ class SessionEvent(Struct, frozen=True, weakref=True):
     ephemeral: bool | None = None
     agent_id: str | None = field(default=None, name="agentId")
     _raw_type: str | None = field(default=None, name=" type")
-    _data: Any = field(default=None, name=" data")
+    _data: Json = field(default=None, name=" data")
 
     @property
-    def data(self) -> Any:
+    def data(self) -> Json:
         """What the event carries: the class that the catalogue names for its type, else a Record.
 
         Decoded at the first look and kept.
@@ -75,7 +76,7 @@ class SessionEvent(Struct, frozen=True, weakref=True):
         """
         return datetime.fromisoformat(self._timestamp)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """The event as the plain JSON object that came over the wire."""
         return {
             "type": self.raw_type,
@@ -111,7 +112,7 @@ def event_params_from_raw(raw: Raw) -> EventParams:
         raise ProtocolError(f"a session.event without session id or event: {bytes(raw)[:80]!r}") from e
 
 
-def event_from_dict(value: Mapping[str, Any]) -> SessionEvent:
+def event_from_dict(value: Mapping[str, object]) -> SessionEvent:
     """An event from its JSON object, as `session.getMessages` returns them. Raises KeyError without a `type`."""
     raw_type = str(value["type"])
     known = raw_type in _KNOWN
@@ -132,7 +133,7 @@ def event_from_dict(value: Mapping[str, Any]) -> SessionEvent:
     )
 
 
-def _dec_hook(kind: type, value: Any) -> Any:
+def _dec_hook(kind: type, value: object) -> Json:
     if kind is Record and isinstance(value, dict):
         return as_record(value)
     raise NotImplementedError(kind)
@@ -152,7 +153,7 @@ def _decoder(raw_type: str) -> Callable[[Raw], Any]:
     return decode
 
 
-def _decode_data(raw_type: str, raw: Raw) -> Any:
+def _decode_data(raw_type: str, raw: Raw) -> Json:
     try:
         return _decoder(raw_type)(raw)
     except (ValueError, RecursionError, NotImplementedError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire import opaque
 from rightseat.wire.body import BadRequestError
 
@@ -13,7 +13,7 @@ MARK = opaque.MARK.encode()  # in a body's bytes: it may hold encrypted reasonin
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 
 
-def initiator_of(turns: Sequence[Any], explicit: str | None = None) -> str:
+def initiator_of(turns: Sequence[object], explicit: str | None = None) -> str:
     """Who began this request: "user" when the last message is the user's own words, else "agent".
 
     A user message that holds only tool results (Anthropic's form) continues an agent's turn. A client that says it itself is
@@ -30,12 +30,12 @@ def initiator_of(turns: Sequence[Any], explicit: str | None = None) -> str:
     return "user"
 
 
-def _is_reminder(part: Any) -> bool:
+def _is_reminder(part: Json) -> bool:
     """What agents put beside tool results, and no user has written."""
     return _kind(part) == "text" and str(part.get("text", "")).lstrip().startswith("<system-reminder>")
 
 
-def has_image(value: Any) -> bool:
+def has_image(value: object) -> bool:
     """Whether a part of a request holds an image, in any dialect and however deep, also inside tool results."""
     if isinstance(value, Mapping):
         if _kind(value) in _IMAGES:
@@ -48,24 +48,24 @@ def has_image(value: Any) -> bool:
     return False
 
 
-def _kind(part: Any) -> Any:
+def _kind(part: object) -> Json:
     kind = part.get("type") if isinstance(part, Mapping) else None
     return kind if isinstance(kind, str) else None
 
 
-def listed(value: Any) -> Sequence[Any]:
+def listed(value: object) -> Sequence[Json]:
     """A list, or nothing for anything else."""
     return value if isinstance(value, list) else ()
 
 
-def positive(value: Any) -> int | None:
+def positive(value: object) -> int | None:
     """A limit; None for anything that is no number above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
     return math.ceil(value) if value > 0 else None
 
 
-def asks_nothing(name: str, value: Any) -> bool:
+def asks_nothing(name: str, value: object) -> bool:
     """A parameter that is as if it were not there."""
     return value is None or value is False or (name == "n" and value == 1)
 
@@ -79,7 +79,7 @@ def is_claude(model: str) -> bool:
 _EXPRESSIBLE = frozenset({"function", "custom", "namespace"})
 
 
-def expressible(body: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def expressible(body: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
     """A request without tools that only the provider of its dialect can run, and what was left out, such as "tool web_search".
 
     Raises:
@@ -93,7 +93,7 @@ def expressible(body: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     return {**body, "tools": kept}, tuple(f"tool {kind}" for kind in kinds if kind not in _EXPRESSIBLE)
 
 
-def _tool_kind(tool: Any, place: int) -> str:
+def _tool_kind(tool: object, place: int) -> str:
     if not isinstance(tool, dict) or "input_schema" in tool:
         return "function"
     kind = tool.get("type") or "function"

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from rightseat.errors import EncodeError, ProtocolError
+from rightseat.json_types import Json
 from rightseat.masking import mask
 from rightseat.wire.framing import MAX_FRAME_BYTES, FrameDecoder, encode_frame
 
@@ -49,7 +50,7 @@ class Notified(Struct, frozen=True, gc=False):
     """The peer tells something. `params` is a value of the type registered for the method, else raw JSON."""
 
     method: str
-    params: Any
+    params: Json
 
 
 class Answered(Struct, frozen=True, gc=False):
@@ -66,7 +67,7 @@ class Refused(Struct, frozen=True, gc=False):
     method: str
     code: int
     message: str
-    data: Any = None
+    data: Json = None
 
 
 class Cancelled(Struct, frozen=True, gc=False):
@@ -81,7 +82,7 @@ Incoming: TypeAlias = Called | Notified | Answered | Refused | Cancelled
 class _Error(Struct, gc=False):
     code: int = INTERNAL_ERROR
     message: str = ""
-    data: Any = None
+    data: Json = None
 
 
 class _Message(Struct, gc=False):
@@ -99,12 +100,12 @@ class _Out(Struct, gc=False, omit_defaults=True, tag_field="jsonrpc", tag="2.0")
 
     id: Id | UnsetType = UNSET
     method: str | UnsetType = UNSET
-    params: Any = UNSET
-    result: Any = UNSET
-    error: Any = UNSET
+    params: Json = UNSET
+    result: Json = UNSET
+    error: Json = UNSET
 
 
-def _encode_foreign(value: Any) -> Any:
+def _encode_foreign(value: object) -> Json:
     """What JSON can hold of the values users bring: Pydantic models, paths, sets."""
     if callable(dump := getattr(value, "model_dump", None)):
         return dump(mode="json", by_alias=True)
@@ -119,7 +120,7 @@ _encode = msgspec.json.Encoder(enc_hook=_encode_foreign).encode
 _decode_message = msgspec.json.Decoder(_Message).decode
 
 
-def encode_json(value: Any, what: str) -> bytes:
+def encode_json(value: object, what: str) -> bytes:
     """`value` as JSON.
 
     Args:
@@ -175,7 +176,7 @@ class Peer:
 
     # What we say.
 
-    def call(self, method: str, params: Any) -> tuple[int, bytes]:
+    def call(self, method: str, params: Json) -> tuple[int, bytes]:
         """Open a call: its id, and the bytes to send.
 
         Raises:
@@ -187,11 +188,11 @@ class Peer:
         self._calls[call_id] = method
         return call_id, data
 
-    def notify(self, method: str, params: Any) -> bytes:
+    def notify(self, method: str, params: object) -> bytes:
         """The bytes of a notification. Raises EncodeError as `call` does."""
         return self._write(_Out(method=method, params=params), f"params of {method}")
 
-    def answer(self, call_id: Id, result: Any) -> bytes:
+    def answer(self, call_id: Id, result: Json) -> bytes:
         """The bytes that answer the peer's call. b"" when the peer no longer waits. Raises EncodeError as `call` does."""
         if call_id not in self._asked:
             return b""
@@ -199,7 +200,7 @@ class Peer:
         self._asked.discard(call_id)
         return data
 
-    def refuse(self, call_id: Id, code: int, message: str, data: Any = None) -> bytes:
+    def refuse(self, call_id: Id, code: int, message: str, data: object = None) -> bytes:
         """The bytes that answer the peer's call with an error. b"" when the peer no longer waits."""
         if call_id not in self._asked:
             return b""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from rightseat.chat import ModelEvent, Usage
 from rightseat.errors import UpstreamError
+from rightseat.json_types import Json
 from rightseat.wire.sse import MAX_EVENT_BYTES, SseDecoder
 
 # The most that is held of one answer: all of it by a fold, tool calls that are still coming by a reader.
@@ -134,7 +135,7 @@ def size_of(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-def decoded(data: bytes) -> Any:
+def decoded(data: bytes) -> Json:
     """The data of an event. Raises ChunkError: it is not JSON."""
     try:
         return _decode(data)
@@ -150,7 +151,7 @@ def is_whole(data: bytes) -> bool:
         return False
 
 
-def error_in(body: Any) -> ChunkError:
+def error_in(body: object) -> ChunkError:
     """An error body, or an error event, as an exception."""
     outer = body if isinstance(body, dict) else {}
     error = outer.get("error")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from rightseat.json_types import JsonObject
+
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -23,7 +25,7 @@ def to_snake(name: str) -> str:
     return _HUMP.sub("_", name).lower()
 
 
-class Record(dict[str, Any]):
+class Record(JsonObject):
     """A dict whose keys are also attributes, in snake_case or as on the wire. Compares equal to the same plain dict.
 
     An attribute that is not there raises AttributeError naming the fields that are; use `.get("name")` for maybe.
@@ -49,7 +51,7 @@ class Record(dict[str, Any]):
         return f"Record({super().__repr__()})"
 
 
-def as_record(value: Any) -> Any:
+def as_record(value: object) -> Any:
     """Every dict inside `value` (a tree of JSON values) as a Record; other values unchanged."""
     if isinstance(value, dict):
         record = Record(value)

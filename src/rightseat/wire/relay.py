@@ -8,12 +8,12 @@ and of the end is read out of the last events when somebody asks.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 import msgspec
 
 from rightseat.chat import Usage
 from rightseat.errors import ProtocolError
+from rightseat.json_types import Json
 from rightseat.wire.sse import MAX_EVENT_BYTES, SseDecoder
 
 _ENDS = (b"\n\n", b"\n\r\n")
@@ -100,7 +100,7 @@ class EventRelay:
             self._end = self._judge(events_in(b"".join(self._recent)))
         return self._end
 
-    def _judge(self, events: list[Any]) -> Ending:
+    def _judge(self, events: list[Json]) -> Ending:
         """How the answer ended, by its last events: what their data decodes to, b"[DONE]" for that."""
         raise NotImplementedError
 
@@ -193,7 +193,7 @@ def _event_at(chunk: bytes, place: int) -> bytes:
     return chunk[start + 2 if start >= 0 else 0 : end + 2 if end >= 0 else len(chunk)]
 
 
-def text_size(value: Any) -> int:
+def text_size(value: object) -> int:
     """Bytes of what the model says in an event of any dialect: all text in its deltas."""
     if not isinstance(value, dict):
         return 0
@@ -206,7 +206,7 @@ def text_size(value: Any) -> int:
     return sum(_texts(delta) for delta in (value.get("delta"), *found))
 
 
-def _texts(value: Any) -> int:
+def _texts(value: object) -> int:
     if isinstance(value, str):
         return len(value.encode("utf-8", "replace"))
     if isinstance(value, dict):
@@ -214,10 +214,10 @@ def _texts(value: Any) -> int:
     return sum(map(_texts, value)) if isinstance(value, list) else 0
 
 
-def events_in(data: bytes) -> list[Any]:
+def events_in(data: bytes) -> list[Json]:
     """What the data of each event decodes to; b"[DONE]" for that, and nothing for what is no JSON."""
     decoder = SseDecoder(max_event_bytes=len(data) + 1)
-    found: list[Any] = []
+    found: list[Json] = []
     for event in [*decoder.feed(data), *decoder.feed_eof()]:
         if event.data.strip() == b"[DONE]":
             found.append(b"[DONE]")

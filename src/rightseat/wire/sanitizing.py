@@ -5,9 +5,9 @@ Each function returns the very object it was given when there is nothing to chan
 
 from __future__ import annotations
 
-from typing import Any
+from rightseat.json_types import Json, JsonObject
 
-Body = dict[str, Any]
+Body = JsonObject
 
 
 def is_blank_text(part: Body) -> bool:
@@ -15,7 +15,7 @@ def is_blank_text(part: Body) -> bool:
     return part.get("type") == "text" and not str(part.get("text") or "").strip()
 
 
-def trimmed(messages: list[Any]) -> list[Any]:
+def trimmed(messages: list[Json]) -> list[Json]:
     """The text of a last assistant message loses trailing blanks, which some models refuse."""
     last = messages[-1] if messages else None
     if not isinstance(last, dict) or last.get("role") != "assistant":

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from rightseat.chat import Usage
+from rightseat.json_types import Json
 from rightseat.wire.body import count
 
 
 class _Whole(Struct):
     """As much of a whole body as tells usage."""
 
-    usage: Any = None
+    usage: Json = None
 
 
 _whole = msgspec.json.Decoder(_Whole).decode
@@ -29,7 +29,7 @@ def usage_in(body: bytes) -> Usage | None:
         return None
 
 
-def usage_of(value: Any) -> Usage | None:
+def usage_of(value: object) -> Usage | None:
     """A usage object of any of the three dialects, in the one form; None for anything else."""
     if not isinstance(value, Mapping):
         return None
@@ -47,7 +47,7 @@ def usage_of(value: Any) -> Usage | None:
     return None
 
 
-def _openai(value: Mapping[str, Any], read: str, written: str) -> Usage:
+def _openai(value: Mapping[str, object], read: str, written: str) -> Usage:
     return Usage(
         count(value, read),
         count(value, written),

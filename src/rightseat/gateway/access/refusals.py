@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 from rightseat.errors import CallerError
+from rightseat.json_types import JsonObject
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class Refusals(Mapping[str, int]):
         return sum(1 for _ in self)
 
 
-def counted(refusals: Refusals, inspect: Callable[[dict[str, Any]], T], body: dict[str, Any]) -> T:
+def counted(refusals: Refusals, inspect: Callable[[JsonObject], T], body: JsonObject) -> T:
     """Inspect a body; one that is blocked counts as turned away. Raises what `inspect` does."""
     try:
         return inspect(body)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError
 from rightseat.gateway.access.keys import KeyRing
+from rightseat.json_types import JsonObject
 from rightseat.state.budget import Spent
 from rightseat.state.keys import USUAL_SCOPES, Key
 from rightseat.wire.body import BadRequestError
@@ -27,13 +28,13 @@ class Use(Protocol):
         ...
 
 
-def key_shown(key: Key, clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
+def key_shown(key: Key, clock: Clock = SYSTEM_CLOCK) -> JsonObject:
     """A key for people."""
     value = {name: one for name, one in msgspec.to_builtins(key).items() if name not in _HIDDEN}
     return {**value, "state": key.state(clock.wall())}
 
 
-async def keys_shown(ring: KeyRing, use: Use, clock: Clock = SYSTEM_CLOCK) -> list[dict[str, Any]]:
+async def keys_shown(ring: KeyRing, use: Use, clock: Clock = SYSTEM_CLOCK) -> list[JsonObject]:
     """All keys, with what they used in this day and month."""
     spent = await use.spent()
     return [
@@ -45,7 +46,7 @@ async def keys_shown(ring: KeyRing, use: Use, clock: Clock = SYSTEM_CLOCK) -> li
     ]
 
 
-def key_fields(body: dict[str, Any], clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
+def key_fields(body: JsonObject, clock: Clock = SYSTEM_CLOCK) -> JsonObject:
     """The fields of a new key out of a request.
 
     Raises:
@@ -54,7 +55,7 @@ def key_fields(body: dict[str, Any], clock: Clock = SYSTEM_CLOCK) -> dict[str, A
     known = {"name", "expires_in", *_NUMBERS, *_COUNTS, *_LISTS}
     if unknown := sorted(set(body) - known):
         raise BadRequestError.at(unknown[0][:40], f"no such field; there is {', '.join(sorted(known))}")
-    fields: dict[str, Any] = {"name": body.get("name")}
+    fields: JsonObject = {"name": body.get("name")}
     if not isinstance(fields["name"], str):
         raise BadRequestError.at("name", "must be text")
     for name in _LISTS:
@@ -77,12 +78,12 @@ def key_fields(body: dict[str, Any], clock: Clock = SYSTEM_CLOCK) -> dict[str, A
     return fields
 
 
-def grace_of(body: dict[str, Any]) -> float:
+def grace_of(body: JsonObject) -> float:
     """How long the old secret of a rotated key still counts, in seconds. Raises BadRequestError."""
     return _number(body, "grace_seconds", whole=False, least=0) or 0.0
 
 
-def _number(body: dict[str, Any], name: str, *, whole: bool, least: float | None = None) -> float | None:
+def _number(body: JsonObject, name: str, *, whole: bool, least: float | None = None) -> float | None:
     value = body.get(name)
     if value is None:
         return None

@@ -10,6 +10,7 @@ from rightseat.backends import reading
 from rightseat.chat import ReasoningDelta, TextDelta, ToolCallEvent
 from rightseat.errors import RightseatError
 from rightseat.gateway.observe.logging import CONTENT_LOGGER
+from rightseat.json_types import JsonObject
 from rightseat.security.redaction import redact
 from rightseat.wire.dialect import Body, Dialect
 from rightseat.wire.reading import ChunkError
@@ -58,7 +59,7 @@ class ContentLog:
             return
         calls = [{"name": e.call.name, "arguments": e.call.arguments} for e in events if isinstance(e, ToolCallEvent)]
         thought = "".join(e.text for e in events if isinstance(e, ReasoningDelta))
-        said: dict[str, Any] = {"text": "".join(e.text for e in events if isinstance(e, TextDelta))}
+        said: JsonObject = {"text": "".join(e.text for e in events if isinstance(e, TextDelta))}
         if thought:
             said["reasoning"] = thought
         if calls:
@@ -71,14 +72,14 @@ class ContentLog:
         reader = self._dialect.reader()
         return [*reader.feed(data), *reader.feed_eof()]
 
-    def _log(self, what: str, value: Any) -> None:
+    def _log(self, what: str, value: object) -> None:
         if _logger.isEnabledFor(logging.INFO):
             # Redacted with what follows the cut, so that no half of a secret stays before it.
             text = redact(_beginning(value, 2 * MOST))
             _logger.info("%s %s: %s", self._request_id, what, text[:MOST])
 
 
-def _beginning(value: Any, most: int) -> str:
+def _beginning(value: object, most: int) -> str:
     """The first characters of a value as JSON; the work is bounded by them, and not by the value."""
     if isinstance(value, str):
         return value[:most]
@@ -88,7 +89,7 @@ def _beginning(value: Any, most: int) -> str:
         return "(too deep)"
 
 
-def _trimmed(value: Any, left: list[int]) -> Any:
+def _trimmed(value: object, left: list[int]) -> Any:
     """The value without what comes after so many characters."""
     left[0] -= 2
     if isinstance(value, str):

@@ -18,6 +18,7 @@ from typing import IO, Any, Literal, TypeAlias
 from rightseat.clock import SYSTEM_CLOCK
 from rightseat.gateway.observe.line_writer import LineWriter
 from rightseat.gateway.observe.request_log import RequestRecord
+from rightseat.json_types import JsonObject
 from rightseat.masking import mask
 
 Form: TypeAlias = Literal["off", "console", "json"]
@@ -207,7 +208,7 @@ class JsonFormatter(_Masking):
 
     def plain(self, record: logging.LogRecord) -> str:
         """See _Masking."""
-        value: dict[str, Any] = {"at": _when(record, "T"), "level": record.levelname.lower(), "logger": record.name}
+        value: JsonObject = {"at": _when(record, "T"), "level": record.levelname.lower(), "logger": record.name}
         facts = getattr(record, _FIELDS, None)
         value |= {"event": "request", **facts, "at": value["at"]} if facts is not None else {"event": _message(record)}
         if error := _error(record):
@@ -231,7 +232,7 @@ class ConsoleFormatter(_Masking):
         return f"{text}\n{error}" if error else text
 
 
-def _line(facts: dict[str, Any]) -> str:
+def _line(facts: JsonObject) -> str:
     parts = [
         str(facts["status"]),
         f"{facts['seconds'] * 1000:.0f} ms",
@@ -248,7 +249,7 @@ def _line(facts: dict[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _call(facts: dict[str, Any]) -> list[str]:
+def _call(facts: JsonObject) -> list[str]:
     over = facts["upstream"] if facts["upstream"] != facts["dialect"] else "as it is"
     return [
         f"{facts['dialect']} {facts['model']}",
@@ -257,7 +258,7 @@ def _call(facts: dict[str, Any]) -> list[str]:
     ]
 
 
-def _tokens(facts: dict[str, Any]) -> str:
+def _tokens(facts: JsonObject) -> str:
     cached = f" ({facts['cached_tokens']} cached)" if facts["cached_tokens"] else ""
     return f"{facts['input_tokens']}{cached} + {facts['output_tokens']} tokens"
 
@@ -286,5 +287,5 @@ def _shortened(text: str, most: int) -> str:
     return text if len(text) <= most else mask(text, limit=most)
 
 
-def _short(fact: Any) -> Any:
+def _short(fact: object) -> Any:
     return _shortened(fact, 256) if isinstance(fact, str) else fact

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
 from rightseat.gateway.http.exchange import Exchange
 from rightseat.gateway.routes import Route
+from rightseat.json_types import JsonObject
 from rightseat.layers.observe import Call, ObserverOf, tell
 from rightseat.masking import mask
 
@@ -75,7 +75,7 @@ class RequestRecord(Call):
         self.code = str(getattr(error, "code", None) or "")
         self.message = mask(str(error)) or self.error
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> JsonObject:
         """For people and logs."""
         usage = self.usage
         return {
@@ -154,7 +154,7 @@ class RequestLog:
         tell(self._observers, record, over=True)
         record.span = None
 
-    def shown(self, limit: int = 100) -> list[dict[str, Any]]:
+    def shown(self, limit: int = 100) -> list[JsonObject]:
         """For people."""
         now = self._clock.now()
         found = []

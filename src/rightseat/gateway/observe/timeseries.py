@@ -8,6 +8,7 @@ from typing import Any
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.gateway.observe.request_log import RequestRecord
+from rightseat.json_types import JsonObject
 
 SECONDS = 300
 _SAMPLES = 200  # latencies that are kept of one second
@@ -55,7 +56,7 @@ class TimeSeries:
             _keep(now.first, record.seconds(record.first_at))
             _keep(now.seconds, record.seconds(record.ended_at))
 
-    def shown(self, span: int = SECONDS) -> dict[str, Any]:
+    def shown(self, span: int = SECONDS) -> JsonObject:
         """The series, oldest first, a value a second; latencies in seconds, None where there was none."""
         end = int(self._clock.wall())
         return {

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from rightseat.chat import ModelEvent, ReasoningDelta, TextDelta, ToolCallEvent
 from rightseat.errors import CallerError, DeclinedError
+from rightseat.json_types import JsonObject
 from rightseat.masking.finder import Finder
 from rightseat.masking.patterns import PATTERNS, SECRETS
 from rightseat.security.redaction import StreamRedactor
@@ -50,7 +51,7 @@ class Inspection(Struct, frozen=True):
         suspect: signs of an injection, where they are enough to be suspect.
     """
 
-    body: dict[str, Any]
+    body: JsonObject
     changed: bool = False
     found: Mapping[str, int] = field(default_factory=dict)
     suspect: tuple[str, ...] = ()
@@ -78,7 +79,7 @@ class Content:
         """Answers must be read event by event."""
         return self._answers != "off"
 
-    def inspect(self, body: dict[str, Any]) -> Inspection:
+    def inspect(self, body: JsonObject) -> Inspection:
         """Look at a request, and do what the policies say.
 
         Raises:
@@ -142,7 +143,7 @@ class Content:
         if found and self._answers == "block":
             raise AnswerBlockedError(f"the answer holds {_named(found)}, which this gateway does not let through")
 
-    def _screened(self, body: dict[str, Any]) -> tuple[str, ...]:
+    def _screened(self, body: JsonObject) -> tuple[str, ...]:
         if self._injections == "off":
             return ()
         for where, text in _news(body):
@@ -155,7 +156,7 @@ class Content:
                 return signs
         return ()
 
-    def _place(self, body: dict[str, Any]) -> str:
+    def _place(self, body: JsonObject) -> str:
         return next((path for path, text in _with_paths(body, "") if self._finder.find(text)), "body")
 
 
@@ -163,7 +164,7 @@ def _named(found: Mapping[str, int]) -> str:
     return ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in sorted(found.items()))
 
 
-def texts_in(value: Any) -> Iterator[str]:
+def texts_in(value: object) -> Iterator[str]:
     """All texts of a body, in no order. No recursion: a body may be as deep as its reader allows."""
     pending = [value]
     while pending:
@@ -181,7 +182,7 @@ def texts_in(value: Any) -> Iterator[str]:
             yield value
 
 
-def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+def _mapped(value: object, change: Callable[[str], str]) -> Any:
     """The same with every text changed. Shallow enough: what is too deep was refused when it was decoded."""
     if isinstance(value, dict):
         return {
@@ -197,7 +198,7 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
     return value
 
 
-def _with_paths(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _with_paths(value: object, path: str) -> Iterator[tuple[str, str]]:
     """All texts and where they are, in order."""
     pending = [(value, path)]
     while pending:
@@ -215,7 +216,7 @@ def _with_paths(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield path, value
 
 
-def _news(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _news(body: JsonObject) -> Iterator[tuple[str, str]]:
     """The texts that came since the model last spoke: what was before has been looked at. The owner's system prompt is trusted."""
     name = "messages" if "messages" in body else "input"
     said = body.get(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import msgspec
 
@@ -20,13 +19,14 @@ from rightseat.chat import (
     ToolCallEvent,
     Usage,
 )
+from rightseat.json_types import JsonObject
 from rightseat.wire.anthropic.request import REDACTED, estimate_tokens, input_of
 from rightseat.wire.dialect import Envelope
 from rightseat.wire.opaque import MESSAGES, own, shown
 from rightseat.wire.sse import encode_sse
 
 # What the published schema demands and nothing here decides.
-_MESSAGE: dict[str, Any] = {
+_MESSAGE: JsonObject = {
     "type": "message",
     "role": "assistant",
     "content": [],
@@ -43,7 +43,7 @@ _STOP = {
 _encode = msgspec.json.Encoder().encode
 
 
-def _usage(usage: Usage | None, estimate: int = 0) -> dict[str, Any]:
+def _usage(usage: Usage | None, estimate: int = 0) -> JsonObject:
     """Their fields are disjoint: input is what was neither read from a cache nor written to it."""
     if usage is None:
         return {
@@ -60,7 +60,7 @@ def _usage(usage: Usage | None, estimate: int = 0) -> dict[str, Any]:
     }
 
 
-def _head(envelope: Envelope, usage: dict[str, Any]) -> dict[str, Any]:
+def _head(envelope: Envelope, usage: JsonObject) -> JsonObject:
     return {"id": f"msg_{envelope.ids.hex(24)}", **_MESSAGE, "model": envelope.model, "usage": usage}
 
 
@@ -71,7 +71,7 @@ def encode_whole(done: Completion, envelope: Envelope) -> bytes:
     return _encode({**head, "content": content, "stop_reason": _STOP.get(done.finish_reason, "end_turn")})
 
 
-def _written(block: Block) -> dict[str, Any]:
+def _written(block: Block) -> JsonObject:
     if isinstance(block, Reasoning):
         mine = own(block.opaque, MESSAGES)
         if mine is not None and mine[0] == REDACTED:
@@ -132,14 +132,14 @@ class EventEncoder:
         text = json.dumps(input_of(call))
         return begun + self._delta({"type": "input_json_delta", "partial_json": text}) + self._close()
 
-    def _into(self, kind: str, block: dict[str, Any]) -> bytes:
+    def _into(self, kind: str, block: JsonObject) -> bytes:
         if self._open == kind:
             return b""
         closed = self._close()
         self._open, self._index = kind, self._index + 1
         return closed + _event("content_block_start", {"index": self._index, "content_block": {"type": kind, **block}})
 
-    def _delta(self, delta: dict[str, Any]) -> bytes:
+    def _delta(self, delta: JsonObject) -> bytes:
         return _event("content_block_delta", {"index": self._index, "delta": delta})
 
     def _close(self, signature: str | None = None) -> bytes:
@@ -153,5 +153,5 @@ class EventEncoder:
         return signed + _event("content_block_stop", {"index": self._index})
 
 
-def _event(kind: str, fields: dict[str, Any]) -> bytes:
+def _event(kind: str, fields: JsonObject) -> bytes:
     return encode_sse(_encode({"type": kind, **fields}), kind.encode())

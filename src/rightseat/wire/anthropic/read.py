@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +17,7 @@ from rightseat.chat import (
     ToolCallEvent,
     Usage,
 )
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.anthropic.request import REDACTED
 from rightseat.wire.body import dig
 from rightseat.wire.opaque import MESSAGES, seal, taken
@@ -43,9 +43,9 @@ class EventReader(StreamReader):
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, max_held_bytes: int = MAX_FOLD_BYTES) -> None:
         super().__init__(max_event_bytes, max_held_bytes)
         self._blocks: dict[
-            str, tuple[dict[str, Any], Text]
+            str, tuple[JsonObject, Text]
         ] = {}  # those that are open, and what they must be put together of
-        self._usage: dict[str, Any] = {}
+        self._usage: JsonObject = {}
         self._stop: str | None = None
 
     @property
@@ -80,13 +80,13 @@ class EventReader(StreamReader):
             case "error":
                 raise error_in(value)
 
-    def _start(self, index: str, block: Any) -> None:
+    def _start(self, index: str, block: object) -> None:
         self._hold(_BLOCK)
         self._blocks[index] = (block if isinstance(block, dict) else {}, Text())
         if text := dig(block, "text"):
             self._said.append(TextDelta(str(text)))
 
-    def _delta(self, index: str, delta: Any) -> None:
+    def _delta(self, index: str, delta: Json) -> None:
         match dig(delta, "type"):
             case "text_delta":
                 self._said.append(TextDelta(str(delta.get("text") or "")))
@@ -98,7 +98,7 @@ class EventReader(StreamReader):
                 if index in self._blocks:
                     self._blocks[index][1].add(piece)
 
-    def _note_usage(self, usage: Any) -> None:
+    def _note_usage(self, usage: object) -> None:
         if isinstance(usage, dict):
             self._hold(_BLOCK)
             self._usage |= {name: value for name, value in usage.items() if value is not None}
@@ -111,11 +111,11 @@ class MessageFold(StreamReader):
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, max_held_bytes: int = MAX_FOLD_BYTES) -> None:
         super().__init__(max_event_bytes, max_held_bytes)
-        self._message: dict[str, Any] = {}
-        self._blocks: dict[str, dict[str, Any]] = {}
+        self._message: JsonObject = {}
+        self._blocks: dict[str, JsonObject] = {}
         self._texts: dict[tuple[str, str], Text] = {}
 
-    def completion(self) -> dict[str, Any]:
+    def completion(self) -> JsonObject:
         """The message."""
         for (index, name), pieces in self._texts.items():
             block, text = self._blocks.get(index, {}), str(pieces)
@@ -145,7 +145,7 @@ class MessageFold(StreamReader):
             case "error":
                 raise error_in(value)
 
-    def _delta(self, index: str, delta: dict[str, Any]) -> None:
+    def _delta(self, index: str, delta: JsonObject) -> None:
         for name, piece in delta.items():
             if name in self._PIECES and isinstance(piece, str):
                 self._hold(size_of(piece) + (0 if (index, name) in self._texts else _BLOCK))
@@ -156,21 +156,21 @@ class MessageFold(StreamReader):
                     block["citations"] = []
                 block["citations"].append(piece)
 
-    def _changed(self, value: dict[str, Any]) -> None:
+    def _changed(self, value: JsonObject) -> None:
         self._message |= value["delta"] if isinstance(value.get("delta"), dict) else {}
         before, usage = self._message.get("usage"), value.get("usage")
         if isinstance(usage, dict):
             self._message["usage"] = {**(before if isinstance(before, dict) else {}), **usage}
 
 
-def _input(text: str) -> Any:
+def _input(text: str) -> Json:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return {"input": text}
 
 
-def read_whole(body: Any) -> list[ModelEvent]:
+def read_whole(body: Json) -> list[ModelEvent]:
     """The events of an answer that came whole.
 
     Raises:
@@ -189,7 +189,7 @@ def read_whole(body: Any) -> list[ModelEvent]:
     return [*said, *ending(body.get("usage"), body.get("stop_reason"))]
 
 
-def block_events(block: Any, text: str) -> list[ModelEvent]:
+def block_events(block: Json, text: str) -> list[ModelEvent]:
     """What a block says once it is whole, besides its text: a signature, or a call with its arguments in `text`."""
     match dig(block, "type"):
         case "thinking":
@@ -203,7 +203,7 @@ def block_events(block: Any, text: str) -> list[ModelEvent]:
     return []
 
 
-def ending(usage: Any, stop: Any) -> list[ModelEvent]:
+def ending(usage: object, stop: object) -> list[ModelEvent]:
     """Usage and the finish."""
     finish = Finish(_FINISH.get(stop, "stop") if isinstance(stop, str) else "stop")
     found = usage_of(usage)
@@ -212,7 +212,7 @@ def ending(usage: Any, stop: Any) -> list[ModelEvent]:
 
 class _Message(Struct):
     content: list[dict[str, msgspec.Raw]]
-    usage: Any = None
+    usage: Json = None
 
 
 _whole = msgspec.json.Decoder(_Message).decode

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import dig
 from rightseat.wire.relay import Ending, EventRelay, events_in
 from rightseat.wire.sse import MAX_EVENT_BYTES
@@ -18,7 +17,7 @@ class MessageRelay(EventRelay):
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         super().__init__(max_event_bytes)
         self._marker = _START
-        self._begun: dict[str, Any] = {}
+        self._begun: JsonObject = {}
 
     def _rewritten(self, chunk: bytes) -> bytes:
         for event in events_in(chunk):
@@ -29,8 +28,8 @@ class MessageRelay(EventRelay):
                 break
         return chunk
 
-    def _judge(self, events: list[Any]) -> Ending:
-        told: dict[str, Any] = {}
+    def _judge(self, events: list[Json]) -> Ending:
+        told: JsonObject = {}
         complete = failed = stopped = False
         for event in events:
             match dig(event, "type"):
@@ -45,5 +44,5 @@ class MessageRelay(EventRelay):
         return Ending(complete, failed, usage_of({**self._begun, **told}), final)
 
 
-def _numbers(usage: Any) -> dict[str, Any]:
+def _numbers(usage: object) -> JsonObject:
     return {name: value for name, value in usage.items() if value is not None} if isinstance(usage, dict) else {}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 
 from rightseat.chat import ChatRequest, Image, Message, ToolCall, ToolSpec
 from rightseat.chat.repair import merged, repaired
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import BadRequestError, items, mapping
 from rightseat.wire.opaque import MESSAGES, own, seal, taken
 
@@ -23,7 +23,7 @@ _ROLES = ("user", "assistant", "system")
 _encode = msgspec.json.Encoder().encode
 
 
-def decode_request(body: dict[str, Any]) -> ChatRequest:
+def decode_request(body: JsonObject) -> ChatRequest:
     """A request.
 
     Raises:
@@ -44,7 +44,7 @@ def decode_request(body: dict[str, Any]) -> ChatRequest:
     )
 
 
-def _system(value: Any) -> Iterable[Message]:
+def _system(value: object) -> Iterable[Message]:
     if value is None:
         return
     blocks = [{"type": "text", "text": value}] if isinstance(value, str) else value
@@ -56,7 +56,7 @@ def _system(value: Any) -> Iterable[Message]:
         yield Message("system", text)
 
 
-def _messages(value: Any, where: str) -> list[Message]:
+def _messages(value: object, where: str) -> list[Message]:
     """One message of theirs as the messages of ours: tool results come apart, in front of what else the user said."""
     role, blocks = _blocks(value, where)
     turn = _Turn(role)
@@ -66,7 +66,7 @@ def _messages(value: Any, where: str) -> list[Message]:
     return [*turn.results, *turn.said]
 
 
-def _blocks(value: Any, where: str) -> tuple[str, list[dict[str, Any]]]:
+def _blocks(value: Json, where: str) -> tuple[str, list[JsonObject]]:
     role = value.get("role") if isinstance(value, dict) else None
     if role not in _ROLES:
         raise BadRequestError.at(f"{where}.role", "must be user, assistant or system")
@@ -89,7 +89,7 @@ class _Turn:
         self.results: list[Message] = []
         self.said: list[Message] = []
         self._role = role
-        self._parts: list[Any] = []
+        self._parts: list[Json] = []
         self._calls: list[ToolCall] = []
         self._reasoning = self._opaque = ""
 
@@ -100,7 +100,7 @@ class _Turn:
         self._parts, self._calls = [], []
         self._reasoning = self._opaque = ""
 
-    def take(self, block: dict[str, Any], where: str) -> None:
+    def take(self, block: JsonObject, where: str) -> None:
         """The next block. Raises BadRequestError."""
         match block.get("type"):
             case "text":
@@ -119,18 +119,18 @@ class _Turn:
             case kind:
                 raise BadRequestError.at(where, f"a block of kind {kind!r} cannot be sent to this model")
 
-    def _think(self, block: dict[str, Any]) -> None:
+    def _think(self, block: JsonObject) -> None:
         if block["type"] == "redacted_thinking":
             self._opaque = seal(MESSAGES, str(block.get("data") or ""), REDACTED)
         elif signature := str(block.get("signature") or ""):  # without one nobody takes it back
             self._reasoning, self._opaque = str(block.get("thinking") or ""), taken(signature, MESSAGES)
 
 
-def _call(block: dict[str, Any]) -> ToolCall:
+def _call(block: JsonObject) -> ToolCall:
     return ToolCall(str(block.get("id")), str(block.get("name")), json.dumps(block.get("input") or {}))
 
 
-def _message(role: str, parts: list[Any], calls: list[ToolCall], reasoning: str, opaque: str) -> Message:
+def _message(role: str, parts: list[Json], calls: list[ToolCall], reasoning: str, opaque: str) -> Message:
     texts = all(isinstance(part, str) for part in parts)
     return Message(
         role,
@@ -142,7 +142,7 @@ def _message(role: str, parts: list[Any], calls: list[ToolCall], reasoning: str,
     )
 
 
-def _tool_result(block: dict[str, Any], where: str) -> tuple[Message, list[Image]]:
+def _tool_result(block: JsonObject, where: str) -> tuple[Message, list[Image]]:
     content = block.get("content")
     inner = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     if not isinstance(inner, list):
@@ -158,7 +158,7 @@ def _tool_result(block: dict[str, Any], where: str) -> tuple[Message, list[Image
     ), images
 
 
-def _image(block: dict[str, Any], where: str) -> Image:
+def _image(block: JsonObject, where: str) -> Image:
     source = block.get("source")
     if isinstance(source, dict):
         if source.get("type") == "base64":
@@ -168,7 +168,7 @@ def _image(block: dict[str, Any], where: str) -> Image:
     raise BadRequestError.at(f"{where}.source", "must be of type base64 or url")
 
 
-def _tools(values: list[Any]) -> Iterable[ToolSpec]:
+def _tools(values: list[Json]) -> Iterable[ToolSpec]:
     for i, tool in enumerate(values):
         if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
             raise BadRequestError.at(f"tools[{i}].name", "must be text")
@@ -181,7 +181,7 @@ def _tools(values: list[Any]) -> Iterable[ToolSpec]:
         )
 
 
-def _extra(body: dict[str, Any]) -> dict[str, Any]:
+def _extra(body: JsonObject) -> JsonObject:
     for name in ("max_tokens", "temperature", "top_p"):
         if isinstance(body.get(name), bool) or not isinstance(body.get(name), (int, float, type(None))):
             raise BadRequestError.at(name, "must be a number")
@@ -192,7 +192,7 @@ def _extra(body: dict[str, Any]) -> dict[str, Any]:
     return {**extra, **_tool_choice(body), **_output_config(body.get("output_config"))}
 
 
-def _tool_choice(body: dict[str, Any]) -> dict[str, Any]:
+def _tool_choice(body: JsonObject) -> JsonObject:
     choice = body.get("tool_choice")
     if not isinstance(choice, dict) or not body.get("tools"):
         return {}
@@ -202,10 +202,10 @@ def _tool_choice(body: dict[str, Any]) -> dict[str, Any]:
     return {"tool_choice": named if kind == "tool" else {"any": "required"}.get(str(kind), kind), **parallel}
 
 
-def _output_config(config: Any) -> dict[str, Any]:
+def _output_config(config: object) -> JsonObject:
     if not isinstance(config, dict):
         return {}
-    extra: dict[str, Any] = {}
+    extra: JsonObject = {}
     if isinstance(config.get("effort"), str):
         extra["reasoning_effort"] = config["effort"]
     form = config.get("format")
@@ -222,7 +222,7 @@ def encode_request(request: ChatRequest) -> bytes:
         BadRequestError: it has tools that this dialect has no form for.
     """
     system = [m.content for m in request.messages if m.role in ("system", "developer") and m.content]
-    messages: list[dict[str, Any]] = []
+    messages: list[JsonObject] = []
     for message in merged(m for m in request.messages if m.role not in ("system", "developer")):
         role, blocks = _sent(message)
         if not blocks:
@@ -231,7 +231,7 @@ def encode_request(request: ChatRequest) -> bytes:
             messages[-1]["content"] += blocks
         else:
             messages.append({"role": role, "content": blocks})
-    body: dict[str, Any] = {"model": request.model, "messages": messages, "stream": request.stream}
+    body: JsonObject = {"model": request.model, "messages": messages, "stream": request.stream}
     if system:
         body["system"] = "\n\n".join(system)
     if request.tools:
@@ -239,7 +239,7 @@ def encode_request(request: ChatRequest) -> bytes:
     return _encode({**body, **_sent_extra(request)})
 
 
-def _sent(message: Message) -> tuple[str, list[dict[str, Any]]]:
+def _sent(message: Message) -> tuple[str, list[JsonObject]]:
     parts = message.parts or ((message.content,) if message.content.strip() else ())
     blocks = [_sent_part(part) for part in parts if part != ""]
     if message.role == "tool":
@@ -255,7 +255,7 @@ def _sent(message: Message) -> tuple[str, list[dict[str, Any]]]:
     return "assistant", [*blocks, *calls]
 
 
-def _sent_part(part: Any) -> dict[str, Any]:
+def _sent_part(part: object) -> JsonObject:
     if isinstance(part, str):
         return {"type": "text", "text": part}
     if not isinstance(part, Image):
@@ -268,17 +268,17 @@ def _sent_part(part: Any) -> dict[str, Any]:
     return {"type": "image", "source": {"type": "url", "url": part.url}}
 
 
-def _sent_tool(tool: ToolSpec) -> dict[str, Any]:
+def _sent_tool(tool: ToolSpec) -> JsonObject:
     if tool.namespace or tool.kind != "function":
         raise BadRequestError.at("tools", f"{tool.name!r} is of a kind that this model cannot take")
     schema = tool.parameters or {"type": "object", "properties": {}}
     return {"name": tool.name, "description": tool.description, "input_schema": schema}
 
 
-def _sent_extra(request: ChatRequest) -> dict[str, Any]:
+def _sent_extra(request: ChatRequest) -> JsonObject:
     extra = request.extra
     limit = extra.get("max_completion_tokens") or extra.get("max_tokens") or DEFAULT_MAX_TOKENS
-    sent: dict[str, Any] = {"max_tokens": limit}
+    sent: JsonObject = {"max_tokens": limit}
     sent |= {name: extra[name] for name in ("temperature", "top_p") if extra.get(name) is not None}
     if extra.get("stop"):
         sent["stop_sequences"] = [extra["stop"]] if isinstance(extra["stop"], str) else extra["stop"]
@@ -287,9 +287,9 @@ def _sent_extra(request: ChatRequest) -> dict[str, Any]:
     return {**sent, **(_sent_choice(extra) if request.tools else {}), **_sent_config(extra)}
 
 
-def _sent_choice(extra: Mapping[str, Any]) -> dict[str, Any]:
+def _sent_choice(extra: Mapping[str, Json]) -> JsonObject:
     choice = extra.get("tool_choice")
-    sent: dict[str, Any] = {}
+    sent: JsonObject = {}
     if choice is not None:
         named = choice.get("function") or choice.get("custom") or {} if isinstance(choice, dict) else {}
         sent = {"type": "tool", "name": named.get("name")} if named else {"type": _CHOICES.get(choice, choice)}
@@ -298,7 +298,7 @@ def _sent_choice(extra: Mapping[str, Any]) -> dict[str, Any]:
     return {"tool_choice": sent} if sent else {}
 
 
-def _sent_config(extra: Mapping[str, Any]) -> dict[str, Any]:
+def _sent_config(extra: Mapping[str, object]) -> JsonObject:
     config = {}
     if extra.get("reasoning_effort") in ("low", "medium", "high", "max"):
         config["effort"] = extra["reasoning_effort"]
@@ -308,7 +308,7 @@ def _sent_config(extra: Mapping[str, Any]) -> dict[str, Any]:
     return {"output_config": config} if config else {}
 
 
-def check(body: dict[str, Any]) -> None:
+def check(body: JsonObject) -> None:
     """Raises BadRequestError for a body that is certainly wrong."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
@@ -342,7 +342,7 @@ def estimate_tokens(request: ChatRequest) -> int:
     return (text + tools) // 3 + 8 * len(request.messages) + 1500 * images + 1
 
 
-def input_of(call: ToolCall) -> Any:
+def input_of(call: ToolCall) -> Json:
     """What a tool is called with: always an object in this dialect."""
     try:
         value = json.loads(call.arguments)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from rightseat.json_types import Json
 from rightseat.wire.anthropic.request import BILLING
 from rightseat.wire.body import differs
 from rightseat.wire.opaque import MARK
@@ -19,7 +19,7 @@ def sanitize(body: Body) -> Body:
     return {**body, **changes} if changes else body
 
 
-def _messages(messages: Any) -> Body:
+def _messages(messages: object) -> Body:
     if not isinstance(messages, list):
         return {}
     kept = [_kept(message, lambda block: not _useless(block)) for message in messages]
@@ -27,7 +27,7 @@ def _messages(messages: Any) -> Body:
     return {"messages": kept} if differs(kept, messages) else {}
 
 
-def _system(system: Any) -> Body:
+def _system(system: object) -> Body:
     if isinstance(system, list):
         kept = [block for block in system if not (isinstance(block, dict) and _useless(block))]
         return {"system": kept} if len(kept) != len(system) else {}
@@ -51,7 +51,7 @@ def _is_foreign(block: Body) -> bool:
     return block.get("type") == "thinking" and str(block.get("signature")).startswith(MARK)
 
 
-def _kept(message: Any, keep: Callable[[Body], bool]) -> Any:
+def _kept(message: Json, keep: Callable[[Body], bool]) -> Json:
     """A message with those of its blocks that are kept; the very same one if all are."""
     content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(content, list):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from rightseat.chat import ToolCall
+from rightseat.json_types import JsonObject
 from rightseat.wire.reading import Text, size_of
 
 _OTHER = 256  # bytes that a field or a call counts as, besides its text
@@ -24,7 +24,7 @@ class Calls:
         self._hold = hold
         self._open: dict[tuple[str, str], Call] = {}
 
-    def take(self, choice: str, delta: dict[str, Any]) -> None:
+    def take(self, choice: str, delta: JsonObject) -> None:
         """A piece of a call: a new id begins a new call, whatever the index says; without an id it continues one."""
         key = (choice, repr(delta.get("index")))
         call = self._open.get(key)
@@ -59,9 +59,9 @@ class Call:
         self.id = call_id
         self.kind = kind
         self.pieces = {"name": Text(), "input" if kind == "custom" else "arguments": Text()}
-        self.others: dict[str, Any] = {}
+        self.others: JsonObject = {}
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> JsonObject:
         """As an answer that was not streamed has it."""
         texts = {name: str(text) for name, text in self.pieces.items()}
         return {"id": self.id, "type": self.kind, self.kind: {**texts, **self.others}}

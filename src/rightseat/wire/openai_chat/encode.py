@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from rightseat.chat import (
@@ -16,6 +14,7 @@ from rightseat.chat import (
     ToolCallEvent,
     Usage,
 )
+from rightseat.json_types import JsonObject
 from rightseat.wire.dialect import Envelope
 from rightseat.wire.opaque import CHAT, shown
 from rightseat.wire.openai_chat.request import written_call
@@ -58,17 +57,17 @@ class ChunkEncoder:
         """The bytes after the last event."""
         return DONE
 
-    def _delta(self, delta: dict[str, Any]) -> bytes:
+    def _delta(self, delta: JsonObject) -> bytes:
         if not self._begun:
             self._begun = True
             delta = {"role": "assistant", **delta}
         return self._chunk({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
 
-    def _chunk(self, rest: dict[str, Any]) -> bytes:
+    def _chunk(self, rest: JsonObject) -> bytes:
         return encode_sse(_encode({**self._head, **rest}))
 
 
-def _head(envelope: Envelope) -> dict[str, Any]:
+def _head(envelope: Envelope) -> JsonObject:
     return {
         "id": f"chatcmpl-{envelope.ids.hex(24)}",
         "object": "chat.completion",
@@ -79,7 +78,7 @@ def _head(envelope: Envelope) -> dict[str, Any]:
 
 def encode_whole(done: Completion, envelope: Envelope) -> bytes:
     """A whole answer as one body."""
-    message: dict[str, Any] = {"role": "assistant", "content": done.text or None}
+    message: JsonObject = {"role": "assistant", "content": done.text or None}
     if done.reasoning:
         message["reasoning_text"] = done.reasoning
     if done.reasoning_opaque:
@@ -91,7 +90,7 @@ def encode_whole(done: Completion, envelope: Envelope) -> bytes:
     return _encode(body if done.usage is None else {**body, "usage": _usage(done.usage)})
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def _usage(usage: Usage) -> JsonObject:
     details = (
         {"completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens}} if usage.reasoning_tokens else {}
     )

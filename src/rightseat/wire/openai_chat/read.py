@@ -6,13 +6,12 @@ index, usage after the finish, an end without `[DONE]`, errors inside a 200. Thi
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import Struct
 
 from rightseat.chat import Finish, ModelEvent, ReasoningDelta, ReasoningOpaque, TextDelta, ToolCallEvent, Usage
 from rightseat.errors import UpstreamError
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire import anthropic
 from rightseat.wire.body import list_of
 from rightseat.wire.openai_chat.calls import Calls
@@ -58,7 +57,7 @@ class _Chunks(StreamReader):
                 self._choice(choice)
         self._template.learn(data, chunk)
 
-    def _choice(self, choice: dict[str, Any]) -> None:
+    def _choice(self, choice: JsonObject) -> None:
         delta = choice.get("delta") or _in_order(choice.get("message"))
         if choice.get("finish_reason"):
             self._finish, self.complete = str(choice["finish_reason"]), True
@@ -76,13 +75,13 @@ class _Chunks(StreamReader):
             else:
                 self._member(name, value)
 
-    def _top(self, chunk: dict[str, Any]) -> None:
+    def _top(self, chunk: JsonObject) -> None:
         """The members of a chunk."""
 
     def _text(self, name: str, text: str) -> None:
         """A piece of a text."""
 
-    def _member(self, name: str, value: Any) -> None:
+    def _member(self, name: str, value: object) -> None:
         """A member of the message that is not put together of pieces."""
 
 
@@ -114,7 +113,7 @@ class ChunkReader(_Chunks):
         usage = [self._usage] if self._usage is not None else []
         return [*self._said, *usage, Finish(self._reason)]
 
-    def _top(self, chunk: dict[str, Any]) -> None:
+    def _top(self, chunk: JsonObject) -> None:
         self._usage = usage_of(chunk.get("usage")) or self._usage
 
     def _text(self, name: str, text: str) -> None:
@@ -123,7 +122,7 @@ class ChunkReader(_Chunks):
         elif name == "reasoning_text" and text:
             self._said.append(ReasoningDelta(text))
 
-    def _member(self, name: str, value: Any) -> None:
+    def _member(self, name: str, value: object) -> None:
         if name == "reasoning_opaque" and isinstance(value, str) and value:
             self._said.append(ReasoningOpaque(value))
 
@@ -135,11 +134,11 @@ class ChunkFold(_Chunks):
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, max_held_bytes: int = MAX_FOLD_BYTES) -> None:
         super().__init__(max_event_bytes, max_held_bytes)
-        self._members: dict[str, Any] = {}
-        self._message: dict[str, Any] = {"role": "assistant"}
+        self._members: JsonObject = {}
+        self._message: JsonObject = {"role": "assistant"}
         self._texts: dict[str, Text] = {}  # content, reasoning_text ...
 
-    def completion(self) -> dict[str, Any]:
+    def completion(self) -> JsonObject:
         """The answer, in the form of one that was not streamed."""
         texts = {name: str(text) for name, text in self._texts.items()}
         message = {**self._message, "content": texts.pop("content", "") or None, **texts}
@@ -148,7 +147,7 @@ class ChunkFold(_Chunks):
         choice = {"index": 0, "message": message, "finish_reason": self._reason}
         return {**self._members, "object": "chat.completion", "choices": [choice]}
 
-    def _top(self, chunk: dict[str, Any]) -> None:
+    def _top(self, chunk: JsonObject) -> None:
         for name, value in chunk.items():
             if name != "choices" and (value or name not in self._members):
                 self._keep(self._members, name, value)
@@ -160,16 +159,16 @@ class ChunkFold(_Chunks):
         self._hold(size_of(text))
         known.add(text)
 
-    def _member(self, name: str, value: Any) -> None:
+    def _member(self, name: str, value: object) -> None:
         self._keep(self._message, name, value)
 
-    def _keep(self, where: dict[str, Any], name: str, value: Any) -> None:
+    def _keep(self, where: JsonObject, name: str, value: object) -> None:
         if name not in where:
             self._hold(self._FIELD)
         where[name] = value
 
 
-def read_whole(body: Any) -> list[ModelEvent]:
+def read_whole(body: object) -> list[ModelEvent]:
     """The events of an answer that came whole. Newer Claude models have answered in Anthropic's form here.
 
     Raises:
@@ -183,12 +182,12 @@ def read_whole(body: Any) -> list[ModelEvent]:
 
 class _Choices(Struct):
     choices: list[dict[str, msgspec.Raw]]
-    usage: Any = None
+    usage: Json = None
 
 
 class _Content(Struct):
     content: list[dict[str, msgspec.Raw]]
-    usage: Any = None
+    usage: Json = None
 
 
 _whole = msgspec.json.Decoder(_Choices).decode
@@ -211,7 +210,7 @@ def check_whole(data: bytes) -> Usage | None:
     return usage_of(body.usage)
 
 
-def _in_order(message: Any) -> Any:
+def _in_order(message: object) -> Json:
     """A whole message with its reasoning first, as it was said."""
     if not isinstance(message, dict):
         return None

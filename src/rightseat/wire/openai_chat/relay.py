@@ -6,10 +6,9 @@ events get the index they lack; nothing else is changed or decoded.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import dig, list_of
 from rightseat.wire.relay import Ending, EventRelay, events_in, split_events
 from rightseat.wire.sse import DONE, MAX_EVENT_BYTES
@@ -25,7 +24,7 @@ class ChunkRelay(EventRelay):
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         super().__init__(max_event_bytes)
         self._marker = _MARK
-        self._indexes: dict[Any, Indexes] = {}  # one a choice
+        self._indexes: dict[Json, Indexes] = {}  # one a choice
 
     def eof(self) -> bytes:
         """See EventRelay."""
@@ -36,11 +35,9 @@ class ChunkRelay(EventRelay):
     def _is_done(self) -> bool:
         return b"[DONE]" in events_in(b"".join(self._recent))
 
-    def _judge(self, events: list[Any]) -> Ending:
+    def _judge(self, events: list[Json]) -> Ending:
         usage, failed, done = None, False, False
-        last: dict[
-            str, Any
-        ] = {}  # the last chunk that says something; a turn may be split over several choices with an end each
+        last: JsonObject = {}  # the last chunk with choices; a turn may have several, with an end each
         for event in reversed(events):
             if event == b"[DONE]":
                 done = True
@@ -69,7 +66,7 @@ class ChunkRelay(EventRelay):
             return Indexes()
         return self._indexes.setdefault(choice, Indexes())
 
-    def _index(self, choices: Any) -> bool:
+    def _index(self, choices: object) -> bool:
         """Give the calls in a chunk their indexes. Returns whether something was changed."""
         changed = False
         for choice in choices if isinstance(choices, list) else ():
@@ -94,10 +91,10 @@ class Indexes:
     MOST = 4096  # calls that are told apart
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[int, Any]] = {}  # by the index that was said: the index and the id of the call
+        self._open: dict[str, tuple[int, Json]] = {}  # by the index that was said: the index and the id of the call
         self._used: set[int] = set()
 
-    def of(self, call: dict[str, Any]) -> int:
+    def of(self, call: JsonObject) -> int:
         """The index of a call of which this is a piece."""
         given, call_id = call.get("index"), call.get("id")
         known = self._open.get(repr(given))
@@ -112,5 +109,5 @@ class Indexes:
         return index
 
 
-def _is_error(event: dict[str, Any]) -> bool:
+def _is_error(event: JsonObject) -> bool:
     return bool(event.get("error")) or event.get("type") == "error"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import msgspec
 
 from rightseat.chat import ChatRequest, Image, Message, ToolCall, ToolSpec
 from rightseat.chat.repair import merged
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import BadRequestError, items, json_object, mapping
 from rightseat.wire.opaque import CHAT, own
 
@@ -16,7 +16,7 @@ _KNOWN = frozenset({"model", "messages", "tools", "stream"})
 _encode = msgspec.json.Encoder().encode
 
 
-def check(body: dict[str, Any]) -> None:
+def check(body: JsonObject) -> None:
     """Raises BadRequestError for a body that is certainly wrong."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
@@ -44,7 +44,7 @@ def decode_body(body: bytes) -> ChatRequest:
     return decode_request(json_object(body))
 
 
-def decode_request(value: dict[str, Any]) -> ChatRequest:
+def decode_request(value: JsonObject) -> ChatRequest:
     """A request whose body is read already. Raises as `decode_body` does."""
     messages = value.get("messages")
     if not isinstance(messages, list) or not messages:
@@ -60,7 +60,7 @@ def decode_request(value: dict[str, Any]) -> ChatRequest:
     )
 
 
-def _message(value: Any, where: str) -> Message:
+def _message(value: object, where: str) -> Message:
     if not isinstance(value, dict) or not isinstance(value.get("role"), str):
         raise BadRequestError.at(where, "must be an object with a role")
     content, parts = value.get("content"), []
@@ -85,7 +85,7 @@ def _message(value: Any, where: str) -> Message:
     )
 
 
-def _part(part: Any) -> Any:
+def _part(part: object) -> Json:
     if isinstance(part, dict) and part.get("type") == "text":
         return str(part.get("text", ""))
     image = part.get("image_url") if isinstance(part, dict) else None
@@ -102,7 +102,7 @@ def encode_request(request: ChatRequest) -> bytes:
     messages = [
         _sent(m) for m in merged(request.messages) if m.role != "assistant" or m.content or m.parts or m.tool_calls
     ]
-    body: dict[str, Any] = {"model": request.model, "messages": messages}
+    body: JsonObject = {"model": request.model, "messages": messages}
     if request.tools:
         body["tools"] = [_sent_tool(tool) for tool in request.tools]
     return _encode({**body, "stream": request.stream, **request.extra})
@@ -117,11 +117,11 @@ def encode_for_upstream(request: ChatRequest) -> bytes:
     return encode_request(msgspec.structs.replace(request, extra=extra))
 
 
-def _sent(message: Message) -> dict[str, Any]:
-    content: Any = message.content
+def _sent(message: Message) -> JsonObject:
+    content: Json = message.content
     if message.parts:
         content = [_sent_part(part) for part in message.parts]
-    sent: dict[str, Any] = {"role": message.role, "content": content}
+    sent: JsonObject = {"role": message.role, "content": content}
     if message.tool_calls:
         sent["tool_calls"] = [written_call(call) for call in message.tool_calls]
         sent["content"] = content or None
@@ -135,13 +135,13 @@ def _sent(message: Message) -> dict[str, Any]:
     return sent
 
 
-def _sent_part(part: Any) -> Any:
+def _sent_part(part: object) -> Json:
     if isinstance(part, str):
         return {"type": "text", "text": part}
     return {"type": "image_url", "image_url": {"url": part.url}} if isinstance(part, Image) else part
 
 
-def _sent_tool(tool: ToolSpec) -> dict[str, Any]:
+def _sent_tool(tool: ToolSpec) -> JsonObject:
     if tool.namespace:
         problem = f"{tool.name!r} is in the namespace {tool.namespace!r}, which this model cannot take"
         raise BadRequestError.at("tools", problem)
@@ -157,7 +157,7 @@ def _sent_tool(tool: ToolSpec) -> dict[str, Any]:
     }
 
 
-def _tool_call(value: Any, where: str) -> ToolCall:
+def _tool_call(value: Json, where: str) -> ToolCall:
     kind, body = _kind(value)
     if body is None:
         raise BadRequestError.at(where, "must have a function with a name")
@@ -165,7 +165,7 @@ def _tool_call(value: Any, where: str) -> ToolCall:
     return ToolCall(str(value.get("id", "")), body["name"], str(text or ""), kind)
 
 
-def _tools(values: Iterable[Any]) -> Iterator[ToolSpec]:
+def _tools(values: Iterable[object]) -> Iterator[ToolSpec]:
     for value in values:
         kind, body = _kind(value)
         if body is not None:
@@ -179,7 +179,7 @@ def _tools(values: Iterable[Any]) -> Iterator[ToolSpec]:
             )
 
 
-def _kind(value: Any) -> tuple[str, Mapping[str, Any] | None]:
+def _kind(value: object) -> tuple[str, Mapping[str, Json] | None]:
     """Which kind of tool or call an entry is, and its body if that has a name."""
     for kind in ("function", "custom"):
         body = value.get(kind) if isinstance(value, dict) else None
@@ -188,7 +188,7 @@ def _kind(value: Any) -> tuple[str, Mapping[str, Any] | None]:
     return "function", None
 
 
-def written_call(call: ToolCall) -> dict[str, Any]:
+def written_call(call: ToolCall) -> JsonObject:
     """A call as the dialect writes it, in requests and in answers."""
     body = {"name": call.name, "input" if call.kind == "custom" else "arguments": call.arguments}
     return {"id": call.id, "type": call.kind, call.kind: body}

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rightseat.chat.repair import MISSING
+from rightseat.json_types import Json
 from rightseat.wire.body import differs
 from rightseat.wire.opaque import MARK
 from rightseat.wire.sanitizing import Body, is_blank_text, trimmed
@@ -43,7 +42,7 @@ def without_reasoning(body: Body) -> Body:
     return {**body, "messages": [_without(m) if isinstance(m, dict) else m for m in body["messages"]]}
 
 
-def _is_foreign(message: Any) -> bool:
+def _is_foreign(message: object) -> bool:
     return isinstance(message, dict) and str(message.get("reasoning_opaque")).startswith(MARK)
 
 
@@ -51,7 +50,7 @@ def _without(message: Body) -> Body:
     return {name: value for name, value in message.items() if name not in _REASONING}
 
 
-def _chat_message(message: Any) -> Any:
+def _chat_message(message: object) -> Json:
     if not isinstance(message, dict):
         return message
     content = message.get("content")
@@ -64,14 +63,14 @@ def _chat_message(message: Any) -> Any:
     return message
 
 
-def _call_ids(message: Any) -> list[str]:
+def _call_ids(message: object) -> list[str]:
     calls = message.get("tool_calls") if isinstance(message, dict) and message.get("role") == "assistant" else None
     if not isinstance(calls, list):
         return []
     return [call["id"] for call in calls if isinstance(call, dict) and isinstance(call.get("id"), str)]
 
 
-def _paired(messages: list[Any]) -> bool:
+def _paired(messages: list[Json]) -> bool:
     waiting: set[str] = set()
     for message in messages:
         if isinstance(message, dict) and message.get("role") == "tool":
@@ -86,7 +85,7 @@ def _paired(messages: list[Any]) -> bool:
     return not waiting
 
 
-def _pair(messages: list[Any]) -> list[Any]:
+def _pair(messages: list[Json]) -> list[Json]:
     """Every result right behind its call; a call without one gets one that says so; results without call are the user's words."""
     results = {
         m["tool_call_id"]: m
@@ -94,7 +93,7 @@ def _pair(messages: list[Any]) -> list[Any]:
         if isinstance(m, dict) and m.get("role") == "tool" and isinstance(m.get("tool_call_id"), str)
     }
     called = {call_id for message in messages for call_id in _call_ids(message)}
-    done: list[Any] = []
+    done: list[Json] = []
     for message in messages:
         if isinstance(message, dict) and message.get("role") == "tool":
             if str(message.get("tool_call_id")) not in called:
@@ -108,7 +107,7 @@ def _pair(messages: list[Any]) -> list[Any]:
     return done
 
 
-def _chat_tool(tool: Any) -> Any:
+def _chat_tool(tool: Json) -> Json:
     function = tool.get("function") if isinstance(tool, dict) else None
     parameters = function.get("parameters") if isinstance(function, dict) else None
     if not isinstance(function, dict) or (isinstance(parameters, dict) and "type" in parameters):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
+
+from rightseat.json_types import JsonObject
 
 _decode_text = msgspec.json.Decoder(str).decode
 _MEMBER = b'"content":'  # within what a model says JSON escapes quotes, so these bytes are the member
@@ -33,7 +33,7 @@ class Template:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
 
-    def learn(self, data: bytes, chunk: dict[str, Any]) -> None:
+    def learn(self, data: bytes, chunk: JsonObject) -> None:
         """Another chunk that was decoded; one that holds text and nothing that ends or adds anything is a template."""
         self._head = b""
         if not self._tries or len(data) > self.LONGEST or data.count(_MEMBER) != 1 or not _is_text_alone(chunk):
@@ -52,7 +52,7 @@ class Template:
             return False
 
 
-def _is_text_alone(chunk: dict[str, Any]) -> bool:
+def _is_text_alone(chunk: JsonObject) -> bool:
     choices = chunk.get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         return False

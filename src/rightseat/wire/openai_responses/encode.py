@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from rightseat.chat import (
@@ -21,6 +19,7 @@ from rightseat.chat import (
 )
 from rightseat.errors import AnswerTooLongError
 from rightseat.ids import Ids
+from rightseat.json_types import JsonObject
 from rightseat.wire.dialect import Envelope
 from rightseat.wire.opaque import RESPONSES, own, shown
 from rightseat.wire.openai_responses.request import written_call
@@ -28,7 +27,7 @@ from rightseat.wire.reading import MAX_FOLD_BYTES, Text
 from rightseat.wire.sse import encode_sse
 
 # What the published schema demands of every response; nothing here decides it.
-_RESPONSE: dict[str, Any] = {
+_RESPONSE: JsonObject = {
     "object": "response",
     "status": "in_progress",
     "error": None,
@@ -76,8 +75,8 @@ class ResponseEncoder:
     def __init__(self, envelope: Envelope) -> None:
         self._ids = envelope.ids
         self._number = 0
-        self._output: list[dict[str, Any]] = []
-        self._item: dict[str, Any] | None = None  # the one that is being said
+        self._output: list[JsonObject] = []
+        self._item: JsonObject | None = None  # the one that is being said
         self._pieces = Text()
         self._size = 0
         self._usage: Usage | None = None
@@ -172,21 +171,21 @@ class ResponseEncoder:
         done = self._at(f"response.{kind}.done", name=block.name, **{field: block.arguments})
         return added + delta + done + self._done(whole)
 
-    def _added(self, item: dict[str, Any]) -> bytes:
+    def _added(self, item: JsonObject) -> bytes:
         return self._event("response.output_item.added", {"output_index": len(self._output), "item": item})
 
-    def _done(self, item: dict[str, Any]) -> bytes:
+    def _done(self, item: JsonObject) -> bytes:
         said = self._event("response.output_item.done", {"output_index": len(self._output), "item": item})
         self._output.append(item)
         self._item = None
         return said
 
-    def _at(self, kind: str, **fields: Any) -> bytes:
+    def _at(self, kind: str, **fields: object) -> bytes:
         """An event about the item that is being said."""
         assert self._item is not None
         return self._event(kind, {"item_id": self._item["id"], "output_index": len(self._output), **fields})
 
-    def _event(self, kind: str, fields: dict[str, Any]) -> bytes:
+    def _event(self, kind: str, fields: JsonObject) -> bytes:
         number, self._number = self._number, self._number + 1
         return encode_sse(_encode({"type": kind, "sequence_number": number, **fields}), kind.encode())
 
@@ -196,7 +195,7 @@ def prepared(envelope: Envelope) -> bytes:
     return ResponseEncoder(envelope).prepare()
 
 
-def _response(envelope: Envelope) -> dict[str, Any]:
+def _response(envelope: Envelope) -> JsonObject:
     request = envelope.body
     return {
         "id": f"resp_{envelope.ids.hex()}",
@@ -214,7 +213,7 @@ def encode_whole(done: Completion, envelope: Envelope) -> bytes:
     return _encode({**_response(envelope), "output": output, **ending})
 
 
-def _item(block: Block, status: str, ids: Ids) -> dict[str, Any]:
+def _item(block: Block, status: str, ids: Ids) -> JsonObject:
     if isinstance(block, str):
         content = [_text(block)]
         return {"type": "message", "id": f"msg_{ids.hex()}", "role": "assistant", "status": status, "content": content}
@@ -232,22 +231,22 @@ def _encrypted(opaque: str) -> str:
     return opaque if mine is not None and mine[0] else shown(opaque, RESPONSES)
 
 
-def _text(text: str) -> dict[str, Any]:
+def _text(text: str) -> JsonObject:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _summary(text: str) -> dict[str, Any]:
+def _summary(text: str) -> JsonObject:
     return {"type": "summary_text", "text": text}
 
 
-def _status(finish: str) -> dict[str, Any]:
+def _status(finish: str) -> JsonObject:
     reason = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(finish)
     if reason is None:
         return {"status": "completed"}
     return {"status": "incomplete", "incomplete_details": {"reason": reason}}
 
 
-def _usage(usage: Usage | None) -> dict[str, Any] | None:
+def _usage(usage: Usage | None) -> JsonObject | None:
     if usage is None:
         return None
     return {

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from rightseat.errors import RightseatError
+from rightseat.json_types import JsonObject
 from rightseat.wire.errors import ErrorInfo, info_of, interrupted, openai_object
 from rightseat.wire.sse import encode_sse
 
@@ -28,7 +27,7 @@ def error_frame(error: RightseatError, headers: dict[str, str]) -> bytes:
     return _encode({**_event(info_of(error)), "headers": headers})
 
 
-def _event(error: ErrorInfo) -> dict[str, Any]:
+def _event(error: ErrorInfo) -> JsonObject:
     """In the flat form and the nested one: clients look for either."""
     fields = openai_object(error)
     return {**fields, "type": "error", "status": error.status, "error": fields}

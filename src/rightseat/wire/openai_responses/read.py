@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import Struct
 
@@ -18,6 +16,7 @@ from rightseat.chat import (
     Usage,
 )
 from rightseat.errors import UpstreamError
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import dig, list_of
 from rightseat.wire.opaque import MARK, RESPONSES, seal
 from rightseat.wire.reading import MAX_FOLD_BYTES, ChunkError, StreamReader, checked, decoded, error_in
@@ -95,7 +94,7 @@ class ResponseReader(StreamReader):
             self._begun.add(index)
         self._said.append(event)
 
-    def _item(self, item: Any, index: str) -> None:
+    def _item(self, item: object, index: str) -> None:
         if index in self._finished:
             return
         self._hold(self._INDEX)
@@ -106,7 +105,7 @@ class ResponseReader(StreamReader):
         self._called = self._called or any(isinstance(e, ToolCallEvent) for e in events)
         self._said += events
 
-    def _complete(self, response: Any) -> None:
+    def _complete(self, response: object) -> None:
         for i, item in enumerate(list_of(dig(response, "output"))):
             self._item(item, repr(i))
         self._end, self.complete = ending(response, called=self._called), True
@@ -117,7 +116,7 @@ class ResponseFold(StreamReader):
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, max_held_bytes: int = MAX_FOLD_BYTES) -> None:
         super().__init__(max_event_bytes, max_held_bytes)
-        self._response: dict[str, Any] = {}
+        self._response: JsonObject = {}
         self._size = Size()
 
     @property
@@ -125,7 +124,7 @@ class ResponseFold(StreamReader):
         """Tokens of the answer so far, reckoned from its bytes; see Size."""
         return self._size.tokens
 
-    def completion(self) -> dict[str, Any]:
+    def completion(self) -> JsonObject:
         """The response."""
         return self._response
 
@@ -144,7 +143,7 @@ class ResponseFold(StreamReader):
             self._response, self.complete = response, True
 
 
-def read_whole(body: Any) -> list[ModelEvent]:
+def read_whole(body: Json) -> list[ModelEvent]:
     """The events of an answer that came whole.
 
     Raises:
@@ -156,7 +155,7 @@ def read_whole(body: Any) -> list[ModelEvent]:
     return [*events, *ending(body, called=any(isinstance(e, ToolCallEvent) for e in events))]
 
 
-def item_events(item: Any) -> list[ModelEvent]:
+def item_events(item: Json) -> list[ModelEvent]:
     """What one output item says."""
     match dig(item, "type"):
         case "message":
@@ -173,7 +172,7 @@ def item_events(item: Any) -> list[ModelEvent]:
     return []
 
 
-def _reasoning(item: dict[str, Any]) -> list[ModelEvent]:
+def _reasoning(item: JsonObject) -> list[ModelEvent]:
     parts = [*list_of(item.get("summary")), *list_of(item.get("content"))]
     text = "\n\n".join(str(dig(part, "text") or "") for part in parts)
     events: list[ModelEvent] = [ReasoningDelta(text)] if text else []
@@ -183,7 +182,7 @@ def _reasoning(item: dict[str, Any]) -> list[ModelEvent]:
     return events
 
 
-def ending(response: Any, *, called: bool) -> list[ModelEvent]:
+def ending(response: object, *, called: bool) -> list[ModelEvent]:
     """Usage and the finish of a response."""
     reason = dig(response, "incomplete_details", "reason") if dig(response, "status") == "incomplete" else None
     finish = Finish(
@@ -193,7 +192,7 @@ def ending(response: Any, *, called: bool) -> list[ModelEvent]:
     return [finish] if usage is None else [usage, finish]
 
 
-def usage_of_response(response: Any) -> Usage | None:
+def usage_of_response(response: object) -> Usage | None:
     """What a response tells of usage."""
     usage = dig(response, "usage")
     return usage_of({"input_tokens_details": None, **usage}) if isinstance(usage, dict) else None
@@ -201,9 +200,9 @@ def usage_of_response(response: Any) -> Usage | None:
 
 class _Response(Struct):
     output: list[dict[str, msgspec.Raw]]
-    status: Any = None
-    error: Any = None
-    usage: Any = None
+    status: Json = None
+    error: Json = None
+    usage: Json = None
 
 
 _whole = msgspec.json.Decoder(_Response).decode
@@ -218,7 +217,7 @@ def check_whole(data: bytes) -> Usage | None:
     return usage_of_response({"usage": body.usage})
 
 
-def _failure(response: Any) -> ChunkError:
+def _failure(response: object) -> ChunkError:
     if isinstance(response, dict) and isinstance(response.get("error"), dict):
         return error_in(response)
     status = dig(response, "status")

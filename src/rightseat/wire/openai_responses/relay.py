@@ -5,11 +5,10 @@ Copilot gives different item ids to the events of one output item; they are made
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import Struct
 
+from rightseat.json_types import Json
 from rightseat.wire.body import dig
 from rightseat.wire.openai_responses.read import ENDINGS, usage_of_response
 from rightseat.wire.relay import Ending, EventRelay, split_events
@@ -57,7 +56,7 @@ class ResponseRelay(EventRelay):
         self._ids: dict[int, str] = {}
         self._changed = False
 
-    def _judge(self, events: list[Any]) -> Ending:
+    def _judge(self, events: list[Json]) -> Ending:
         for event in reversed(events):
             kind = dig(event, "type")
             if isinstance(kind, str) and kind in ENDINGS:

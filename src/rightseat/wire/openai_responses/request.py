@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 
 from rightseat.chat import ChatRequest, Image, Message, ToolCall, ToolSpec
 from rightseat.chat.repair import repaired
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import BadRequestError, items, mapping
 from rightseat.wire.opaque import MARK, RESPONSES, own, seal, taken
 
@@ -17,7 +17,7 @@ _LEAST_OUTPUT = 16  # the API's own lower bound
 _encode = msgspec.json.Encoder().encode
 
 
-def check(body: dict[str, Any]) -> None:
+def check(body: JsonObject) -> None:
     """Raises BadRequestError for a body that is certainly wrong."""
     given = body.get("input")
     if not given or not isinstance(given, (str, list)):
@@ -27,7 +27,7 @@ def check(body: dict[str, Any]) -> None:
             raise BadRequestError.at(f"input[{i}]", "must be an object")
 
 
-def decode_request(body: dict[str, Any]) -> ChatRequest:
+def decode_request(body: JsonObject) -> ChatRequest:
     """A request.
 
     Raises:
@@ -75,7 +75,7 @@ class _History:
         self._settle()
         self._done.append(message)
 
-    def take(self, item: dict[str, Any], where: str) -> None:
+    def take(self, item: JsonObject, where: str) -> None:
         """The next item. Raises BadRequestError."""
         match item.get("type", "message"):
             case "message":
@@ -93,7 +93,7 @@ class _History:
             case kind:
                 raise BadRequestError.at(where, f"an item of kind {kind!r} cannot be sent to this model")
 
-    def _message(self, item: dict[str, Any], where: str) -> None:
+    def _message(self, item: JsonObject, where: str) -> None:
         role = {"developer": "system"}.get(str(item.get("role")), item.get("role"))
         if role not in ("user", "assistant", "system"):
             raise BadRequestError.at(f"{where}.role", "must be user, assistant, system or developer")
@@ -110,7 +110,7 @@ class _History:
             self._calls = []
 
 
-def _reasoning(item: dict[str, Any], where: str) -> Message:
+def _reasoning(item: JsonObject, where: str) -> Message:
     summary = items(item.get("summary"), f"{where}.summary")
     text = "\n\n".join(str(part.get("text") or "") for part in summary if isinstance(part, dict))
     opaque = str(item.get("encrypted_content") or "")
@@ -121,7 +121,7 @@ def _reasoning(item: dict[str, Any], where: str) -> Message:
     return Message("assistant", reasoning=text, reasoning_opaque=opaque)
 
 
-def _call(item: dict[str, Any], where: str) -> ToolCall:
+def _call(item: JsonObject, where: str) -> ToolCall:
     custom = item["type"] == "custom_tool_call"
     text = str(item.get("input" if custom else "arguments") or ("" if custom else "{}"))
     call_id, name = item.get("call_id") or item.get("id"), item.get("name")
@@ -134,10 +134,10 @@ def _only_thought(message: Message) -> bool:
     return message.role == "assistant" and not (message.content or message.parts or message.tool_calls)
 
 
-def _content(value: Any, where: str) -> tuple[str, tuple[Any, ...]]:
+def _content(value: object, where: str) -> tuple[str, tuple[Json, ...]]:
     if value is None or isinstance(value, str):
         return value or "", ()
-    parts: list[Any] = []
+    parts: list[Json] = []
     for i, part in enumerate(items(value, where)):
         kind = part.get("type") if isinstance(part, dict) else None
         if kind in ("input_text", "output_text", "text", "summary_text", "refusal"):
@@ -150,7 +150,7 @@ def _content(value: Any, where: str) -> tuple[str, tuple[Any, ...]]:
     return "".join(texts), () if len(texts) == len(parts) else tuple(parts)
 
 
-def _tools(values: Iterable[Any], where: str, namespace: str = "") -> Iterable[ToolSpec]:
+def _tools(values: Iterable[Json], where: str, namespace: str = "") -> Iterable[ToolSpec]:
     for i, tool in enumerate(values):
         kind = tool.get("type") if isinstance(tool, dict) else None
         if kind == "namespace":
@@ -171,11 +171,11 @@ def _tools(values: Iterable[Any], where: str, namespace: str = "") -> Iterable[T
         )
 
 
-def _extra(body: dict[str, Any]) -> dict[str, Any]:
+def _extra(body: JsonObject) -> JsonObject:
     limit = body.get("max_output_tokens")
     if isinstance(limit, bool) or not isinstance(limit, (int, type(None))):
         raise BadRequestError.at("max_output_tokens", "must be a whole number")
-    extra: dict[str, Any] = {name: body[name] for name in _SAME if body.get(name) is not None}
+    extra: JsonObject = {name: body[name] for name in _SAME if body.get(name) is not None}
     if limit is not None:
         extra["max_tokens"] = limit
     reasoning = mapping(body.get("reasoning"), "reasoning")
@@ -184,8 +184,8 @@ def _extra(body: dict[str, Any]) -> dict[str, Any]:
     return {**extra, **_text_options(mapping(body.get("text"), "text")), **_tool_choice(body)}
 
 
-def _text_options(text: dict[str, Any]) -> dict[str, Any]:
-    extra: dict[str, Any] = {"verbosity": text["verbosity"]} if isinstance(text.get("verbosity"), str) else {}
+def _text_options(text: JsonObject) -> JsonObject:
+    extra: JsonObject = {"verbosity": text["verbosity"]} if isinstance(text.get("verbosity"), str) else {}
     form = text.get("format")
     if isinstance(form, dict) and form.get("type") == "json_schema":
         named = {name: form[name] for name in ("name", "schema", "strict", "description") if form.get(name) is not None}
@@ -195,7 +195,7 @@ def _text_options(text: dict[str, Any]) -> dict[str, Any]:
     return extra
 
 
-def _tool_choice(body: dict[str, Any]) -> dict[str, Any]:
+def _tool_choice(body: JsonObject) -> JsonObject:
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") in ("function", "custom"):
         return {"tool_choice": {"type": choice["type"], choice["type"]: {"name": choice.get("name")}}}
@@ -204,7 +204,7 @@ def _tool_choice(body: dict[str, Any]) -> dict[str, Any]:
 
 def encode_request(request: ChatRequest) -> bytes:
     """A request for somebody who speaks this dialect. Nothing is kept there: encrypted reasoning comes back instead."""
-    body: dict[str, Any] = {
+    body: JsonObject = {
         "model": request.model,
         "input": [item for message in request.messages for item in _sent(message)],
         "stream": request.stream,
@@ -216,9 +216,9 @@ def encode_request(request: ChatRequest) -> bytes:
     return _encode({**body, **_sent_extra(request.extra)})
 
 
-def _sent(message: Message) -> Iterable[dict[str, Any]]:
+def _sent(message: Message) -> Iterable[JsonObject]:
     if message.role == "tool":
-        output: Any = [_sent_part(part, "input_text") for part in message.parts] if message.parts else message.content
+        output: Json = [_sent_part(part, "input_text") for part in message.parts] if message.parts else message.content
         yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": output}
         return
     mine = own(message.reasoning_opaque, RESPONSES) if message.reasoning_opaque else None
@@ -234,7 +234,7 @@ def _sent(message: Message) -> Iterable[dict[str, Any]]:
         yield written_call(call)
 
 
-def _sent_part(part: Any, kind: str) -> dict[str, Any]:
+def _sent_part(part: object, kind: str) -> JsonObject:
     if isinstance(part, str):
         return {"type": kind, "text": part}
     if isinstance(part, Image):
@@ -243,7 +243,7 @@ def _sent_part(part: Any, kind: str) -> dict[str, Any]:
     raise BadRequestError.at("messages", f"a part of kind {found!r} cannot be sent to this model")
 
 
-def written_call(call: ToolCall) -> dict[str, Any]:
+def written_call(call: ToolCall) -> JsonObject:
     """A call as the dialect writes it, in requests and in answers."""
     group = {"namespace": call.namespace} if call.namespace else {}
     if call.kind == "custom":
@@ -251,10 +251,10 @@ def written_call(call: ToolCall) -> dict[str, Any]:
     return {"type": "function_call", "call_id": call.id, "name": call.name, **group, "arguments": call.arguments}
 
 
-def _sent_tools(tools: Iterable[ToolSpec]) -> Iterable[dict[str, Any]]:
-    groups: dict[str, list[dict[str, Any]]] = {}
+def _sent_tools(tools: Iterable[ToolSpec]) -> Iterable[JsonObject]:
+    groups: dict[str, list[JsonObject]] = {}
     for tool in tools:
-        sent: dict[str, Any] = {"type": tool.kind, "name": tool.name, "description": tool.description}
+        sent: JsonObject = {"type": tool.kind, "name": tool.name, "description": tool.description}
         if tool.kind == "custom":
             sent |= {"format": tool.format} if tool.format else {}
         else:
@@ -268,8 +268,8 @@ def _sent_tools(tools: Iterable[ToolSpec]) -> Iterable[dict[str, Any]]:
         yield {"type": "namespace", "name": name, "tools": inner}
 
 
-def _sent_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
-    sent: dict[str, Any] = {name: extra[name] for name in _SAME if extra.get(name) is not None}
+def _sent_extra(extra: Mapping[str, Json]) -> JsonObject:
+    sent: JsonObject = {name: extra[name] for name in _SAME if extra.get(name) is not None}
     limit = extra.get("max_completion_tokens") or extra.get("max_tokens")
     if limit:
         sent["max_output_tokens"] = max(_LEAST_OUTPUT, limit)
@@ -281,7 +281,7 @@ def _sent_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
         sent["tool_choice"] = {"type": kind, **mapping(choice.get(str(kind)), "tool_choice")}
     elif choice is not None:
         sent["tool_choice"] = choice
-    text: dict[str, Any] = {"verbosity": extra["verbosity"]} if extra.get("verbosity") else {}
+    text: JsonObject = {"verbosity": extra["verbosity"]} if extra.get("verbosity") else {}
     form = extra.get("response_format")
     if isinstance(form, dict):
         text["format"] = {"type": form.get("type"), **mapping(form.get("json_schema"), "response_format.json_schema")}

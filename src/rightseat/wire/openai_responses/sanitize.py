@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.opaque import MARK, RESPONSES, own
 
-Body = dict[str, Any]
+Body = JsonObject
 
 
 def sanitize(body: Body) -> Body:
@@ -30,7 +29,7 @@ def without_reasoning(body: Body) -> Body:
     return {**body, "input": [i for i in given if not (isinstance(i, dict) and i.get("type") == "reasoning")]}
 
 
-def _restored(item: Any) -> Any:
+def _restored(item: Json) -> Json:
     sealed = item.get("encrypted_content") if isinstance(item, dict) else None
     if not isinstance(sealed, str) or not sealed.startswith(MARK):
         return item

@@ -1,0 +1,8 @@
+"""The types of decoded JSON whose shape is not known: what comes from outside, or is told on as it came."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any  # any value: members are looked up before they are checked
+JsonObject: TypeAlias = dict[str, Any]
