@@ -11,7 +11,9 @@ from tests.wire.toy import TOY
 from rightseat.backends.registry import Model
 from rightseat.chat import Finish, TextDelta, Usage, fold
 from rightseat.errors import ConnectionLostError
-from rightseat.gateway.pipeline.plan import plan
+from rightseat.gateway.pipeline.content import Inspection
+from rightseat.gateway.pipeline.intake import Taken
+from rightseat.gateway.pipeline.plan import Options, Relay, plan
 from rightseat.wire import dialects
 from rightseat.wire.dialect import Envelope
 
@@ -33,7 +35,12 @@ def listed(monkeypatch):
 
 def planned(client, model):
     body = {"model": "m", **BODIES[client.name]}
-    return plan(client, json.dumps(body).encode(), body, model)
+    return plan(client, Taken(json.dumps(body).encode(), body, model, Inspection({})), Options())
+
+
+def sent(made):
+    """The body that upstream is sent."""
+    return made.how.data if isinstance(made.how, Relay) else made.upstream.encode(made.how.request)
 
 
 @pytest.mark.parametrize("upstream", dialects.ALL, ids=lambda d: d.name)
@@ -41,16 +48,16 @@ def test_a_client_that_speaks_it_talks_to_any_model(upstream):
     made = planned(TOY, Model("m", endpoints=(upstream.path,)))
     assert (made.client, made.upstream, made.output_limit, made.initiator) == (TOY, upstream, 9, "user")
     assert made.dropped == (() if upstream.name == "chat" else ("luck",))
-    assert upstream.decode(json.loads(made.data)).last_user_text == "hi"
+    assert upstream.decode(json.loads(sent(made))).last_user_text == "hi"
 
 
 @pytest.mark.parametrize("client", dialects.ALL, ids=lambda d: d.name)
 def test_a_model_that_speaks_it_is_asked_by_any_client(client, listed):
     made = planned(client, Model("m", endpoints=(TOY.path,)))
     assert made.upstream is TOY
-    assert json.loads(made.data)["most"] == 9
+    assert json.loads(sent(made))["most"] == 9
     assert made.dropped == LOST[client.name]
-    encoder = client.encoder(Envelope("m", made.body, made.tools.request))
+    encoder = client.encoder(Envelope("m", made.body, made.how.request))
     upstream = TOY.encoder(Envelope("m"))
     arrived = TOY.reader().feed(upstream.start() + b"".join(map(upstream.encode, ANSWER)))
     stream = encoder.start() + b"".join(map(encoder.encode, arrived)) + encoder.end()
@@ -61,9 +68,10 @@ def test_a_model_that_speaks_it_is_asked_by_any_client(client, listed):
 def test_where_both_speak_it_the_bytes_pass(listed):
     body = {"model": "m", **BODIES["toy"], "brand_new": 1}
     raw = json.dumps(body).encode()
-    made = plan(TOY, raw, body, Model("m", endpoints=(TOY.path,)))
-    assert (made.data, made.dropped) == (raw, ())
-    assert planned(TOY, Model("m", endpoints=(TOY.path,), max_output_tokens=5)).data != raw
+    made = plan(TOY, Taken(raw, body, Model("m", endpoints=(TOY.path,)), Inspection({})), Options())
+    assert isinstance(made.how, Relay)
+    assert (sent(made), made.dropped) == (raw, ())
+    assert sent(planned(TOY, Model("m", endpoints=(TOY.path,), max_output_tokens=5))) != raw
 
 
 def test_its_errors_are_told_in_its_own_form():
