@@ -1,6 +1,8 @@
 """What a request through a gateway costs, in one run and one table: nginx (the limit), a plain relay, ours, and the peers that are there.
 
-usage: python -m benchmarks.gateway [--seconds N] [--rounds N] [--idle N] [--json]     (needs wrk; nginx if it shall be measured)
+usage: python -m benchmarks.gateway [--seconds N] [--rounds N] [--idle N] [--before DIR] [--only NAME] [--json]     (needs wrk; nginx if it shall be measured)
+
+`--before DIR` adds the Rightseat of another checkout, such as `git worktree add DIR COMMIT` makes, to see what a change costs.
 
 Everything stands before the same fake upstream; each gateway is one process, pinned to one core, upstream and load to another. CPU is
 user and system time of the gateway's processes, from /proc. "whole": 50 upstream chunks as one answer; "stream": the same
@@ -182,7 +184,7 @@ def wait_for(target: Target, process: subprocess.Popen, seconds: float) -> None:
     raise RuntimeError(f"{target.name}: no good answer within {seconds} s")
 
 
-def targets(home: Path) -> list[Target]:
+def targets(home: Path, before: Path | None = None) -> list[Target]:
     fake = f"http://127.0.0.1:{FAKE}"
     found = []
     if nginx := shutil.which("nginx"):
@@ -194,6 +196,12 @@ def targets(home: Path) -> list[Target]:
     ours = [sys.executable, "-m", "rightseat", "serve", "--port", "8933"]
     found.append(Target("Rightseat", 8933, ours, {"RIGHTSEAT_HOME": str(home), "RIGHTSEAT_CONNECTIONS": "20000"}))
     env = {"RIGHTSEAT_HOME": str(home), "RIGHTSEAT_CONNECTIONS": "20000"}
+    if before is not None:
+        found.append(
+            Target(
+                "Rightseat, before", 8938, [*ours[:-1], "8938"], {**env, "PYTHONPATH": str(before.resolve() / "src")}
+            )
+        )
     quiet = {
         "RIGHTSEAT_LOG": "off",
         "RIGHTSEAT_METRICS": "false",
@@ -281,6 +289,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how many times everything is measured")
     parser.add_argument("--idle", type=int, default=5000, help="silent streams held open; 0: none")
     parser.add_argument("--only", default="", help="measure only targets whose name holds this")
+    parser.add_argument("--before", type=Path, help="a checkout of another commit, measured too")
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
@@ -295,7 +304,7 @@ def main() -> None:
         try:
             fake.stdout.readline()
             direct = asyncio.run(first_chunk_ms(Target("direct", FAKE, [], path="/chat/completions")))
-            chosen = [target for target in targets(home) if options.only.lower() in target.name.lower()]
+            chosen = [target for target in targets(home, options.before) if options.only.lower() in target.name.lower()]
             for number, target in [(number, target) for number in range(options.rounds) for target in chosen]:
                 console.print(f"[dim]{number + 1}: {target.name}[/dim]")
                 log = home / "log"

@@ -20,7 +20,7 @@ _ENDS = (b"\n\n", b"\n\r\n")
 _decode = msgspec.json.Decoder().decode
 
 RECENT = 8  # pieces that are kept for the question how the answer ended
-RECENT_BYTES = 4096  # of each, unless its last event is larger
+RECENT_BYTES = 1024  # of each, unless its last event is larger
 
 # What is no text of the model inside a delta.
 _FORM = frozenset({"role", "type", "id", "name"})
@@ -148,7 +148,7 @@ class Size:
 
     __slots__ = ("_events", "_last", "_next", "_passed", "_ratio", "_seen", "_text")
 
-    _FIRST = 2048  # bytes of which every chunk is looked into
+    _FIRST = 1024  # bytes of which every chunk is looked into
     _MOST = 64 * 1024  # bytes between two looks
     _PLACES = 8  # in a chunk, while there are few of them
 
@@ -178,7 +178,7 @@ class Size:
         since, self._seen = self._passed - self._seen, self._passed
         self._events += self._last * since
         self._text += self._ratio * since
-        self._next = self._passed + (0 if self._passed < self._FIRST else min(self._MOST, self._passed // 16))
+        self._next = self._passed + (0 if self._passed < self._FIRST else min(self._MOST, self._passed // 3))
 
     @property
     def tokens(self) -> int:

@@ -147,8 +147,8 @@ class AsgiExchange(Exchange):
             fields.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
 
-    async def _write(self, data: bytes, *, last: bool) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+    def _write(self, data: bytes, *, last: bool) -> Awaitable[None]:
+        return self._send({"type": "http.response.body", "body": data, "more_body": not last})
 
     async def _read(self) -> bytes:
         limit = self._limits.size

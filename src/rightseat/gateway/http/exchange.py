@@ -184,7 +184,7 @@ class Exchange(ABC):
         """Write the head of the answer."""
 
     @abstractmethod
-    async def _write(self, data: bytes, *, last: bool) -> None:
+    def _write(self, data: bytes, *, last: bool) -> Awaitable[None]:
         """Write some of the body; waits while the client reads slowly. Nothing is written to a client that is gone."""
 
     async def _write_events(self, data: bytes) -> None:
@@ -213,7 +213,10 @@ class _Pinger:
         self._busy = True
         if self._task is not None:  # a ping that waits for a slow client goes first, whole
             await asyncio.shield(self._task)
-        await self._exchange._write_events(data)
+        exchange = self._exchange
+        if exchange.first_at is None:
+            exchange.first_at = exchange._clock.now()
+        await exchange._write(data, last=False)
         self._last = self._loop.time()
         self._busy = False
 

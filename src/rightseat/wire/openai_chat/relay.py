@@ -10,12 +10,13 @@ import msgspec
 
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import dig, list_of
-from rightseat.wire.relay import Ending, EventRelay, events_in, split_events
+from rightseat.wire.relay import Ending, EventRelay, split_events
 from rightseat.wire.sse import DONE, MAX_EVENT_BYTES
 from rightseat.wire.usage import usage_of
 
 _decode = msgspec.json.Decoder().decode
 _MARK = b'"tool_calls"'
+_DONES = (b"data: [DONE]", b"data:[DONE]")
 
 
 class ChunkRelay(EventRelay):
@@ -33,7 +34,7 @@ class ChunkRelay(EventRelay):
         return rest if end.failed or not end.complete or self._is_done() else rest + DONE
 
     def _is_done(self) -> bool:
-        return b"[DONE]" in events_in(b"".join(self._recent))
+        return bool(self._recent) and self._recent[-1].rstrip().endswith(_DONES)
 
     def _judge(self, events: list[Json]) -> Ending:
         usage, failed, done = None, False, False
