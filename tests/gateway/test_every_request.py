@@ -119,3 +119,23 @@ async def test_the_last_minutes_count_requests_that_were_refused(gateway):
         async with http.get(f"{served.url}/v0/management/overview", headers=ADMIN) as response:
             total = (await response.json())["history"]["total"]
     assert (total["requests"], total["errors"]) == (3, 3)
+
+
+@pytest.mark.parametrize("logged_in", [True, False])
+async def test_of_a_name_that_a_client_invents_only_a_little_is_kept_and_no_secret(gateway, logged_in):
+    token = "ghp_" + "a1B2" * 9
+    with restored():
+        stream = configure("json")
+        served = await gateway(settings=SETTINGS, logged_in=logged_in)
+        for name in (f"model-{token}", "m" * 50_000):
+            headers = {"x-request-id": "request-0001", "x-api-key": KEY}
+            async with (
+                aiohttp.ClientSession() as http,
+                http.post(served.url + CHAT, json={**ASK, "model": name}, headers=headers) as response,
+            ):
+                assert response.status >= 400
+        lines, entries, _ = await seen(served, "request-0001", stream)
+    assert len(lines) == len(entries) == 2
+    for one in (*lines, *entries):
+        assert token not in json.dumps(one)
+        assert len(one["asked_for"]) < 300 > len(one["model"])

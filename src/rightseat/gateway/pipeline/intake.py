@@ -14,9 +14,11 @@ from rightseat.gateway.http.body import decode_body
 from rightseat.gateway.pipeline.content import Content, Inspection
 from rightseat.gateway.pipeline.upstream import Upstream
 from rightseat.gateway.request import Request
+from rightseat.masking import mask
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialect import Body
 
+_NAME_CHARS = 200  # of the name of a model, as it is shown
 _OFF_LOOP = 64 * 1024  # bytes; larger bodies are looked through in a thread
 
 
@@ -67,14 +69,16 @@ class Intake:
         raw, body = await self._read(request)
         name = _name_in(body)
         record = request.record
-        record.asked_for = record.model = name
+        record.asked_for = mask(
+            name, limit=_NAME_CHARS
+        )  # whatever a client has put there: it is kept, logged and traced
         inspection = await self._inspected(raw, body)
         if inspection.changed:
             body, raw = inspection.body, msgspec.json.encode(inspection.body)
         record.found, record.suspect = inspection.found, inspection.suspect
         model = await self._upstream.model(name)
         taken = Taken(raw, body, model, inspection)
-        record.model = taken.name
+        record.model = record.asked_for if model is None else taken.name
         self._access.authorize.check_model(request.caller, taken.name)
         return taken
 
