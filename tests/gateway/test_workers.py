@@ -275,6 +275,12 @@ async def test_a_stop_cuts_what_does_not_end_in_the_clients_dialect(supervised):
         whole = asyncio.ensure_future(http.post(f"{url}/v1/chat/completions", json=ASK))
         await messages.content.readany()
         await chat.content.readany()
+
+        async def three_under_way():
+            async with http.get(f"{url}/metrics", headers=ADMIN) as response:
+                return 'rightseat_open_requests{operation="chat"} 3.0' in await response.text()
+
+        await until(three_under_way)
         process.send_signal(signal.SIGTERM)
         for response, said in ((messages, b"event: error"), (chat, b'"code":"shutting_down"')):
             rest = b""

@@ -46,6 +46,10 @@ class Catalogue:
         self._lists: dict[str, tuple[str, Cached[Registry]]] = {}  # account -> its GitHub token, and its list
         self._merged: Registry | None = None
 
+    def rename(self, aliases: Mapping[str, str]) -> None:
+        """Other names for models from now on."""
+        self._aliases = dict(aliases)
+
     async def registry(self) -> Registry:
         """The models of all accounts; the seed list while nobody has logged in.
 

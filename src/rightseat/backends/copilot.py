@@ -164,6 +164,10 @@ class CopilotBackend:
         self._pool.known()
         return self._pool.problems()
 
+    def rename(self, aliases: Mapping[str, str]) -> None:
+        """Other names for models from now on: name -> id."""
+        self._catalogue.rename(aliases)
+
     def reload(self) -> None:
         """The accounts have changed: they are looked up before the next request."""
         self._pool.reload()

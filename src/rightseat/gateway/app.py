@@ -189,6 +189,7 @@ class Gateway:
         kept = {name: getattr(self.settings, name) for name in needs_restart}
         self.settings = msgspec.structs.replace(settings, **kept)
         self._parts.access.authenticator.configure(self.settings)
+        self._parts.backend.rename(self.settings.aliases)
         self._parts.backend.reload()
         self._router = self._routed(self.settings)
         return needs_restart

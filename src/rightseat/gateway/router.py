@@ -153,7 +153,7 @@ class Router:
     async def _tell(self, exchange: Exchange, route: Route, record: RequestRecord, error: RightseatError) -> None:
         """What went wrong, to the client: in its dialect, and once."""
         record.fail(error, interrupted(error).status if exchange.streaming else status_of(error))
-        logger.info("%s %s %s: %s", exchange.id, record.method, record.path, error)
+        logger.debug("%s %s %s: %s", exchange.id, record.method, record.path, error)
         dialect = dialect_of(exchange, route)
         try:
             if exchange.streaming:
