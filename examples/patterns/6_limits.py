@@ -18,7 +18,7 @@ async def main():
         urgent = sdk.chat("Reply with exactly: urgent", priority=2)
         answers = await asyncio.gather(urgent, *(sdk.chat(f"Reply with exactly: {i}") for i in range(20)))
         print(
-            f"{len(answers)} answers; {sdk.state.limits.waited} waited for the limit, {sdk.state.places.waited} in line"
+            f"{len(answers)} answers; {sdk.state.limits.waited} waited for the limit, {sdk.state.queue.waited} in the queue"
         )
 
         with tempfile.TemporaryDirectory() as folder:

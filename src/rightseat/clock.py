@@ -43,7 +43,7 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-class LoopClock:
+class EventLoopClock:
     """The running event loop's time: for whatever sets the loop's timers, and for virtual time, where the loop's time is no machine's.
 
     Args:
@@ -67,7 +67,7 @@ class LoopClock:
 
 
 SYSTEM_CLOCK: Clock = SystemClock()
-LOOP_CLOCK: Clock = LoopClock()
+LOOP_CLOCK: Clock = EventLoopClock()
 
 
 def pause(seconds: float) -> None:

@@ -35,7 +35,7 @@ from rightseat.errors import InvalidOptionError
 from rightseat.ids import SYSTEM_IDS, Ids
 
 
-class Asked(Protocol):
+class ModelRequest(Protocol):
     """What layers see of a request."""
 
     @property
@@ -47,7 +47,7 @@ class Asked(Protocol):
         """Priority, deadline, caller."""
 
 
-Q = TypeVar("Q", bound=Asked)
+Q = TypeVar("Q", bound=ModelRequest)
 A = TypeVar("A", bound=Answer[Any])
 Service: TypeAlias = Callable[[Q], Awaitable[A]]
 Handler: TypeAlias = Callable[[ChatRequest], Awaitable[Reply]]

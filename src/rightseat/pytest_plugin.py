@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rightseat.sdk.client import CopilotClient
     from rightseat.simulator.server import SimulatorServer
     from rightseat.testing import FakeClock, ScriptedHandler
-    from rightseat.testing.session import ScriptedSession
+    from rightseat.testing.scripted_session import ScriptedSession
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,7 +54,7 @@ def scripted_session() -> Callable[..., ScriptedSession]:
 
     session = scripted_session({"python": "A language."})
     """
-    from rightseat.testing.session import ScriptedSession
+    from rightseat.testing.scripted_session import ScriptedSession
 
     return ScriptedSession
 

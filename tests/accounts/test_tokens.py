@@ -10,8 +10,8 @@ import pytest
 
 from rightseat.accounts.hosts import clean_url
 from rightseat.accounts.identity import Editor, copilot_headers
-from rightseat.accounts.store import Account, FileStore, MemoryStore
-from rightseat.accounts.tokens import TokenSource, Verdict, account_after, decide
+from rightseat.accounts.store import Account, FileStore, MemoryAccounts
+from rightseat.accounts.tokens import Renewal, TokenSource, account_after, decide
 from rightseat.clock import SystemClock
 from rightseat.errors import ConfigError, ConnectError, LoginError, UpstreamError
 from rightseat.transport.http.base import HttpAnswer, HttpRequest
@@ -64,7 +64,7 @@ class Exchange:
 def world():
     clock = Clock()
     exchange, account = Exchange(clock), Account("ann", "gho_x")
-    store = MemoryStore(account)
+    store = MemoryAccounts(account)
     return clock, exchange, account, store, TokenSource(store, exchange, Editor(), clock)
 
 
@@ -74,16 +74,16 @@ def fresh(now: float, **changes: float) -> Account:
 
 
 @pytest.mark.parametrize(
-    ("after", "verdict"),
-    [(0, Verdict.USE), (1439, Verdict.USE), (1440, Verdict.USE_AND_RENEW), (1790, Verdict.USE_AND_RENEW), (1796, Verdict.RENEW_FIRST),
-     (HOUR, Verdict.RENEW_FIRST), (-1, Verdict.USE_AND_RENEW), (-HOUR, Verdict.USE_AND_RENEW)],
+    ("after", "renewal"),
+    [(0, Renewal.USE), (1439, Renewal.USE), (1440, Renewal.USE_AND_RENEW), (1790, Renewal.USE_AND_RENEW), (1796, Renewal.RENEW_FIRST),
+     (HOUR, Renewal.RENEW_FIRST), (-1, Renewal.USE_AND_RENEW), (-HOUR, Renewal.USE_AND_RENEW)],
 )  # fmt: skip
-def test_the_policy(after, verdict):
-    assert verdict is decide(fresh(1_000_000.0), 1_000_000.0 + after)
+def test_the_policy(after, renewal):
+    assert renewal is decide(fresh(1_000_000.0), 1_000_000.0 + after)
 
 
 def test_without_a_token_it_is_renewed_first():
-    assert decide(Account("ann", "gho_x"), 0) is Verdict.RENEW_FIRST
+    assert decide(Account("ann", "gho_x"), 0) is Renewal.RENEW_FIRST
 
 
 async def test_a_thousand_requests_cause_one_exchange(world):
@@ -151,7 +151,7 @@ async def test_clock_jumps_and_sleep_cause_neither_a_stale_token_nor_a_storm(wor
     for _ in range(100):
         got = await source.get(account)
         await asyncio.sleep(0)
-    assert decide(got, clock.at) is Verdict.USE
+    assert decide(got, clock.at) is Renewal.USE
     assert exchange.count == 2
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rightseat.accounts.store import Account, FileStore, MemoryStore
+from rightseat.accounts.store import Account, FileStore, MemoryAccounts
 from rightseat.backends.base import UpstreamRequest
 from rightseat.backends.compatible import CompatibleBackend
 from rightseat.backends.copilot import CopilotBackend
@@ -56,7 +56,7 @@ async def world():
             server = await stack.enter_async_context(SimulatorServer(app))
             sender = await stack.enter_async_context(AiohttpSender())
             clock = FakeClock()
-            store = store or MemoryStore(Account("ann", "gho_x", host=server.url))
+            store = store or MemoryAccounts(Account("ann", "gho_x", host=server.url))
             backend = CopilotBackend(store, sender, clock=clock)
             stack.push_async_callback(backend.aclose)
             return World(app, backend, sender, clock)
@@ -154,13 +154,13 @@ async def test_every_error_says_whether_anything_was_sent(world):
         ({"fail_exchange": 5}, None, UpstreamError, False),
         ({}, "http://127.0.0.1:9", ConnectError, False),
     ):
-        store = MemoryStore(Account("ann", "gho_x", host=url)) if url else None
+        store = MemoryAccounts(Account("ann", "gho_x", host=url)) if url else None
         w = await world(behaviour=behaviour, script=script, store=store)
         sent = []
         with pytest.raises(kind) as caught:
             await w.backend.relay(post(on_sent=lambda sent=sent: sent.append(1)))
         assert (caught.value.reached, bool(sent)) == (reached, reached)
-    w = await world(store=MemoryStore())
+    w = await world(store=MemoryAccounts())
     with pytest.raises(NotLoggedInError) as caught:
         await w.backend.relay(post())
     assert not caught.value.reached
@@ -172,7 +172,7 @@ async def test_errors_for_clients_name_no_account_and_no_address(world):
         await w.backend.relay(post())
     assert "ann" in str(caught.value)
     assert "ann" not in caught.value.public
-    w = await world(store=MemoryStore(Account("ann", "gho_x", host="http://127.0.0.1:9")))
+    w = await world(store=MemoryAccounts(Account("ann", "gho_x", host="http://127.0.0.1:9")))
     with pytest.raises(ConnectError) as lost:
         await w.backend.relay(post())
     assert ("127.0.0.1" in str(lost.value), lost.value.public) == (True, "could not reach GitHub")
@@ -208,7 +208,7 @@ async def test_a_first_list_that_does_not_come_does_not_keep_the_others(world, m
     monkeypatch.setattr("rightseat.backends.catalogue.FIRST_SECONDS", 0.05)
     async with SimulatorServer(SimulatorApp(SimulatedModel(pace=0), cloud=Cloud(Behaviour(hang=(TOKEN,))))) as hanging:
         w = await world()
-        store = MemoryStore(Account("ann", "gho_x", host=w.url), Account("bob", "gho_y", host=hanging.url))
+        store = MemoryAccounts(Account("ann", "gho_x", host=w.url), Account("bob", "gho_y", host=hanging.url))
         backend = CopilotBackend(store, w.sender)
         async with asyncio.timeout(2):
             assert "gpt-5" in (await backend.models()).models
@@ -218,10 +218,10 @@ async def test_a_first_list_that_does_not_come_does_not_keep_the_others(world, m
 @pytest.mark.parametrize("path", [TOKEN, MODELS])
 async def test_a_small_call_that_is_not_answered_ends_soon(world, monkeypatch, path):
     """15 seconds in real life, not the ten minutes that a model may think."""
-    from rightseat.transport.http.base import SMALL, USUAL, Limits
+    from rightseat.transport.http.base import SMALL, USUAL, Timeouts
 
     assert (SMALL.connect, SMALL.whole, USUAL.head) == (5.0, 15.0, 600.0)
-    short = Limits(whole=0.1)
+    short = Timeouts(whole=0.1)
     for place in ("rightseat.accounts.tokens", "rightseat.backends.copilot"):
         monkeypatch.setattr(f"{place}.SMALL", short)
     w = await world(behaviour={"hang": (path,)})
@@ -294,7 +294,7 @@ async def test_ready_means_that_a_request_would_be_served(world):
 async def test_not_ready_says_why_within_seconds(world, monkeypatch, behaviour, account, public):
     monkeypatch.setattr("rightseat.backends.readiness.WITHIN_SECONDS", 0.5)
     w = await world(behaviour=behaviour)
-    store = MemoryStore(Account("ann", "gho_x", **{"host": w.url, **account}))
+    store = MemoryAccounts(Account("ann", "gho_x", **{"host": w.url, **account}))
     backend = CopilotBackend(store, w.sender)
     async with asyncio.timeout(3):
         results = await asyncio.gather(*(backend.readiness() for _ in range(20)))
@@ -309,7 +309,7 @@ async def test_not_ready_says_why_within_seconds(world, monkeypatch, behaviour, 
 
 
 async def test_without_an_account_or_with_all_cooling_down_nothing_is_ready(world):
-    w = await world(store=MemoryStore())
+    w = await world(store=MemoryAccounts())
     assert (await w.backend.readiness()).public == ("no account: run `rightseat login`",)
     error = ScriptedError(429, "slow down", "user_global_rate_limited:pro", 600)
     w = await world(script=Script([Rule(error=error)]))
@@ -322,7 +322,7 @@ async def test_without_an_account_or_with_all_cooling_down_nothing_is_ready(worl
 
 async def test_one_account_that_serves_is_enough(world):
     w = await world()
-    store = MemoryStore(Account("ann", "gho_x", host="http://127.0.0.1:9"), Account("bob", "gho_y", host=w.url))
+    store = MemoryAccounts(Account("ann", "gho_x", host="http://127.0.0.1:9"), Account("bob", "gho_y", host=w.url))
     backend = CopilotBackend(store, w.sender)
     assert (await backend.readiness()).reasons == ()
     await backend.aclose()
@@ -356,7 +356,7 @@ async def test_a_home_that_cannot_be_written_is_said_and_tokens_live_in_memory(w
 async def test_an_account_whose_token_cannot_be_had_gives_way(world):
     """Also without a refusal: GitHub is away, or has trouble."""
     w = await world()
-    store = MemoryStore(Account("ann", "gho_x", host="http://127.0.0.1:9"), Account("bob", "gho_y", host=w.url))
+    store = MemoryAccounts(Account("ann", "gho_x", host="http://127.0.0.1:9"), Account("bob", "gho_y", host=w.url))
     backend = CopilotBackend(store, w.sender)
     for _ in range(3):
         answer = await backend.relay(post())

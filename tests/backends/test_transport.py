@@ -10,7 +10,7 @@ from rightseat.backends.compatible import CompatibleBackend
 from rightseat.errors import ConnectError, ConnectionLostError, HttpTimeoutError, TransportError
 from rightseat.transport.http import base
 from rightseat.transport.http.aiohttp import AiohttpSender
-from rightseat.transport.http.base import HttpRequest, Limits, fetch
+from rightseat.transport.http.base import HttpRequest, Timeouts, fetch
 
 CUT = "stream disconnected before completion"
 JSON_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -109,7 +109,7 @@ async def test_it_is_said_whether_anything_was_sent():
         assert closed in str(refused.value)  # for the log
     async with serving(hang=True) as server, AiohttpSender() as sender:
         with pytest.raises(HttpTimeoutError) as late:
-            await sender.open(request(server.url, limits=Limits(head=0.05)))
+            await sender.open(request(server.url, timeouts=Timeouts(head=0.05)))
         assert (late.value.reached, late.value.public) == (True, "Copilot did not answer in time")
 
 
@@ -118,7 +118,7 @@ async def test_a_whole_answer_has_a_limit_of_its_own():
     async with serving(JSON_HEAD + b"content-length: 1000\r\n\r\n" + BODY, hang=True) as server:
         async with AiohttpSender() as sender:
             with pytest.raises(HttpTimeoutError):
-                await fetch(sender, HttpRequest("GET", server.url, limits=Limits(whole=0.05)))
+                await fetch(sender, HttpRequest("GET", server.url, timeouts=Timeouts(whole=0.05)))
         await gone(server)
 
 

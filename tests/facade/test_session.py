@@ -131,7 +131,7 @@ async def test_a_stream_that_is_left_stops_its_source():
             async for _ in stream:
                 break
         assert upstream.open == 0
-        assert sdk.state.places.line.running == 0
+        assert sdk.state.queue.state.running == 0
         assert stream.response is None
         assert session.history == ()
         left = session.stream("never read")
@@ -147,7 +147,7 @@ async def test_a_loop_that_is_left_without_a_block_ends_the_answer_too():
         for _ in range(10):
             await asyncio.sleep(0)
         assert upstream.open == 0
-        assert sdk.state.places.line.running == 0
+        assert sdk.state.queue.state.running == 0
         stream = session.stream("twice")
         assert [c.text async for c in stream]
         with pytest.raises(NotStartedError, match="read already"):

@@ -19,7 +19,7 @@ from rightseat.gateway.access.refusals import REASONS, Refusals
 from rightseat.gateway.config import Settings
 from rightseat.gateway.errors import ClientKeyError
 from rightseat.state.budget import Spent
-from rightseat.state.keys import new_text
+from rightseat.state.key_record import new_text
 from rightseat.state.memory import MemoryDatabase, MemoryState
 from rightseat.state.opening import open_state
 from rightseat.testing.clock import LoopClock, run_virtual

@@ -13,7 +13,7 @@ from tests.postgres import PostgresServer
 from rightseat.commands.root import cli
 from rightseat.errors import ConfigError
 from rightseat.gateway.access.lockout import Lockout, LockoutPolicy
-from rightseat.state.keys import Key, new_text, split
+from rightseat.state.key_record import Key, new_text, split
 from rightseat.state.opening import open_state
 
 ADMIN = "management-key-0123456789"

@@ -8,7 +8,7 @@ import pytest
 from rightseat import InvalidOptionError
 from rightseat.chat import ChatRequest, Message, Meta, TextDelta, ToolSpec
 from rightseat.errors import UpstreamError
-from rightseat.layers import Cache, CachePolicy, MemoryStore
+from rightseat.layers import Cache, CachePolicy, MemoryCache
 from rightseat.layers.cache import CacheStats, key_of
 from rightseat.testing import FakeClock, LoopClock, ScriptedHandler, run_virtual
 
@@ -147,7 +147,7 @@ async def test_an_old_answer_is_better_than_none_if_wanted():
 
 
 async def test_the_store_is_bounded_and_forgets_what_was_not_asked_for_longest():
-    store = MemoryStore(max_bytes=3000)
+    store = MemoryCache(max_bytes=3000)
     policy = CachePolicy(max_bytes=3000, max_answer_bytes=2000)
     upstream = ScriptedHandler(default=lambda request: "x" * int(request.last_user_text), pieces=500)
     handler = Cache(policy=policy, store=store)(upstream)

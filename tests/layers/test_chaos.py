@@ -27,15 +27,15 @@ from rightseat.layers import (
     Cache,
     Circuits,
     Deadline,
-    Degrade,
+    Fallback,
     Limit,
     Limits,
-    Places,
     Queue,
     QueuePolicy,
-    Rate,
+    RateLimiter,
     Retry,
     Shed,
+    WaitQueue,
     Window,
 )
 from rightseat.layers.presets import Layers, Resilience
@@ -128,17 +128,17 @@ def upstream_of(chance: random.Random, seen: dict, rate: float = 1.0):
     return upstream
 
 
-def everything(places: Places, limits: Limits, seconds: float = 30.0, budget: Budget | None = None):
+def everything(queue: WaitQueue, limits: Limits, seconds: float = 30.0, budget: Budget | None = None):
     return stack(
         Window(limit=4000),
         Deadline(seconds, 10.0, clock=CLOCK),
         Cache(clock=CLOCK),
-        Degrade(fallbacks={"gpt-5": ["gpt-4.1"]}),
+        Fallback(fallbacks={"gpt-5": ["gpt-4.1"]}),
         Shed(clock=CLOCK),
-        Queue(places=places),
+        Queue(queue=queue),
         Retry(clock=CLOCK, budget=budget),
         Breaker(clock=CLOCK, policy=BreakerPolicy(failure_rate=0.9)),
-        Rate(limits=limits),
+        RateLimiter(limits=limits),
     )
 
 
@@ -158,9 +158,9 @@ def test_ten_thousand_faults_end_in_success_or_one_typed_error_within_the_deadli
 
     async def main():
         chance, seen, ends, longest = random.Random(1), {}, {}, 0.0
-        places = Places(QueuePolicy(concurrency=50, length=200, wait_seconds=8))
+        queue = WaitQueue(QueuePolicy(concurrency=50, length=200, wait_seconds=8))
         limits = Limits(Limit(60_000, 500), Limit(10_000_000, 1_000_000), clock=CLOCK, max_wait=5)
-        handler = everything(places, limits, budget=Budget(ratio=1.0, reserve=100))(upstream_of(chance, seen))
+        handler = everything(queue, limits, budget=Budget(ratio=1.0, reserve=100))(upstream_of(chance, seen))
         injected = 0
 
         async def one(i: int):
@@ -198,7 +198,7 @@ def test_ten_thousand_faults_end_in_success_or_one_typed_error_within_the_deadli
         assert sum(ends.values()) == i
         assert ends["ok"] > 500
         assert {"UpstreamError", "DeadlineExceededError", "ConnectionLostError", "left"} <= set(ends)
-        assert (places.line.running, places.line.waiting, limits.waiting) == (0, 0, 0)
+        assert (queue.state.running, queue.state.waiting, limits.waiting) == (0, 0, 0)
         gc.collect()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -223,7 +223,7 @@ def test_an_outage_costs_little_extra_traffic_and_is_over_soon_after():
         live = Layers(Resilience())
         clocked = [
             Deadline(30, clock=CLOCK),
-            Queue(places=live.places),
+            Queue(queue=live.queue),
             Retry(clock=CLOCK, chance=chance.random),
             Breaker(circuits=live.circuits, clock=CLOCK),
         ]
@@ -323,7 +323,7 @@ def world(seed: int) -> dict[str, int]:
         chance = random.Random(seed)
         seen: dict[str, int] = {}
         seconds = chance.choice((2.0, 10.0, 30.0))
-        places = Places(
+        queue = WaitQueue(
             QueuePolicy(
                 concurrency=chance.randint(1, 10),
                 length=chance.randint(0, 20),
@@ -335,12 +335,12 @@ def world(seed: int) -> dict[str, int]:
         circuits = Circuits(BreakerPolicy(min_calls=chance.randint(1, 10), open_seconds=chance.choice((0.5, 5.0))))
         optional = [
             Cache(clock=CLOCK),
-            Degrade(fallbacks={"gpt-5": ["gpt-4.1", "gpt-4o"]}),
+            Fallback(fallbacks={"gpt-5": ["gpt-4.1", "gpt-4o"]}),
             Shed(clock=CLOCK, chance=chance.random),
-            Queue(places=places),
+            Queue(queue=queue),
             Retry(backoff=Backoff(attempts=chance.randint(1, 4)), clock=CLOCK, chance=chance.random),
             Breaker(circuits=circuits, clock=CLOCK),
-            Rate(limits=limits),
+            RateLimiter(limits=limits),
         ]
         layers = [layer for layer in optional if chance.random() < 0.7]
         if chance.random() < 0.3:
@@ -350,7 +350,7 @@ def world(seed: int) -> dict[str, int]:
 
         async def watched(request):
             nonlocal most
-            most = max(most, places.line.running)
+            most = max(most, queue.state.running)
             return await upstream(request)
 
         handler = stack(Deadline(seconds, chance.choice((None, 5.0)), clock=CLOCK), *layers)(watched)
@@ -381,8 +381,8 @@ def world(seed: int) -> dict[str, int]:
         await asyncio.gather(*(caller(i) for i in range(30)))
         await asyncio.sleep(100)
         assert sum(ends.values()) == 30
-        assert most <= places.line.policy.concurrency
-        assert (places.line.running, places.line.waiting, limits.waiting) == (0, 0, 0)
+        assert most <= queue.state.policy.concurrency
+        assert (queue.state.running, queue.state.waiting, limits.waiting) == (0, 0, 0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return ends
 

@@ -7,7 +7,7 @@ import pytest
 from rightseat import InvalidOptionError
 from rightseat.chat import ChatRequest, Message, Meta
 from rightseat.errors import CircuitOpenError, ContextTooLargeError, OverloadedError, UpstreamError
-from rightseat.layers import Degrade, Shed, ShedPolicy, Throttle
+from rightseat.layers import Fallback, Shed, ShedPolicy, Throttle
 from rightseat.testing import FakeClock, ScriptedHandler
 
 DOWN = UpstreamError(503, "down")
@@ -26,7 +26,7 @@ def by_model(errors: dict):
 async def test_the_next_model_is_asked(error):
     told = []
     upstream, asked = by_model({"gpt-5": error, "gpt-4.1": DOWN})
-    layer = Degrade(fallbacks={"gpt-5": ["gpt-4.1", "gpt-4o"]}, on_fallback=lambda *what: told.append(what[:2]))
+    layer = Fallback(fallbacks={"gpt-5": ["gpt-4.1", "gpt-4o"]}, on_fallback=lambda *what: told.append(what[:2]))
     async with await layer(upstream)(ask()):
         pass
     assert asked() == ["gpt-5", "gpt-4.1", "gpt-4o"]
@@ -37,13 +37,13 @@ async def test_the_next_model_is_asked(error):
 async def test_not_for_what_the_caller_did_wrong(error):
     upstream, asked = by_model({"gpt-5": error})
     with pytest.raises(type(error)):
-        await Degrade(fallbacks={"gpt-5": ["gpt-4.1"]})(upstream)(ask())
+        await Fallback(fallbacks={"gpt-5": ["gpt-4.1"]})(upstream)(ask())
     assert asked() == ["gpt-5"]
 
 
 async def test_the_last_error_is_raised_and_models_without_fallback_are_left_alone():
     upstream, asked = by_model({"gpt-5": DOWN, "gpt-4.1": UpstreamError(500, "too"), "other": DOWN})
-    handler = Degrade(fallbacks={"gpt-5": ["gpt-4.1"]})(upstream)
+    handler = Fallback(fallbacks={"gpt-5": ["gpt-4.1"]})(upstream)
     with pytest.raises(UpstreamError, match="too"):
         await handler(ask())
     with pytest.raises(UpstreamError, match="down"):
@@ -65,7 +65,7 @@ async def test_the_last_error_is_raised_and_models_without_fallback_are_left_alo
 )
 def test_lists_that_make_no_sense_are_refused_by_name(options, said):
     with pytest.raises(InvalidOptionError, match=r"^fallbacks\['[abx]'\]: ") as caught:
-        Degrade(**options)
+        Fallback(**options)
     assert said in str(caught.value)
 
 

@@ -8,7 +8,7 @@ import pytest
 from rightseat import InvalidOptionError
 from rightseat.chat import ChatRequest, Message, Meta
 from rightseat.errors import QueueFullError, UpstreamError
-from rightseat.layers import Line, Places, Queue, QueuePolicy
+from rightseat.layers import Queue, QueuePolicy, QueueState, WaitQueue
 from rightseat.testing import ScriptedHandler, run_virtual
 
 ASK = ChatRequest("gpt-5", (Message("user", "hi"),))
@@ -23,7 +23,7 @@ def test_the_line_beside_a_model_that_sorts_everything():
     for seed in range(200):
         chance = random.Random(seed)
         policy = QueuePolicy(concurrency=chance.randint(1, 4), length=chance.randint(0, 8), ageing_seconds=5)
-        line, now, name = Line(policy), 0.0, 0
+        line, now, name = QueueState(policy), 0.0, 0
         running, waiting = 0, []  # waiting: (rank, name, waiter)
         for _ in range(1000):
             now += chance.choice((0.0, 0.5, 3.0))
@@ -65,13 +65,13 @@ def test_nobody_starves():
     """A call of low priority waits behind urgent ones for at most (difference) x ageing_seconds."""
 
     async def main():
-        places = Places(QueuePolicy(concurrency=1, wait_seconds=1000, ageing_seconds=10))
+        queue = WaitQueue(QueuePolicy(concurrency=1, wait_seconds=1000, ageing_seconds=10))
         loop = asyncio.get_running_loop()
 
         async def urgent():
-            await places.acquire(2)
+            await queue.acquire(2)
             await asyncio.sleep(1)
-            places.release()
+            queue.release()
 
         async def stream_of_urgent_ones():
             for _ in range(200):
@@ -81,9 +81,9 @@ def test_nobody_starves():
         pushing = asyncio.ensure_future(stream_of_urgent_ones())
         await asyncio.sleep(5)
         begun = loop.time()
-        await places.acquire(0)
+        await queue.acquire(0)
         waited = loop.time() - begun
-        places.release()
+        queue.release()
         assert waited <= 2 * 10 + 5
         pushing.cancel()
 
@@ -93,23 +93,23 @@ def test_nobody_starves():
 def test_the_urgent_go_first_and_take_the_place_of_the_least_urgent():
     async def main():
         served = []
-        places = Places(QueuePolicy(concurrency=1, length=2))
-        await places.acquire()
+        queue = WaitQueue(QueuePolicy(concurrency=1, length=2))
+        await queue.acquire()
 
         async def one(name, priority):
             try:
-                await places.acquire(priority)
+                await queue.acquire(priority)
             except QueueFullError:
                 served.append(f"{name} sent away")
             else:
                 served.append(name)
-                places.release()
+                queue.release()
 
         tasks = []
         for name, priority in (("a", 0), ("b", 0), ("c", 1), ("d", 0)):
             tasks.append(asyncio.ensure_future(one(name, priority)))
             await asyncio.sleep(0.1)
-        places.release()
+        queue.release()
         await asyncio.gather(*tasks)
         assert served == ["b sent away", "d sent away", "c", "a"]
 
@@ -118,49 +118,49 @@ def test_the_urgent_go_first_and_take_the_place_of_the_least_urgent():
 
 def test_a_place_is_given_back_when_the_answer_is_over_however_it_ends():
     async def main():
-        places = Places(QueuePolicy(concurrency=2, length=0))
+        queue = WaitQueue(QueuePolicy(concurrency=2, length=0))
         upstream = ScriptedHandler(
             sequence=["one two", "one two", ["one ", UpstreamError(503, "x")], UpstreamError(500, "y"), "one two"]
         )
-        handler = Queue(places=places)(upstream)
+        handler = Queue(queue=queue)(upstream)
         reply = await handler(ASK)
-        assert places.line.running == 1
+        assert queue.state.running == 1
         assert [e async for e in reply]  # read to its end: given back, without a close
-        assert places.line.running == 0
+        assert queue.state.running == 0
         await reply.aclose()
         async with await handler(ASK) as reply:
             async for _ in reply:
                 break
-            assert places.line.running == 1
-        assert places.line.running == 0
+            assert queue.state.running == 1
+        assert queue.state.running == 0
         with pytest.raises(UpstreamError):
             async for _ in await handler(ASK):
                 pass
         with pytest.raises(UpstreamError):
             await handler(ASK)
-        assert places.line.running == 0
+        assert queue.state.running == 0
         unread = await handler(ASK)
         await unread.aclose()
         await unread.aclose()
-        assert (places.line.running, upstream.open) == (0, 0)
+        assert (queue.state.running, upstream.open) == (0, 0)
 
     run_virtual(main)
 
 
 def test_waiting_too_long_ends_it_and_a_place_that_comes_as_one_leaves_goes_on():
     async def main():
-        places = Places(QueuePolicy(concurrency=1, wait_seconds=5))
-        await places.acquire()
+        queue = WaitQueue(QueuePolicy(concurrency=1, wait_seconds=5))
+        await queue.acquire()
         with pytest.raises(QueueFullError, match="waited 5 s"):
-            await places.acquire()
+            await queue.acquire()
         assert asyncio.get_running_loop().time() == pytest.approx(5)
-        leaving = asyncio.ensure_future(places.acquire())
-        after = asyncio.ensure_future(places.acquire())
+        leaving = asyncio.ensure_future(queue.acquire())
+        after = asyncio.ensure_future(queue.acquire())
         await asyncio.sleep(0.1)
-        places.release()  # goes to `leaving`, which leaves in the same moment
+        queue.release()  # goes to `leaving`, which leaves in the same moment
         leaving.cancel()
         await after
-        assert places.line.running == 1
+        assert queue.state.running == 1
 
     run_virtual(main)
 
@@ -168,8 +168,8 @@ def test_waiting_too_long_ends_it_and_a_place_that_comes_as_one_leaves_goes_on()
 def test_storm_with_cancellations_loses_no_place():
     async def main():
         chance = random.Random(7)
-        places = Places(QueuePolicy(concurrency=5, length=50, wait_seconds=3))
-        handler = Queue(places=places)(ScriptedHandler(default="a b c", pause=chance.random))
+        queue = WaitQueue(QueuePolicy(concurrency=5, length=50, wait_seconds=3))
+        handler = Queue(queue=queue)(ScriptedHandler(default="a b c", pause=chance.random))
         most = 0
 
         async def one():
@@ -178,7 +178,7 @@ def test_storm_with_cancellations_loses_no_place():
                 async with asyncio.timeout(chance.uniform(0.1, 6)):
                     async with await handler(asked(chance.randint(0, 2))) as reply:
                         async for _ in reply:
-                            most = max(most, places.line.running)
+                            most = max(most, queue.state.running)
                             if chance.random() < 0.1:
                                 break
             except (TimeoutError, QueueFullError):
@@ -193,7 +193,7 @@ def test_storm_with_cancellations_loses_no_place():
 
         await arrive()
         assert most == 5
-        assert (places.line.running, places.line.waiting) == (0, 0)
+        assert (queue.state.running, queue.state.waiting) == (0, 0)
 
     run_virtual(main)
 

@@ -8,7 +8,7 @@ import pytest
 from rightseat import InvalidOptionError
 from rightseat.chat import ChatRequest, Message
 from rightseat.errors import RateLimitedError
-from rightseat.layers import Limit, Limits, Rate
+from rightseat.layers import Limit, Limits, RateLimiter
 from rightseat.layers.rate import Bucket
 from rightseat.testing import FakeClock, LoopClock, ScriptedHandler, run_virtual
 
@@ -126,7 +126,7 @@ def test_tokens_are_settled_by_what_was_used():
     async def main():
         loop = asyncio.get_running_loop()
         # 600 a minute, 10 a second; each call is thought to take 10 and takes 50.
-        rate = Rate(tokens=Limit(600, 100), estimate=lambda _: 10, clock=LoopClock(), max_wait=None)
+        rate = RateLimiter(tokens=Limit(600, 100), estimate=lambda _: 10, clock=LoopClock(), max_wait=None)
         from rightseat.chat import Finish, Usage
 
         handler = rate(ScriptedHandler(default=["x", Usage(40, 10), Finish()]))
@@ -192,7 +192,7 @@ def test_the_same_times_as_aiolimiter():
 async def test_limits_may_be_shared():
     clock = FakeClock()
     limits = Limits(Limit(60, 2), clock=clock, max_wait=0)
-    one, other = (Rate(limits=limits)(ScriptedHandler()) for _ in range(2))
+    one, other = (RateLimiter(limits=limits)(ScriptedHandler()) for _ in range(2))
     await one(ASK)
     await other(ASK)
     with pytest.raises(RateLimitedError):

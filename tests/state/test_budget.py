@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rightseat.state.budget import Sheet, Spent, day_ends, day_of, month_ends
-from rightseat.state.keys import Key
+from rightseat.state.key_record import Key
 
 msgspec_replace = msgspec.structs.replace
 

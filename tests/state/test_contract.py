@@ -6,7 +6,7 @@ import random
 import pytest
 
 from rightseat.state.budget import Settle, Spent, day_of
-from rightseat.state.keys import Key
+from rightseat.state.key_record import Key
 from rightseat.state.memory import MemoryReplays
 from rightseat.testing.clock import FakeClock
 

@@ -6,7 +6,7 @@ import pytest
 
 from rightseat.errors import ConfigError
 from rightseat.gateway.access.keys import KeyRing
-from rightseat.state.keys import Key, digest_of, new_text, split
+from rightseat.state.key_record import Key, digest_of, new_text, split
 from rightseat.state.opening import open_state
 
 PEPPER = b"pepper"

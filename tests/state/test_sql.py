@@ -14,7 +14,7 @@ from tests.postgres import PostgresServer
 from rightseat.errors import ConfigError, KeyDatabaseError
 from rightseat.state.budget import Settle, Spent
 from rightseat.state.engine import HEAD, make_engine, place_of
-from rightseat.state.keys import Key
+from rightseat.state.key_record import Key
 from rightseat.state.opening import open_state
 from rightseat.state.tables import metadata
 

@@ -19,7 +19,7 @@ from rightseat.gateway.access.caller import Caller
 from rightseat.gateway.access.keys import KeyRing
 from rightseat.gateway.access.refusals import Refusals
 from rightseat.state.budget import Spent
-from rightseat.state.keys import Key
+from rightseat.state.key_record import Key
 from rightseat.state.memory import MemoryDatabase, MemoryState
 from rightseat.state.opening import open_state
 from rightseat.testing.clock import FakeClock, SeededIds

@@ -9,7 +9,7 @@ from typing import Any
 from rightseat.accounts.device_flow import Prompt, Wait, device_flow
 from rightseat.accounts.hosts import Hosts
 from rightseat.accounts.identity import Editor, github_headers
-from rightseat.accounts.store import Account, Store
+from rightseat.accounts.store import Account, AccountStore
 from rightseat.accounts.tokens import TokenSource
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import LoginError
@@ -17,7 +17,7 @@ from rightseat.transport.http.base import SMALL, HttpRequest, HttpSender, fetch
 
 
 async def log_in(
-    store: Store,
+    store: AccountStore,
     sender: HttpSender,
     editor: Editor,
     host: str,
@@ -80,7 +80,7 @@ async def _github_token(
 async def _user_name(sender: HttpSender, hosts: Hosts, editor: Editor, token: str) -> str:
     url = f"{hosts.api}/copilot_internal/user"
     headers = github_headers(editor, token)
-    answer = await fetch(sender, HttpRequest("GET", url, headers, limits=SMALL, peer="GitHub"))
+    answer = await fetch(sender, HttpRequest("GET", url, headers, timeouts=SMALL, peer="GitHub"))
     try:
         name = json.loads(answer.body).get("login")
     except (ValueError, AttributeError):

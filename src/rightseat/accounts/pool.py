@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rightseat.accounts.selection import Candidate, Refusal, avoid, cool_down, pick_next
-from rightseat.accounts.store import Account, Store
+from rightseat.accounts.store import Account, AccountStore
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import LoginError, NotLoggedInError, RightseatError, UpstreamError
 from rightseat.log import logger
@@ -25,7 +25,7 @@ class AccountPool:
         clock: time.
     """
 
-    def __init__(self, store: Store, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, store: AccountStore, clock: Clock = SYSTEM_CLOCK) -> None:
         self.store = store
         self._clock = clock
         self._accounts: dict[str, Account] = {}

@@ -65,7 +65,7 @@ async def fetch_quota(sender: HttpSender, editor: Editor, account: Account) -> Q
     hosts = Hosts.of(account.host)
     headers = github_headers(editor, account.github_access_token)
     url = f"{hosts.api}/copilot_internal/user"
-    answer = await fetch(sender, HttpRequest("GET", url, headers, limits=SMALL, peer="GitHub"))
+    answer = await fetch(sender, HttpRequest("GET", url, headers, timeouts=SMALL, peer="GitHub"))
     if answer.status != 200:
         raise UpstreamError(502, f"GitHub did not tell the quota (HTTP {answer.status})", code="quota_unknown")
     try:

@@ -67,7 +67,7 @@ class Account(Struct, frozen=True, omit_defaults=False):
         return f"Account({self.name!r})"
 
 
-class Store(Protocol):
+class AccountStore(Protocol):
     """A place for accounts.
 
     Attributes:
@@ -117,7 +117,7 @@ class FileStore:
         clock: time.
 
     Attributes:
-        problem: see Store.
+        problem: see AccountStore.
     """
 
     def __init__(self, folder: Path | None = None, *, only: str | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -148,7 +148,7 @@ class FileStore:
         return [found[name] for name in sorted(found) if self._only in (None, name)]
 
     def problems(self) -> tuple[str, ...]:
-        """See Store."""
+        """See AccountStore."""
         return tuple(self._damaged.values())
 
     def load(self, name: str) -> Account | None:
@@ -183,7 +183,7 @@ class FileStore:
         self.problem = ""
 
     def remove(self, name: str) -> bool:
-        """See Store."""
+        """See AccountStore."""
         path = self._path(name)
         try:
             path.unlink()
@@ -298,7 +298,7 @@ def _unreadable(path: Path, e: OSError) -> ConfigError:
     return ConfigError(f"the account file {path} cannot be read: {e.strerror or e}", public="an account cannot be read")
 
 
-class MemoryStore:
+class MemoryAccounts:
     """The same, for one process and as long as it lives."""
 
     def __init__(self, *accounts: Account) -> None:
@@ -307,28 +307,28 @@ class MemoryStore:
         self.problem = ""
 
     def list(self) -> list[Account]:
-        """See Store."""
+        """See AccountStore."""
         return [self._accounts[name] for name in sorted(self._accounts)]
 
     def problems(self) -> tuple[str, ...]:
-        """See Store."""
+        """See AccountStore."""
         return ()
 
     def load(self, name: str) -> Account | None:
-        """See Store."""
+        """See AccountStore."""
         return self._accounts.get(name)
 
     def save(self, account: Account) -> None:
-        """See Store."""
+        """See AccountStore."""
         self._accounts[account.name] = account
 
     def remove(self, name: str) -> bool:
-        """See Store."""
+        """See AccountStore."""
         self._locks.pop(name, None)
         return self._accounts.pop(name, None) is not None
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[None]:
-        """See Store."""
+        """See AccountStore."""
         async with self._locks.setdefault(name, asyncio.Lock()):
             yield

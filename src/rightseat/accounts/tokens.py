@@ -15,7 +15,7 @@ import msgspec
 
 from rightseat.accounts.hosts import Hosts, belongs, clean_url
 from rightseat.accounts.identity import Editor, github_headers
-from rightseat.accounts.store import Account, Store, is_token
+from rightseat.accounts.store import Account, AccountStore, is_token
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError, LoginError, RightseatError, UpstreamError
 from rightseat.log import logger
@@ -28,7 +28,7 @@ MIN_LEFT_SECONDS = 5.0  # a token with less than this is not given to a request
 RETRY_SECONDS = 10.0  # after a failed renewal ahead of time, the next try
 
 
-class Verdict(enum.Enum):
+class Renewal(enum.Enum):
     """What to do with a token."""
 
     USE = "use"
@@ -36,23 +36,23 @@ class Verdict(enum.Enum):
     RENEW_FIRST = "renew first"
 
 
-def decide(account: Account, now: float) -> Verdict:
+def decide(account: Account, now: float) -> Renewal:
     """Whether the account's Copilot token can be used at `now` (wall clock, seconds), and whether to renew it.
 
     A clock that stands before `last_refresh` has jumped back: the token's age is unknown, so it is used and renewed.
     """
     if not account.access_token or now >= account.expires_at - MIN_LEFT_SECONDS:
-        return Verdict.RENEW_FIRST
+        return Renewal.RENEW_FIRST
     if now < account.last_refresh or now >= account.last_refresh + account.refresh_in - AHEAD_SECONDS:
-        return Verdict.USE_AND_RENEW
-    return Verdict.USE
+        return Renewal.USE_AND_RENEW
+    return Renewal.USE
 
 
 def exchange_request(account: Account, editor: Editor) -> HttpRequest:
     """The request that turns a GitHub token into a Copilot token."""
     url = f"{Hosts.of(account.host).api}/copilot_internal/v2/token"
     headers = github_headers(editor, account.github_access_token)
-    return HttpRequest("GET", url, headers, limits=SMALL, peer="GitHub")
+    return HttpRequest("GET", url, headers, timeouts=SMALL, peer="GitHub")
 
 
 def account_after(account: Account, answer: HttpAnswer, now: float) -> Account:
@@ -142,7 +142,7 @@ class TokenSource:
         clock: time; tokens end by its wall clock.
     """
 
-    def __init__(self, store: Store, sender: HttpSender, editor: Editor, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, store: AccountStore, sender: HttpSender, editor: Editor, clock: Clock = SYSTEM_CLOCK) -> None:
         self._store = store
         self._sender = sender
         self._editor = editor
@@ -169,9 +169,9 @@ class TokenSource:
             known = self._accounts[account.name] = account
         account = known
         match decide(account, self._now()):
-            case Verdict.USE:
+            case Renewal.USE:
                 return account
-            case Verdict.USE_AND_RENEW:
+            case Renewal.USE_AND_RENEW:
                 # More than RETRY_SECONDS to wait can only mean that the clock has jumped back.
                 if not 0 < self._not_before.get(account.name, -math.inf) - self._now() <= RETRY_SECONDS:
                     self._renew(account)
@@ -203,7 +203,7 @@ class TokenSource:
             if (
                 stored is not None
                 and stored.access_token != account.access_token
-                and decide(stored, self._now()) is Verdict.USE
+                and decide(stored, self._now()) is Renewal.USE
             ):
                 return stored  # another process has done it meanwhile
             answer = await fetch(self._sender, exchange_request(account, self._editor))

@@ -12,7 +12,7 @@ from rightseat.backends.asking import Sent, checked
 from rightseat.backends.base import Readiness, RelayAnswer, UpstreamRequest
 from rightseat.backends.cached import Cached
 from rightseat.backends.fitting import fitted
-from rightseat.backends.readiness import WITHIN, Asked, Contact
+from rightseat.backends.readiness import WITHIN, Contact, SharedReadiness
 from rightseat.backends.reading import reply_of
 from rightseat.backends.refusals import error_of
 from rightseat.backends.registry import Model, Registry, registry_of
@@ -20,7 +20,7 @@ from rightseat.chat import ChatRequest, Meta, Reply
 from rightseat.chat.plain import PlainTools
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError, RightseatError, TransportError, UpstreamError
-from rightseat.transport.http.base import SMALL, HttpAnswer, HttpRequest, HttpSender, HttpStream, Limits, fetch
+from rightseat.transport.http.base import SMALL, HttpAnswer, HttpRequest, HttpSender, HttpStream, Timeouts, fetch
 from rightseat.wire.dialects import CHAT
 
 FRESH_SECONDS = 600.0  # how long a model list is believed
@@ -60,7 +60,7 @@ class CompatibleBackend:
         self._contact = Contact(clock)
         self._fixed = Registry({name: Model(name, name) for name in models}, seed=False) if models else None
         self._models = Cached(self._fetch_models, seconds=FRESH_SECONDS, clock=clock)
-        self._readiness = Asked(self._ask, clock)
+        self._readiness = SharedReadiness(self._ask, clock)
 
     async def models(self) -> Registry:
         """The fixed list, or the server's own: the last good one serves while it is renewed. Raises as `relay` does."""
@@ -140,6 +140,6 @@ class CompatibleBackend:
             return Readiness((f"{self._url}/models: HTTP {answer.status}",), ("the server refuses requests",))
         return Readiness()
 
-    async def _get_models(self, limits: Limits) -> HttpAnswer:
-        request = HttpRequest("GET", f"{self._url}/models", self._headers(Meta(), stream=False), limits=limits)
+    async def _get_models(self, timeouts: Timeouts) -> HttpAnswer:
+        request = HttpRequest("GET", f"{self._url}/models", self._headers(Meta(), stream=False), timeouts=timeouts)
         return await fetch(self._sender, request)

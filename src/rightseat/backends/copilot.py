@@ -16,13 +16,13 @@ from rightseat.accounts.identity import Editor, copilot_headers
 from rightseat.accounts.pool import AccountPool
 from rightseat.accounts.quota import quota_left
 from rightseat.accounts.selection import Candidate
-from rightseat.accounts.store import Account, Store
+from rightseat.accounts.store import Account, AccountStore
 from rightseat.accounts.tokens import TokenSource
 from rightseat.backends.asking import Sent, checked
 from rightseat.backends.base import Readiness, RelayAnswer, UpstreamRequest
 from rightseat.backends.catalogue import Catalogue
 from rightseat.backends.fitting import dialect_for, fitted, has_image, initiator, intent
-from rightseat.backends.readiness import WITHIN, Asked, Contact, CopilotReadiness
+from rightseat.backends.readiness import WITHIN, Contact, CopilotReadiness, SharedReadiness
 from rightseat.backends.reading import reply_of
 from rightseat.backends.registry import Model, Registry, registry_of
 from rightseat.chat import ChatRequest, Reply
@@ -30,7 +30,7 @@ from rightseat.chat.plain import PlainTools
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import LoginError, RightseatError, TransportError, UpstreamError
 from rightseat.ids import SYSTEM_IDS, Ids
-from rightseat.transport.http.base import SMALL, HttpRequest, HttpSender, HttpStream, Limits, within
+from rightseat.transport.http.base import SMALL, HttpRequest, HttpSender, HttpStream, Timeouts, within
 
 QUOTA_SECONDS = 1.0  # how often the headers of an answer are looked at for the quota
 PEER = "Copilot"
@@ -50,7 +50,7 @@ class CopilotBackend:
 
     def __init__(
         self,
-        store: Store,
+        store: AccountStore,
         sender: HttpSender,
         editor: Editor | None = None,
         aliases: Mapping[str, str] | None = None,
@@ -66,8 +66,10 @@ class CopilotBackend:
         self._tokens = TokenSource(store, sender, self._editor, clock)
         self._catalogue = Catalogue(self._pool, self._fetch_models, aliases or {}, clock)
         self._contact = Contact(clock)
-        probe = functools.partial(self._get_models, limits=WITHIN)
-        self._readiness = Asked(CopilotReadiness(self._pool, self._tokens, self._contact, probe, clock), clock)
+        probe = functools.partial(self._get_models, timeouts=WITHIN)
+        self._readiness = SharedReadiness(
+            CopilotReadiness(self._pool, self._tokens, self._contact, probe, clock), clock
+        )
 
     async def models(self) -> Registry:
         """The models of all accounts; the seed list while nobody has logged in. The last good list serves while it is renewed.
@@ -253,14 +255,14 @@ class CopilotBackend:
         except ValueError as e:
             raise UpstreamError(502, f"the Copilot API gave no model list: {e}") from e
 
-    async def _get_models(self, account: Account, limits: Limits) -> bytes:
+    async def _get_models(self, account: Account, timeouts: Timeouts) -> bytes:
         def build(account: Account) -> HttpRequest:
             headers = copilot_headers(
                 self._editor, account.access_token, intent="model-access", request_id=self._ids.uuid()
             )
-            return HttpRequest("GET", address_of(account) + "/models", headers, limits=limits, peer=PEER)
+            return HttpRequest("GET", address_of(account) + "/models", headers, timeouts=timeouts, peer=PEER)
 
-        async with within(limits, PEER):
+        async with within(timeouts, PEER):
             stream = await self._open(account, build)
             try:
                 return await stream.read()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from rightseat.accounts.identity import Editor
-from rightseat.accounts.store import Store
+from rightseat.accounts.store import AccountStore
 from rightseat.backends.base import Backend
 from rightseat.backends.compatible import CompatibleBackend
 from rightseat.backends.copilot import CopilotBackend
@@ -23,7 +23,7 @@ from rightseat.transport.http.compress import CompressingSender
 async def open_backend(
     stack: AsyncExitStack,
     *,
-    store: Store | None = None,
+    store: AccountStore | None = None,
     base_url: str = "",
     api_key: str = "",
     models: Sequence[str] = (),

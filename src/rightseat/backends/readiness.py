@@ -15,10 +15,10 @@ from rightseat.backends.base import Readiness
 from rightseat.backends.cached import SingleFlight
 from rightseat.clock import Clock
 from rightseat.errors import RightseatError
-from rightseat.transport.http.base import Limits
+from rightseat.transport.http.base import Timeouts
 
 WITHIN_SECONDS = 3.0
-WITHIN = Limits(connect=WITHIN_SECONDS, head=WITHIN_SECONDS, silence=WITHIN_SECONDS, whole=WITHIN_SECONDS)
+WITHIN = Timeouts(connect=WITHIN_SECONDS, head=WITHIN_SECONDS, silence=WITHIN_SECONDS, whole=WITHIN_SECONDS)
 CONTACT_SECONDS = 30.0  # a contact that went well says so long that the server is within reach
 UNREADY_SECONDS = 2.0  # how long a finding that nothing can be served is believed
 
@@ -48,7 +48,7 @@ class Contact:
         return self._clock.now() - self._at < CONTACT_SECONDS
 
 
-class Asked:
+class SharedReadiness:
     """Readiness that is worked out once for all who ask at the same time, and not again at once where it was bad.
 
     Args:

@@ -22,7 +22,7 @@ from rightseat.gateway.access.views import key_fields, key_shown, keys_shown
 from rightseat.gateway.config import load_settings
 from rightseat.json_types import JsonObject
 from rightseat.state.base import Ledger
-from rightseat.state.keys import SCOPES
+from rightseat.state.key_record import SCOPES
 from rightseat.state.opening import open_state
 
 T = TypeVar("T")

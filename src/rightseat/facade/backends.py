@@ -6,12 +6,12 @@ import re
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from rightseat.accounts.store import Account, FileStore, MemoryStore, Store
+from rightseat.accounts.store import Account, AccountStore, FileStore, MemoryAccounts
 from rightseat.backends.base import Backend
 from rightseat.backends.factory import open_backend
 from rightseat.clock import SYSTEM_CLOCK
 from rightseat.errors import ConfigError, NotLoggedInError
-from rightseat.security.keys import kind_of, said_of
+from rightseat.security.key_material import kind_of, said_of
 
 _EXPIRES = re.compile(r"(?:^|;)exp=(\d+)")
 
@@ -43,18 +43,18 @@ async def backend_for(
     return await open_backend(stack, store=store, compression=compression)
 
 
-def store_for(api_key: str | None, host: str, account: str | None, home: Path | None) -> Store:
+def store_for(api_key: str | None, host: str, account: str | None, home: Path | None) -> AccountStore:
     """The accounts that a key stands for. Raises as `backend_for` does."""
     if api_key is None:
         return _stored(account, home)
     kind = kind_of(api_key)
     if kind == "github":
-        return MemoryStore(Account("api-key", api_key, host=host))
+        return MemoryAccounts(Account("api-key", api_key, host=host))
     if kind == "copilot":
         found = _EXPIRES.search(api_key)
         now = SYSTEM_CLOCK.wall()
         ends = float(found[1]) if found else now + 1500
-        return MemoryStore(
+        return MemoryAccounts(
             Account("api-key", "", host=host, access_token=api_key, expires_at=ends, refresh_in=1e9, last_refresh=now)
         )
     proxy = "; for a gateway or a proxy give its base_url too" if kind in ("openai", "other") else ""
@@ -63,7 +63,7 @@ def store_for(api_key: str | None, host: str, account: str | None, home: Path | 
     )
 
 
-def _stored(account: str | None, home: Path | None) -> Store:
+def _stored(account: str | None, home: Path | None) -> AccountStore:
     store = FileStore(home)
     accounts = store.list()
     if account is None:

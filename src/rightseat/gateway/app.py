@@ -20,7 +20,7 @@ from msgspec import Struct
 from rightseat.accounts.device_flow import Prompt
 from rightseat.accounts.login import log_in
 from rightseat.accounts.quota import Quota, fetch_quota
-from rightseat.accounts.store import Account, FileStore, Store
+from rightseat.accounts.store import Account, AccountStore, FileStore
 from rightseat.backends.copilot import CopilotBackend
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
@@ -32,9 +32,9 @@ from rightseat.gateway.endpoints import probes, ui
 from rightseat.gateway.endpoints.conversation import ConversationEndpoint, Conversing
 from rightseat.gateway.endpoints.count_tokens import CountTokensEndpoint
 from rightseat.gateway.endpoints.embeddings import EmbeddingsEndpoint
+from rightseat.gateway.endpoints.management.access_keys import KeyOperations
 from rightseat.gateway.endpoints.management.accounts import AccountOperations
 from rightseat.gateway.endpoints.management.endpoint import ManagementEndpoint
-from rightseat.gateway.endpoints.management.keys import KeyOperations
 from rightseat.gateway.endpoints.management.logins import LoginOperations
 from rightseat.gateway.endpoints.management.overview import OverviewOperations, Sources
 from rightseat.gateway.endpoints.models import ModelsEndpoint
@@ -58,9 +58,9 @@ from rightseat.gateway.request import Endpoint
 from rightseat.gateway.router import NoSuchEndpointError, Router
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.layers import Backoff, QueuePolicy
-from rightseat.layers.faults import is_worth_a_try
 from rightseat.layers.observe import ObserverOf
 from rightseat.layers.presets import Layers, Resilience
+from rightseat.layers.transient import is_worth_retrying
 from rightseat.log import logger
 from rightseat.masking import mask
 from rightseat.state.base import State
@@ -79,7 +79,7 @@ class Parts(Struct):
     """What lives as long as the process."""
 
     sender: HttpSender
-    store: Store
+    store: AccountStore
     backend: CopilotBackend
     access: Access
     layers: Layers
@@ -102,7 +102,7 @@ class Outside(Struct, frozen=True):
     """
 
     state: State
-    store: Store
+    store: AccountStore
     sender: HttpSender
     pepper: Callable[[bool], Awaitable[bytes]]
 
@@ -220,7 +220,7 @@ class Gateway:
     async def _opened(self, stack: AsyncExitStack) -> Parts:
         settings, clock, ids, outside = self.settings, self._clock, self._ids, self._outside
         sender: HttpSender
-        store: Store
+        store: AccountStore
         if outside is None:
             access = await stack.enter_async_context(Access(settings, clock, ids))
             sender = await stack.enter_async_context(AiohttpSender())
@@ -324,7 +324,7 @@ def _resilience(settings: Settings, access: Access) -> Resilience:
         silence=None,
         concurrency=queue if settings.concurrency else None,
         retry=backoff if settings.attempts > 1 else None,
-        retry_on=is_worth_a_try,
+        retry_on=is_worth_retrying,
         breaker=settings.breaker,
         window=None,
     )

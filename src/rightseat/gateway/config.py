@@ -49,7 +49,7 @@ _NOT_NEGATIVE = (
 )  # fmt: skip
 
 
-class Changes(NamedTuple):
+class SettingsChanges(NamedTuple):
     """How two settings differ. Names only, since values may be secrets.
 
     Attributes:
@@ -195,10 +195,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         if self.body_memory < self.body_limit:
             raise ConfigError(f"body_memory: must be at least body_limit, {self.body_limit}, not {self.body_memory}")
 
-    def changes(self, other: Settings) -> Changes:
+    def changes(self, other: Settings) -> SettingsChanges:
         """What differs in the other settings, and what of it a running gateway cannot take over."""
         changed = tuple(name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name))
-        return Changes(changed, tuple(name for name in changed if name in _NEED_RESTART))
+        return SettingsChanges(changed, tuple(name for name in changed if name in _NEED_RESTART))
 
     def shown(self) -> JsonObject:
         """The settings for people, secrets masked."""

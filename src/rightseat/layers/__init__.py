@@ -10,12 +10,12 @@ what is said, but for `Window` and `Cache`, which are for chat alone.
 
 from rightseat.handler import Handler, Layer, stack
 from rightseat.layers.breaker import Breaker, BreakerPolicy, Circuits
-from rightseat.layers.cache import Cache, CachePolicy, MemoryStore
+from rightseat.layers.cache import Cache, CachePolicy, MemoryCache
 from rightseat.layers.deadline import Deadline
-from rightseat.layers.fallback import Degrade
+from rightseat.layers.fallback import Fallback
 from rightseat.layers.observe import Call, Observe, Observer
-from rightseat.layers.queue import Line, Places, Queue, QueuePolicy
-from rightseat.layers.rate import Limits, Rate
+from rightseat.layers.queue import Queue, QueuePolicy, QueueState, WaitQueue
+from rightseat.layers.rate import Limits, RateLimiter
 from rightseat.layers.retry import Backoff, Budget, Retried, Retry
 from rightseat.layers.shed import Shed, ShedPolicy, Throttle
 from rightseat.layers.window import ContextWindow, Fitted, Priority, Window, extract, fit
@@ -32,26 +32,26 @@ __all__ = [
     "Circuits",
     "ContextWindow",
     "Deadline",
-    "Degrade",
+    "Fallback",
     "Fitted",
     "Handler",
     "Layer",
     "Limit",
     "Limits",
-    "Line",
-    "MemoryStore",
+    "MemoryCache",
     "Observe",
     "Observer",
-    "Places",
     "Priority",
     "Queue",
     "QueuePolicy",
-    "Rate",
+    "QueueState",
+    "RateLimiter",
     "Retried",
     "Retry",
     "Shed",
     "ShedPolicy",
     "Throttle",
+    "WaitQueue",
     "Window",
     "extract",
     "fit",

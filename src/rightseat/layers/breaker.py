@@ -16,7 +16,7 @@ from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import CircuitOpenError
 from rightseat.handler import A, Q, Service
 from rightseat.layers.circuit import CLOSED, BreakerPolicy, Circuit, SharedCircuit
-from rightseat.layers.faults import is_failure
+from rightseat.layers.transient import is_failure
 
 __all__ = ["Breaker", "BreakerPolicy", "Circuit", "Circuits", "by_caller", "by_model"]
 

@@ -31,8 +31,8 @@ from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
 from rightseat.handler import Handler
 from rightseat.layers.checks import number
-from rightseat.layers.faults import is_passing
 from rightseat.layers.observe import answered
+from rightseat.layers.transient import is_transient
 
 _KEPT_FINISHES = frozenset({"stop", "tool_calls"})
 
@@ -75,7 +75,7 @@ class Kept(Struct, frozen=True):
     size: int
 
 
-class Store(Protocol):
+class CacheStore(Protocol):
     """Where answers are kept. Must be quick: it is asked within the event loop."""
 
     def get(self, key: bytes) -> Kept | None:
@@ -88,7 +88,7 @@ class Store(Protocol):
         """Forget an answer."""
 
 
-class MemoryStore:
+class MemoryCache:
     """In memory, bounded by size; what was not asked for longest goes first.
 
     Attributes:
@@ -105,14 +105,14 @@ class MemoryStore:
         return len(self._kept)
 
     def get(self, key: bytes) -> Kept | None:
-        """See Store."""
+        """See CacheStore."""
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
         return kept
 
     def put(self, key: bytes, kept: Kept) -> None:
-        """See Store."""
+        """See CacheStore."""
         self.drop(key)
         self._kept[key] = kept
         self.size += kept.size
@@ -121,7 +121,7 @@ class MemoryStore:
             self.size -= gone.size
 
     def drop(self, key: bytes) -> None:
-        """See Store."""
+        """See CacheStore."""
         gone = self._kept.pop(key, None)
         if gone is not None:
             self.size -= gone.size
@@ -163,7 +163,7 @@ class Cache(Struct, frozen=True, kw_only=True):
     """
 
     policy: CachePolicy = CachePolicy()
-    store: Store | None = None
+    store: CacheStore | None = None
     key: Callable[[ChatRequest], bytes | None] = key_of
     stats: CacheStats | None = None
     clock: Clock = SYSTEM_CLOCK
@@ -178,7 +178,7 @@ class _Caching:
 
     def __init__(self, layer: Cache, inner: Handler) -> None:
         self._policy = layer.policy
-        self._store: Store = layer.store if layer.store is not None else MemoryStore(layer.policy.max_bytes)
+        self._store: CacheStore = layer.store if layer.store is not None else MemoryCache(layer.policy.max_bytes)
         self._key = layer.key
         self._stats = layer.stats or CacheStats()
         self._now = layer.clock.now
@@ -212,7 +212,7 @@ class _Caching:
         except RightseatError as e:
             if (
                 kept is None
-                or not is_passing(e)
+                or not is_transient(e)
                 or self._now() - kept.at >= self._policy.seconds + self._policy.stale_seconds
             ):
                 raise

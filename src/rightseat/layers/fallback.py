@@ -14,15 +14,15 @@ from msgspec import Struct, field
 
 from rightseat.errors import CircuitOpenError, InvalidOptionError, OverloadedError, RightseatError
 from rightseat.handler import A, Q, Service
-from rightseat.layers.faults import is_passing
+from rightseat.layers.transient import is_transient
 
 
 def is_worth_another(error: BaseException) -> bool:
     """Another model may be able to: this one is in trouble, or we have stopped asking it."""
-    return is_passing(error) or isinstance(error, (CircuitOpenError, OverloadedError))
+    return is_transient(error) or isinstance(error, (CircuitOpenError, OverloadedError))
 
 
-class Degrade(Struct, frozen=True, kw_only=True):
+class Fallback(Struct, frozen=True, kw_only=True):
     """The layer.
 
     Attributes:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from rightseat.chat import Answer, Finish, Usage
 from rightseat.clock import SYSTEM_CLOCK, Clock
-from rightseat.handler import A, Asked, Q, Service
+from rightseat.handler import A, ModelRequest, Q, Service
 from rightseat.log import logger
 
 
@@ -185,7 +185,7 @@ class Observe(Struct, frozen=True, kw_only=True):
 
         return handler
 
-    def _begun(self, request: Asked, observers: Sequence[Observer]) -> Call:
+    def _begun(self, request: ModelRequest, observers: Sequence[Observer]) -> Call:
         meta = request.meta
         streams = bool(getattr(request, "stream", False))
         call = Call(

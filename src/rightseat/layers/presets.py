@@ -23,22 +23,22 @@ from rightseat.layers import (
     CachePolicy,
     Circuits,
     Deadline,
-    Degrade,
+    Fallback,
     Limit,
     Limits,
-    Places,
     Queue,
     QueuePolicy,
-    Rate,
+    RateLimiter,
     Retry,
+    WaitQueue,
     Window,
     extract,
 )
 from rightseat.layers.admit import Admit, Desk
 from rightseat.layers.checks import number
-from rightseat.layers.faults import is_passing
 from rightseat.layers.observe import Observe, Observer, retried
 from rightseat.layers.retry import Budget
+from rightseat.layers.transient import is_transient
 from rightseat.layers.window import Summariser
 
 _FOREVER = 10 * 365 * 86_400.0  # seconds
@@ -67,7 +67,7 @@ class Resilience(Struct, frozen=True, kw_only=True):
     timeout: float | None = 300.0
     silence: float | None = 120.0
     retry: Backoff | bool | None = True
-    retry_on: Callable[[BaseException], bool] = is_passing
+    retry_on: Callable[[BaseException], bool] = is_transient
     breaker: BreakerPolicy | bool | None = True
     concurrency: int | QueuePolicy | None = 64
     requests_per_minute: float | Limit | None = None
@@ -90,13 +90,13 @@ class Layers:
 
     Attributes:
         layers: from the outermost in.
-        circuits, places, limits: the state of the breaker, the queue and the rate limit; None where they are off.
+        circuits, queue, limits: the state of the breaker, the queue and the rate limit; None where they are off.
     """
 
     def __init__(self, given: Resilience, clock: Clock = SYSTEM_CLOCK, ids: Ids = SYSTEM_IDS) -> None:
         self._clock, self._ids = clock, ids
         self.circuits = Circuits(_policy("breaker", given.breaker, BreakerPolicy)) if given.breaker else None
-        self.places = Places(_queue(given.concurrency)) if given.concurrency else None
+        self.queue = WaitQueue(_queue(given.concurrency)) if given.concurrency else None
         self.limits = None
         if given.requests_per_minute is not None or given.tokens_per_minute is not None:
             self.limits = Limits(
@@ -120,15 +120,15 @@ class Layers:
         if given.cache:
             layers.append(Cache(policy=_policy("cache", given.cache, CachePolicy)))
         if given.fallbacks:
-            layers.append(Degrade(fallbacks=given.fallbacks))
-        if self.places is not None:
-            layers.append(Queue(places=self.places))
+            layers.append(Fallback(fallbacks=given.fallbacks))
+        if self.queue is not None:
+            layers.append(Queue(queue=self.queue))
         if given.retry:
             layers.append(self._retry(given))
         if self.circuits is not None:
             layers.append(Breaker(circuits=self.circuits, clock=self._clock))
         if self.limits is not None:
-            layers.append(Rate(limits=self.limits, estimate=_estimate))
+            layers.append(RateLimiter(limits=self.limits, estimate=_estimate))
         return [*layers, *given.extra]
 
     def _retry(self, given: Resilience) -> Retry:
@@ -140,11 +140,11 @@ class Layers:
 
     def shown(self) -> JsonObject:
         """The state, for people: model -> state of its circuit, answers under way, requests that wait."""
-        line = self.places.line if self.places is not None else None
+        state = self.queue.state if self.queue is not None else None
         return {
             "circuits": self.circuits.states() if self.circuits is not None else {},
-            "running": line.running if line is not None else None,
-            "waiting": line.waiting if line is not None else None,
+            "running": state.running if state is not None else None,
+            "waiting": state.waiting if state is not None else None,
         }
 
 

@@ -1,6 +1,6 @@
 """A bounded number of calls at once, and a bounded line before them: the urgent go first, and nobody waits for ever.
 
-`Line` is the decision: who is next, who has to go. A call's rank is its priority less the time since it came, measured in `ageing_seconds`;
+`QueueState` is the decision: who is next, who has to go. A call's rank is its priority less the time since it came, measured in `ageing_seconds`;
 as all wait equally fast, the order of two that wait never changes, so it is a heap and no scan. A call of priority p waits behind
 later ones of priority q for at most (q - p) x ageing_seconds. The place is given back when the answer is over, not when it begins.
 A call whose deadline is nearer than answers usually take gets no place any more: under overload, all would be spent on answers that
@@ -56,7 +56,7 @@ class _Waiter:
         return self.key < other.key
 
 
-class _Last:
+class _LeastUrgent:
     """A waiter, the other way round."""
 
     __slots__ = ("waiter",)
@@ -64,12 +64,12 @@ class _Last:
     def __init__(self, waiter: _Waiter) -> None:
         self.waiter = waiter
 
-    def __lt__(self, other: _Last) -> bool:
+    def __lt__(self, other: _LeastUrgent) -> bool:
         return other.waiter.key < self.waiter.key
 
 
-class Line:
-    """Who waits, and who is next. Pure: who calls tells the time, and what to put in line.
+class QueueState:
+    """Who waits, and who is next. Pure: who calls tells the time, and what to put in the queue.
 
     Attributes:
         running: answers under way.
@@ -81,7 +81,7 @@ class Line:
         self.running = 0
         self.waiting = 0
         self._heap: list[_Waiter] = []  # the next one first
-        self._last: list[_Last] = []  # the same, the least urgent first
+        self._last: list[_LeastUrgent] = []  # the same, the least urgent first
         self._count = itertools.count()
 
     def enter(self) -> bool:
@@ -103,7 +103,7 @@ class Line:
             gone = last.future
         self.waiting += 1
         heapq.heappush(self._heap, waiter)
-        heapq.heappush(self._last, _Last(waiter))
+        heapq.heappush(self._last, _LeastUrgent(waiter))
         return waiter, gone
 
     def _least_urgent(self) -> _Waiter | None:
@@ -137,7 +137,7 @@ class Line:
         return None
 
 
-class Places:
+class WaitQueue:
     """The live line, on an event loop. May be shared by many handlers.
 
     Args:
@@ -152,7 +152,7 @@ class Places:
 
     def __init__(self, policy: QueuePolicy | None = None, clock: Clock = LOOP_CLOCK) -> None:
         self.clock = clock
-        self.line = Line(policy or QueuePolicy())
+        self.state = QueueState(policy or QueuePolicy())
         self.waited = 0
         self.declined = 0
         self._usual = 0.0  # seconds an answer takes: a mean that forgets
@@ -168,22 +168,22 @@ class Places:
         Raises:
             QueueFullError: too many wait, this has waited for too long, or would not be done in time.
         """
-        line = self.line
-        if line.enter():
+        state = self.state
+        if state.enter():
             return
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        waiter, gone = line.wait(priority, self.clock.now(), future)
+        waiter, gone = state.wait(priority, self.clock.now(), future)
         if waiter is None:
             self.declined += 1
-            raise QueueFullError(f"{line.waiting} calls wait already, none less urgent", 1.0)
+            raise QueueFullError(f"{state.waiting} calls wait already, none less urgent", 1.0)
         if gone is not None and not gone.done():
             self.declined += 1
             gone.set_exception(QueueFullError("a more urgent call took the place in the line", 1.0))
         self.waited += 1
         if deadline is not None:
             self._deadlines[future] = deadline
-        timer = loop.call_later(line.policy.wait_seconds, self._too_long, future)
+        timer = loop.call_later(state.policy.wait_seconds, self._too_long, future)
         try:
             await future
         except BaseException:
@@ -192,7 +192,7 @@ class Places:
             raise
         finally:
             timer.cancel()
-            line.leave(waiter)
+            state.leave(waiter)
             self._deadlines.pop(future, None)
 
     def release(self, held: float | None = None) -> None:
@@ -203,7 +203,7 @@ class Places:
         """
         if held is not None:
             self._usual += (held - self._usual) / (8 if self._usual else 1)
-        while (future := self.line.over()) is not None:
+        while (future := self.state.over()) is not None:
             if future.done():
                 continue
             deadline = self._deadlines.get(future)
@@ -217,7 +217,7 @@ class Places:
     def _too_long(self, future: asyncio.Future[None]) -> None:
         if not future.done():
             self.declined += 1
-            seconds = self.line.policy.wait_seconds
+            seconds = self.state.policy.wait_seconds
             future.set_exception(QueueFullError(f"waited {seconds:g} s for its turn, in vain", seconds))
 
 
@@ -225,27 +225,27 @@ class Queue(Struct, frozen=True, kw_only=True):
     """The layer.
 
     Attributes:
-        places: shared with others; None: a line of its own for each handler that is wrapped.
+        queue: shared with others; None: a line of its own for each handler that is wrapped.
         policy: of that.
     """
 
     policy: QueuePolicy = QueuePolicy()
-    places: Places | None = None
+    queue: WaitQueue | None = None
 
     def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
         """See Layer."""
-        places = self.places or Places(self.policy)
+        queue = self.queue or WaitQueue(self.policy)
 
         async def handler(request: Q) -> A:
-            await places.acquire(request.meta.priority, request.meta.deadline)
-            now = places.clock.now
+            await queue.acquire(request.meta.priority, request.meta.deadline)
+            now = queue.clock.now
             begun = now()
             try:
                 answer = await inner(request)
             except BaseException:
-                places.release()
+                queue.release()
                 raise
-            answer.on_close(lambda _: places.release(now() - begun))
+            answer.on_close(lambda _: queue.release(now() - begun))
             return answer
 
         return handler

@@ -111,7 +111,7 @@ class Limits:
             raise RateLimitedError(f"the rate limit would make this call wait {wait:.1f} s", wait)
 
 
-class Rate(Struct, frozen=True, kw_only=True):
+class RateLimiter(Struct, frozen=True, kw_only=True):
     """The layer.
 
     Attributes:

@@ -16,7 +16,7 @@ from rightseat.errors import RightseatError
 from rightseat.handler import A, Q, Service
 from rightseat.ids import SYSTEM_IDS
 from rightseat.layers.checks import number
-from rightseat.layers.faults import is_passing
+from rightseat.layers.transient import is_transient
 
 
 class Backoff(Struct, frozen=True, kw_only=True):
@@ -124,7 +124,7 @@ class Retry(Struct, frozen=True, kw_only=True):
 
     backoff: Backoff = Backoff()
     budget: Budget | None = None
-    on: Callable[[BaseException], bool] = is_passing
+    on: Callable[[BaseException], bool] = is_transient
     on_retry: Callable[[Retried], None] | None = None
     clock: Clock = SYSTEM_CLOCK
     chance: Callable[[], float] = SYSTEM_IDS.chance

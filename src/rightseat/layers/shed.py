@@ -17,7 +17,7 @@ from rightseat.errors import OverloadedError
 from rightseat.handler import A, Q, Service
 from rightseat.ids import SYSTEM_IDS
 from rightseat.layers.checks import number
-from rightseat.layers.faults import is_refusal
+from rightseat.layers.transient import is_refusal
 
 _SLOTS = 24
 _MOST = 0.95  # probability of declining: one of twenty goes and sees

@@ -4,8 +4,8 @@ Reads code and never runs it. A finding is a likely fault and no proof; `# right
 """
 
 from rightseat.lint.check import check_source
-from rightseat.lint.finding import Finding, Rule
+from rightseat.lint.finding import Finding, LintRule
 from rightseat.lint.rules import RULES
 from rightseat.lint.run import check_paths
 
-__all__ = ["RULES", "Finding", "Rule", "check_paths", "check_source"]
+__all__ = ["RULES", "Finding", "LintRule", "check_paths", "check_source"]

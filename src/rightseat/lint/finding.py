@@ -27,7 +27,7 @@ class Finding(Struct, frozen=True, order=True):
     message: str
 
 
-class Rule(Struct, frozen=True):
+class LintRule(Struct, frozen=True):
     """A rule.
 
     Attributes:

@@ -47,12 +47,12 @@ class SessionHandler:
         unknown = [name for name, value in request.extra.items() if name not in _IGNORED and value is not None]
         if unknown:
             raise InvalidOptionError(f"{unknown[0]}: the Copilot CLI has no such option for a message")
-        turn = _Turn(self._session)
+        turn = _CliTurn(self._session)
         await turn.begin(request.last_user_text, self._timeout, self._inactivity)
         return Reply(turn.events(), close=turn.aclose)
 
 
-class _Turn:
+class _CliTurn:
     """One message and its answer, as chat events."""
 
     def __init__(self, session: CopilotSession) -> None:

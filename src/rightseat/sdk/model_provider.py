@@ -13,10 +13,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
-
-from msgspec import Raw
 
 from rightseat.chat import ChatRequest, ModelEvent, fold
 from rightseat.errors import RightseatError
@@ -25,6 +23,7 @@ from rightseat.ids import Ids
 from rightseat.log import logger
 from rightseat.masking import mask
 from rightseat.sdk.pump import UnknownMethodError
+from rightseat.sdk.rpc import CallMethod
 from rightseat.sdk.tasks import Tasks
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialect import Envelope
@@ -42,8 +41,6 @@ _JSON = {"content-type": ["application/json"]}
 _SSE = {"content-type": ["text/event-stream"], "cache-control": ["no-cache"]}
 # The CLI tries a 5xx again five times, for up to half a minute; what a function does wrong it would do wrong again.
 _FAILED_STATUS = 400
-
-Call = Callable[[str, dict[str, object], float | None], Awaitable[Raw]]
 
 
 @dataclasses.dataclass(slots=True)
@@ -65,7 +62,7 @@ class ModelProvider:
         ids: makes the keys by which the CLI names them.
     """
 
-    def __init__(self, call: Call, tasks: Tasks, ids: Ids) -> None:
+    def __init__(self, call: CallMethod, tasks: Tasks, ids: Ids) -> None:
         self._call = call
         self._tasks = tasks
         self._ids = ids
@@ -118,7 +115,7 @@ class ModelProvider:
         if len(exchange.body) > MAX_BODY:
             self._forget(request_id)
             text = f"the request is larger than {MAX_BODY} bytes"
-            refusal = _Response(request_id, self._call).whole(413, encode_error(text, "invalid_request_error"))
+            refusal = _ProviderResponse(request_id, self._call).whole(413, encode_error(text, "invalid_request_error"))
             self._tasks.spawn(refusal, "refusing a model call")
         elif params.get("end") and exchange.task is None:
             exchange.task = self._tasks.spawn(self._serve(request_id, exchange), "a model function")
@@ -137,11 +134,11 @@ class ModelProvider:
 
     async def _serve(self, request_id: str, exchange: _Exchange) -> None:
         try:
-            await self._respond(_Response(request_id, self._call), exchange)
+            await self._respond(_ProviderResponse(request_id, self._call), exchange)
         except RightseatError as e:
             logger.warning("an answer of a model function could not be delivered: %s", e)
 
-    async def _respond(self, response: _Response, exchange: _Exchange) -> None:
+    async def _respond(self, response: _ProviderResponse, exchange: _Exchange) -> None:
         url = urlsplit(exchange.path)
         _, key, *rest = url.path.split("/")
         handler = self._handlers.get(key) if url.hostname == _HOST else None
@@ -161,7 +158,7 @@ class ModelProvider:
             return
         await self._run(handler, request, response)
 
-    async def _run(self, handler: Handler, request: ChatRequest, response: _Response) -> None:
+    async def _run(self, handler: Handler, request: ChatRequest, response: _ProviderResponse) -> None:
         try:
             reply = await handler(request)
             async with reply:
@@ -180,7 +177,7 @@ class ModelProvider:
             await response.failed(encode_error(text, "model_function_failed", "model_function_failed"), text)
 
 
-async def _stream(events: AsyncIterator[ModelEvent], request: ChatRequest, response: _Response) -> None:
+async def _stream(events: AsyncIterator[ModelEvent], request: ChatRequest, response: _ProviderResponse) -> None:
     """The head goes out with the first event: a function that fails at once still becomes a clean error."""
     encoder = ChunkEncoder(Envelope(request.model))
     async for event in events:
@@ -197,8 +194,8 @@ class _Gone(Exception):  # noqa: N818
     """The CLI no longer wants the answer."""
 
 
-class _Response:
-    def __init__(self, request_id: str, call: Call) -> None:
+class _ProviderResponse:
+    def __init__(self, request_id: str, call: CallMethod) -> None:
         self._id = request_id
         self._call = call
         self.begun = False

@@ -16,10 +16,10 @@ from rightseat.sdk import hooks as asks
 from rightseat.sdk.calling import call
 from rightseat.sdk.creation import Function, SessionSetup
 from rightseat.sdk.permissions import decide
+from rightseat.sdk.rpc import CallMethod
 from rightseat.sdk.tasks import Tasks
 from rightseat.sdk.tool_run import run
 from rightseat.sdk.tools import Tool, ToolInvocation, ToolResult
-from rightseat.sdk.turns import Call
 from rightseat.wire.events import SessionEvent
 from rightseat.wire.record import Record
 from rightseat.wire.session_events import SessionEventType as T
@@ -75,7 +75,9 @@ class Responder:
         tasks: where answers to events are worked out.
     """
 
-    def __init__(self, session_id: str, setup: SessionSetup, call: Call, timeout: float | None, tasks: Tasks) -> None:
+    def __init__(
+        self, session_id: str, setup: SessionSetup, call: CallMethod, timeout: float | None, tasks: Tasks
+    ) -> None:
         self._session_id = session_id
         self._setup = setup
         self._call = call

@@ -10,8 +10,8 @@ offers, it says itself (`MethodNotFoundError` otherwise).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -19,9 +19,16 @@ from msgspec import Raw
 from rightseat.sdk.options import camelize
 from rightseat.wire.record import as_record, to_camel
 
-Call = Callable[[str, dict[str, object], float | None], Awaitable[Raw]]
 _decode = msgspec.json.Decoder().decode
 DEFAULT = object()  # "the client's rpc_timeout", where None means "wait forever"
+
+
+class CallMethod(Protocol):
+    """Calls a method of the CLI."""
+
+    def __call__(self, method: str, params: dict[str, object], timeout: float | None) -> Awaitable[Raw]:
+        """The raw result."""
+        ...
 
 
 def decode_result(raw: Raw) -> Any:
@@ -40,7 +47,11 @@ class Rpc:
     """
 
     def __init__(
-        self, call: Call, prefix: str = "", fixed: Mapping[str, object] | None = None, timeout: float | None = None
+        self,
+        call: CallMethod,
+        prefix: str = "",
+        fixed: Mapping[str, object] | None = None,
+        timeout: float | None = None,
     ) -> None:
         self._call = call
         self._prefix = prefix

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
-from typing import Protocol, TypeVar
-
-from msgspec import Raw
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import TypeVar
 
 from rightseat.errors import RightseatError, TurnTimeoutError
 from rightseat.log import logger
-from rightseat.sdk.rpc import decode_result
+from rightseat.sdk.rpc import CallMethod, decode_result
 from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks
 from rightseat.sdk.turn import INTERESTING, Activity, Turn
 from rightseat.wire.events import SessionEvent
@@ -25,14 +23,6 @@ from rightseat.wire.session_events import SessionEventType as T
 _SLACK_SECONDS = 1e-3  # timers may fire this much too early
 
 R = TypeVar("R")
-
-
-class Call(Protocol):
-    """Calls a method of the CLI."""
-
-    def __call__(self, method: str, params: dict[str, object], timeout: float | None) -> Awaitable[Raw]:
-        """The raw result."""
-        ...
 
 
 class Turns:
@@ -45,7 +35,7 @@ class Turns:
         tasks: where background work is done.
     """
 
-    def __init__(self, session_id: str, call: Call, timeout: float | None, tasks: Tasks) -> None:
+    def __init__(self, session_id: str, call: CallMethod, timeout: float | None, tasks: Tasks) -> None:
         self.session_id = session_id
         self.activity = Activity()
         self.line = asyncio.Lock()  # fair: who asked first is next

@@ -35,12 +35,12 @@ from rightseat.handler import Handler
 from rightseat.json_types import JsonObject
 from rightseat.simulator.asgi_types import Receive, Scope, Send
 from rightseat.simulator.cloud import Behaviour, Cloud
-from rightseat.simulator.dialects import CHAT, MESSAGES_API, RESPONSES_API, Dialect
+from rightseat.simulator.dialects import CHAT, MESSAGES_API, RESPONSES_API, SimulatedApi
 from rightseat.simulator.faults import Fault, FaultyReply
 from rightseat.simulator.model import SimulatedError
 from rightseat.simulator.prose import count_tokens
 from rightseat.simulator.quirks import Quirks, QuirkyEncoder
-from rightseat.simulator.strict import Refusal, refusal
+from rightseat.simulator.strict import Rejection, refusal
 from rightseat.simulator.websocket import Conversation
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.copilot_models import model_entry, model_list
@@ -215,14 +215,14 @@ class SimulatorApp:
             case _:
                 await _answer(send, 404, _dump({"message": "Not Found", "status": "404"}))
 
-    async def _refuse(self, send: Send, wrong: Refusal, path: str) -> None:
+    async def _refuse(self, send: Send, wrong: Rejection, path: str) -> None:
         if wrong.code is None:
             await _answer(send, wrong.status, wrong.message.encode(), content_type=b"text/plain")
             return
         dialect = MESSAGES_API if path == "/messages" else CHAT
         await _answer(send, wrong.status, dialect.error(wrong.message, "invalid_request_error", wrong.code))
 
-    async def _chat(self, body: bytes, receive: Receive, send: Send, dialect: Dialect) -> None:
+    async def _chat(self, body: bytes, receive: Receive, send: Send, dialect: SimulatedApi) -> None:
         # A client that leaves ends the answer at once, also before its head, as it does with the real thing.
         answering = asyncio.ensure_future(self._answered(body, send, dialect))
         leaving = asyncio.ensure_future(_gone(receive))
@@ -233,7 +233,7 @@ class SimulatorApp:
         if not answering.cancelled():
             answering.result()
 
-    async def _answered(self, body: bytes, send: Send, dialect: Dialect) -> None:
+    async def _answered(self, body: bytes, send: Send, dialect: SimulatedApi) -> None:
         try:
             request = dialect.decode(body)
             reply = await self._model(request)
@@ -248,7 +248,7 @@ class SimulatorApp:
         else:
             await self._say(request, body, reply, send, dialect)
 
-    async def _say(self, request: ChatRequest, body: bytes, reply: Reply, send: Send, dialect: Dialect) -> None:
+    async def _say(self, request: ChatRequest, body: bytes, reply: Reply, send: Send, dialect: SimulatedApi) -> None:
         fault = reply.fault if isinstance(reply, FaultyReply) else Fault()
         async with reply:
             events = reply.__aiter__()

@@ -52,7 +52,7 @@ class Behaviour(Struct, kw_only=True):
     hang: tuple[str, ...] = ()
 
 
-class _Login(Struct):
+class _DeviceLogin(Struct):
     device_code: str
     user_code: str
     ends_at: float
@@ -72,12 +72,12 @@ class Cloud:
         self.behaviour = behaviour or Behaviour()
         self.exchanges = 0
         self._now = now
-        self._logins: dict[str, _Login] = {}
+        self._logins: dict[str, _DeviceLogin] = {}
         self._tokens: dict[str, float] = {}  # Copilot token -> when it ends
 
     def begin_login(self, url: str) -> JsonObject:
         """`POST /login/device/code`."""
-        login = _Login(secrets.token_hex(20), _user_code(), self._now() + self.behaviour.code_lives)
+        login = _DeviceLogin(secrets.token_hex(20), _user_code(), self._now() + self.behaviour.code_lives)
         self._logins[login.device_code] = login
         return {
             "device_code": login.device_code,

@@ -17,7 +17,7 @@ from rightseat.wire.opaque import MARK, MESSAGES, RESPONSES, seal
 from rightseat.wire.openai_chat.errors import encode_error as openai_error
 
 
-class Dialect(Struct, frozen=True):
+class SimulatedApi(Struct, frozen=True):
     """One endpoint.
 
     Attributes:
@@ -55,7 +55,7 @@ class Dialect(Struct, frozen=True):
         return msgspec.structs.replace(done, blocks=blocks)
 
 
-CHAT = Dialect(
+CHAT = SimulatedApi(
     "chat",
     dialects.CHAT.path,
     lambda body: dialects.CHAT.decode(json_object(body)),
@@ -63,7 +63,7 @@ CHAT = Dialect(
     lambda request, _: dialects.CHAT.encoder(Envelope(request.model)),
     openai_error,
 )
-MESSAGES_API = Dialect(
+MESSAGES_API = SimulatedApi(
     MESSAGES,
     dialects.MESSAGES.path,
     lambda body: dialects.MESSAGES.decode(object_with_model(body)),
@@ -71,7 +71,7 @@ MESSAGES_API = Dialect(
     lambda request, _: dialects.MESSAGES.encoder(Envelope(request.model, request=request)),
     lambda message, kind, _: anthropic_error(kind, message),
 )
-RESPONSES_API = Dialect(
+RESPONSES_API = SimulatedApi(
     RESPONSES,
     dialects.RESPONSES.path,
     lambda body: dialects.RESPONSES.decode(_lenient(object_with_model(body))),

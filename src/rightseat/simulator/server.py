@@ -14,7 +14,7 @@ from rightseat.simulator.app import SimulatorApp
 from rightseat.transport.listen import listen
 
 
-class _Server(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the command around the server."""
@@ -36,7 +36,7 @@ class SimulatorServer:
     def __init__(self, app: SimulatorApp, host: str = "127.0.0.1", port: int = 0) -> None:
         self.app = app
         self._address = (host, port)
-        self._server = _Server(
+        self._server = _UvicornServer(
             uvicorn.Config(
                 app,
                 log_level="warning",

@@ -18,7 +18,7 @@ _NAME = re.compile(r"^[a-zA-Z0-9_-]+$")
 _NEWER = ("gpt-5", "gpt-6", "o1", "o3", "o4")
 
 
-class Refusal(Struct, frozen=True):
+class Rejection(Struct, frozen=True):
     """An error answer. `code` None: plain text."""
 
     status: int
@@ -26,7 +26,7 @@ class Refusal(Struct, frozen=True):
     code: str | None = None
 
 
-def refusal(path: str, headers: Mapping[str, str], body: bytes, models: Mapping[str, JsonObject]) -> Refusal | None:
+def refusal(path: str, headers: Mapping[str, str], body: bytes, models: Mapping[str, JsonObject]) -> Rejection | None:
     """Why a request is refused, or None.
 
     Args:
@@ -37,65 +37,65 @@ def refusal(path: str, headers: Mapping[str, str], body: bytes, models: Mapping[
     """
     for name in ("editor-version", "copilot-integration-id", "user-agent"):
         if not headers.get(name):
-            return Refusal(400, f"bad request: missing {name.title()} header for IDE auth")
+            return Rejection(400, f"bad request: missing {name.title()} header for IDE auth")
     if path == "/models":
         return None
     try:
         value = json.loads(body)
     except ValueError:
-        return Refusal(400, "the body is not JSON", "invalid_request_body")
+        return Rejection(400, "the body is not JSON", "invalid_request_body")
     if not isinstance(value, dict):
-        return Refusal(400, "the body is no object", "invalid_request_body")
+        return Rejection(400, "the body is no object", "invalid_request_body")
     model = models.get(str(value.get("model")))
     if model is None:
-        return Refusal(400, "The requested model is not supported.", "model_not_supported")
+        return Rejection(400, "The requested model is not supported.", "model_not_supported")
     if path not in model.get("supported_endpoints", ["/chat/completions"]):
-        return Refusal(
+        return Rejection(
             400, f"model {value['model']} is not accessible via the {path} endpoint", "unsupported_api_for_model"
         )
     if path == "/embeddings":
         return None
     if headers.get("x-initiator") not in ("user", "agent"):
-        return Refusal(400, "missing X-Initiator header", "invalid_request_body")
+        return Rejection(400, "missing X-Initiator header", "invalid_request_body")
     for said in (_vision(headers, value), _limits(value, model), _body(path, value)):
         if said is not None:
             return said
     return None
 
 
-def _vision(headers: Mapping[str, str], value: JsonObject) -> Refusal | None:
+def _vision(headers: Mapping[str, str], value: JsonObject) -> Rejection | None:
     images = any(
         part.get("type") in ("image", "image_url", "input_image")
         for part in _objects(value.get("messages") or value.get("input"))
     )
     if images and headers.get("copilot-vision-request") != "true":
-        return Refusal(
+        return Rejection(
             400, "missing required Copilot-Vision-Request header for vision requests", "invalid_request_body"
         )
     return None
 
 
-def _limits(value: JsonObject, model: JsonObject) -> Refusal | None:
+def _limits(value: JsonObject, model: JsonObject) -> Rejection | None:
     limits = model.get("capabilities", {}).get("limits", {})
     most = limits.get("max_output_tokens")
     for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
         if most and isinstance(value.get(name), int) and value[name] > most:
-            return Refusal(
+            return Rejection(
                 400, f"{name}: {value[name]} > {most}, which is the most for {model['id']}", "invalid_request_body"
             )
     size, most = len(json.dumps(value)) // 4, limits.get("max_prompt_tokens")
     if most and size > most:
-        return Refusal(
+        return Rejection(
             400, f"prompt token count of {size} exceeds the limit of {most}", "model_max_prompt_tokens_exceeded"
         )
     return None
 
 
-def _body(path: str, value: JsonObject) -> Refusal | None:
+def _body(path: str, value: JsonObject) -> Rejection | None:
     wrong = next(
         iter({"/chat/completions": _chat, "/v1/messages": _messages, "/responses": _responses}[path](value)), None
     )
-    return Refusal(400, wrong, "invalid_request_body") if wrong is not None else None
+    return Rejection(400, wrong, "invalid_request_body") if wrong is not None else None
 
 
 def _chat(value: JsonObject) -> Iterator[str]:

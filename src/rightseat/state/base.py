@@ -11,8 +11,8 @@ from typing import Protocol, Self
 
 from msgspec import Struct
 
-from rightseat.state.budget import Settle, Spent, Verdict
-from rightseat.state.keys import Key
+from rightseat.state.budget import Decision, Settle, Spent
+from rightseat.state.key_record import Key
 
 
 class KeyTable(Protocol):
@@ -45,11 +45,11 @@ class Ledger(Protocol):
     A reservation is written to disk before `reserve` returns, and ended once: by `settle`, or, if this worker dies, by booking all of it.
     """
 
-    async def enter(self, key: Key) -> Verdict:
+    async def enter(self, key: Key) -> Decision:
         """Count a request of a limited key, or refuse it by what is known before its body is."""
         ...
 
-    async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Verdict:
+    async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Decision:
         """Reserve `most` tokens for a request, under an id that the caller chooses.
 
         If it fails or is cancelled, it may have been done all the same: settle it, which comes after it in any case.
@@ -73,7 +73,7 @@ class Ledger(Protocol):
         ...
 
 
-class Cooldown(Struct, frozen=True):
+class StoredCooldown(Struct, frozen=True):
     """Why something is left alone, and until when.
 
     Attributes:
@@ -96,7 +96,7 @@ class Cooldowns(Protocol):
         """It may be used again."""
         ...
 
-    async def all(self) -> dict[str, Cooldown]:
+    async def all(self) -> dict[str, StoredCooldown]:
         """Those that are not over."""
         ...
 

@@ -17,7 +17,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct, field
 
 from rightseat.state.buckets import Bucket, Limit
-from rightseat.state.keys import Key
+from rightseat.state.key_record import Key
 
 LEAST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds that a client is told while a budget is only reserved
 
@@ -68,7 +68,7 @@ class Hold(Struct, frozen=True, gc=False):
         return Spent(0, min(self.input_tokens, self.most), max(0, self.most - self.input_tokens))
 
 
-class Verdict(Struct, frozen=True, gc=False):
+class Decision(Struct, frozen=True, gc=False):
     """The decision about a request.
 
     Attributes:
@@ -83,13 +83,13 @@ class Verdict(Struct, frozen=True, gc=False):
 
 
 class Enter(Struct, frozen=True, gc=False):
-    """A request of a key arrives: counted, or refused by what is known before its body is. Gives a Verdict."""
+    """A request of a key arrives: counted, or refused by what is known before its body is. Gives a Decision."""
 
     key: Key
 
 
 class Reserve(Struct, frozen=True, gc=False):
-    """A request that has entered wants to use up to `most` tokens. Gives a Verdict; refused, the request no longer counts.
+    """A request that has entered wants to use up to `most` tokens. Gives a Decision; refused, the request no longer counts.
 
     Attributes:
         again: it was refused a moment ago.
@@ -144,29 +144,29 @@ class Sheet:
         self.day, self.month, self.reserved, self.oldest = day, month, reserved, oldest
         self.requests, self.tokens = requests, tokens
 
-    def enter(self, key: Key, now: float) -> Verdict:
+    def enter(self, key: Key, now: float) -> Decision:
         """One more request, before its size is known."""
-        verdict = self._budgets(key, None, now)
-        if verdict.refused:
-            return verdict
+        decision = self._budgets(key, None, now)
+        if decision.refused:
+            return decision
         bucket, wait = _take(key.requests_per_minute, self.requests, 1.0, now)
         if wait:
-            return Verdict("requests_per_minute", wait)
+            return Decision("requests_per_minute", wait)
         self.requests = bucket
-        return Verdict()
+        return Decision()
 
-    def reserve(self, key: Key, most: int, now: float) -> Verdict:
+    def reserve(self, key: Key, most: int, now: float) -> Decision:
         """One more request that can use `most` tokens."""
-        verdict = self._budgets(key, most, now)
-        if verdict.refused:
-            return verdict
+        decision = self._budgets(key, most, now)
+        if decision.refused:
+            return decision
         bucket, wait = _take(key.tokens_per_minute, self.tokens, float(most), now)
         if wait:
-            return Verdict("tokens_per_minute", wait)
+            return Decision("tokens_per_minute", wait)
         self.tokens = bucket
         self.reserved += most
         self.oldest = now if self.oldest is None else min(self.oldest, now)
-        return Verdict()
+        return Decision()
 
     def settle(self, key: Key, most: int, spent: Spent, now: float) -> None:
         """A request that was thought to use `most` has used something else."""
@@ -179,7 +179,7 @@ class Sheet:
         filled = self.tokens.filled(limit, now)
         self.tokens = Bucket(min(limit.size, filled.level + min(most, limit.size) - spent.tokens), filled.at)
 
-    def _budgets(self, key: Key, most: int | None, now: float) -> Verdict:
+    def _budgets(self, key: Key, most: int | None, now: float) -> Decision:
         for name, budget, so_far, end in (
             ("monthly_tokens", key.monthly_tokens, self.month, month_ends),
             ("daily_tokens", key.daily_tokens, self.day, day_ends),
@@ -187,10 +187,10 @@ class Sheet:
             if budget is None:
                 continue
             if so_far >= budget:
-                return Verdict(name, max(LEAST_WAIT, end(now) - now))
+                return Decision(name, max(LEAST_WAIT, end(now) - now))
             if most is not None and self.reserved and so_far + self.reserved + most > budget:
-                return Verdict(name, self._wait(now), reserved=True)
-        return Verdict()
+                return Decision(name, self._wait(now), reserved=True)
+        return Decision()
 
     def _wait(self, now: float) -> float:
         """What has run for so long may well run for as long again."""
@@ -198,7 +198,7 @@ class Sheet:
         return min(LONGEST_WAIT, max(LEAST_WAIT, age))
 
 
-class Changes(Struct):
+class BudgetChanges(Struct):
     """What a group of operations leaves to be written down.
 
     Attributes:
@@ -229,12 +229,12 @@ class Book(Protocol):
         """Those of the reservations that are open."""
         ...
 
-    def write(self, changes: Changes, day: str) -> None:
+    def write(self, changes: BudgetChanges, day: str) -> None:
         """Write it all down."""
         ...
 
 
-def apply(book: Book, operations: Sequence[Operation], worker: str, now: float) -> list[Verdict | bool]:
+def apply(book: Book, operations: Sequence[Operation], worker: str, now: float) -> list[Decision | bool]:
     """Apply operations one after another, and write down what they change.
 
     Args:
@@ -249,33 +249,38 @@ def apply(book: Book, operations: Sequence[Operation], worker: str, now: float) 
     day = day_of(now)
     sheets = book.sheets(sorted({op.key.id for op in operations if not isinstance(op, Add)}), day)
     open_holds = book.holds([op.hold for op in operations if isinstance(op, Settle)])
-    changes = Changes(sheets=sheets)
+    changes = BudgetChanges(sheets=sheets)
     given = [_apply(op, sheets, open_holds, changes, worker, now) for op in operations]
     book.write(changes, day)
     return given
 
 
 def _apply(
-    op: Operation, sheets: dict[str, Sheet], open_holds: dict[str, Hold], changes: Changes, worker: str, now: float
-) -> Verdict | bool:
+    op: Operation,
+    sheets: dict[str, Sheet],
+    open_holds: dict[str, Hold],
+    changes: BudgetChanges,
+    worker: str,
+    now: float,
+) -> Decision | bool:
     if isinstance(op, Add):
         changes.book(op.key_id, op.spent)
         return True
     sheet = sheets[op.key.id]
     if isinstance(op, Enter):
-        verdict = sheet.enter(op.key, now)
-        if not verdict.refused:
+        decision = sheet.enter(op.key, now)
+        if not decision.refused:
             changes.book(op.key.id, Spent(1))
-        return verdict
+        return decision
     if isinstance(op, Reserve):
-        verdict = sheet.reserve(op.key, op.most, now)
-        if bool(verdict.refused) != op.again:  # counted when it came in; refused, it goes no further
+        decision = sheet.reserve(op.key, op.most, now)
+        if bool(decision.refused) != op.again:  # counted when it came in; refused, it goes no further
             changes.book(op.key.id, Spent(1 if op.again else -1))
-        if not verdict.refused:
+        if not decision.refused:
             hold = Hold(op.hold, op.key.id, worker, op.input_tokens, op.most, now)
             changes.begun.append(hold)
             open_holds[hold.id] = hold
-        return verdict
+        return decision
     ended = open_holds.pop(op.hold, None)
     if ended is None:
         return False
@@ -287,7 +292,7 @@ def _apply(
 
 def expire(book: Book, holds: Iterable[Hold], now: float) -> int:
     """End reservations of workers that have died: all of each is booked as used, since nobody can tell. Gives how many."""
-    changes = Changes()
+    changes = BudgetChanges()
     for hold in holds:
         changes.ended.append(hold.id)
         changes.book(hold.key_id, hold.in_full)

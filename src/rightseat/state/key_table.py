@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import select, update
 
-from rightseat.state.keys import Key
+from rightseat.state.key_record import Key
 from rightseat.state.lane import Lane, Transaction
 from rightseat.state.tables import changes, keys
 

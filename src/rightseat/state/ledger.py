@@ -20,7 +20,8 @@ from rightseat.log import logger
 from rightseat.state.buckets import Bucket
 from rightseat.state.budget import (
     Add,
-    Changes,
+    BudgetChanges,
+    Decision,
     Enter,
     Hold,
     Operation,
@@ -28,12 +29,11 @@ from rightseat.state.budget import (
     Settle,
     Sheet,
     Spent,
-    Verdict,
     apply,
     day_of,
     expire,
 )
-from rightseat.state.keys import Key
+from rightseat.state.key_record import Key
 from rightseat.state.lane import ANSWER_SECONDS, Lane, Transaction
 from rightseat.state.liveness import Liveness
 from rightseat.state.tables import (
@@ -51,7 +51,7 @@ from rightseat.state.tables import (
     usage,
 )
 
-Given: TypeAlias = Verdict | bool
+Given: TypeAlias = Decision | bool
 GROUP = 500  # operations in one transaction
 WAITING = 20_000  # operations that may wait
 LOOK_SECONDS = 0.5  # how often those who are refused may have dead workers looked for
@@ -88,7 +88,7 @@ class SqlBook:
         """See Book."""
         return {row.id: _hold(row) for row in self._db.execute(HOLDS, {"ids": list(ids)})} if ids else {}
 
-    def write(self, changes: Changes, day: str) -> None:
+    def write(self, changes: BudgetChanges, day: str) -> None:
         """See Book."""
         if changes.begun:
             self._db.execute(RESERVE, [_row(hold) for hold in changes.begun])
@@ -125,17 +125,17 @@ class SqlLedger:
         self._looked_at = float("-inf")
         self._reserves = False
 
-    async def enter(self, key: Key) -> Verdict:
+    async def enter(self, key: Key) -> Decision:
         """See Ledger."""
         return _verdict(await self._do(Enter(key)))
 
-    async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Verdict:
+    async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Decision:
         """See Ledger."""
         reserve = Reserve(key, hold, input_tokens, most)
-        verdict = _verdict(await self._do(reserve))
-        if verdict.reserved and await self._found_dead():
-            verdict = _verdict(await self._do(msgspec.structs.replace(reserve, again=True)))
-        return verdict
+        decision = _verdict(await self._do(reserve))
+        if decision.reserved and await self._found_dead():
+            decision = _verdict(await self._do(msgspec.structs.replace(reserve, again=True)))
+        return decision
 
     async def settle(self, settlements: Sequence[Settle]) -> list[bool]:
         """See Ledger."""
@@ -258,8 +258,8 @@ def _spent(tx: Transaction) -> dict[str, dict[str, Spent]]:
     return found
 
 
-def _verdict(given: Given) -> Verdict:
-    assert isinstance(given, Verdict)
+def _verdict(given: Given) -> Decision:
+    assert isinstance(given, Decision)
     return given
 
 

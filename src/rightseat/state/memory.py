@@ -11,11 +11,12 @@ import msgspec
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.ids import SYSTEM_IDS, Ids
-from rightseat.state.base import Cooldown
+from rightseat.state.base import StoredCooldown
 from rightseat.state.buckets import Bucket
 from rightseat.state.budget import (
     Add,
-    Changes,
+    BudgetChanges,
+    Decision,
     Enter,
     Hold,
     Operation,
@@ -23,12 +24,11 @@ from rightseat.state.budget import (
     Settle,
     Sheet,
     Spent,
-    Verdict,
     apply,
     day_of,
     expire,
 )
-from rightseat.state.keys import Key
+from rightseat.state.key_record import Key
 
 COOLDOWNS = 10_000
 LOGINS = 100
@@ -62,7 +62,7 @@ class MemoryDatabase:
         """See Book."""
         return {hold_id: self.open[hold_id] for hold_id in ids if hold_id in self.open}
 
-    def write(self, changes: Changes, day: str) -> None:
+    def write(self, changes: BudgetChanges, day: str) -> None:
         """See Book."""
         self.open.update((hold.id, hold) for hold in changes.begun)
         for hold_id in changes.ended:
@@ -118,11 +118,11 @@ class MemoryLedger:
         self._db, self._clock, self.worker = database, clock, worker
         database.alive.add(worker)
 
-    async def enter(self, key: Key) -> Verdict:
+    async def enter(self, key: Key) -> Decision:
         """See Ledger."""
         return self._decide(Enter(key))
 
-    async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Verdict:
+    async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Decision:
         """See Ledger."""
         return self._decide(Reserve(key, hold, input_tokens, most))
 
@@ -154,13 +154,13 @@ class MemoryLedger:
         dead = [hold for hold in self._db.open.values() if hold.worker not in alive]
         expire(self._db, dead, self._clock.wall())
 
-    def _decide(self, operation: Operation) -> Verdict:
+    def _decide(self, operation: Operation) -> Decision:
         self.expire(self._db.alive)
-        (verdict,) = self._apply([operation])
-        assert isinstance(verdict, Verdict)
-        return verdict
+        (decision,) = self._apply([operation])
+        assert isinstance(decision, Decision)
+        return decision
 
-    def _apply(self, operations: Sequence[Operation]) -> list[Verdict | bool]:
+    def _apply(self, operations: Sequence[Operation]) -> list[Decision | bool]:
         return apply(self._db, operations, self.worker, self._clock.wall())
 
 
@@ -169,14 +169,14 @@ class MemoryCooldowns:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._found: OrderedDict[str, Cooldown] = OrderedDict()
+        self._found: OrderedDict[str, StoredCooldown] = OrderedDict()
 
     async def put(self, name: str, seconds: float, reason: str = "") -> None:
         """See Cooldowns."""
         until = self._clock.wall() + seconds
         if name in self._found and self._found[name].until >= until:
             return
-        self._found[name] = Cooldown(until, reason)
+        self._found[name] = StoredCooldown(until, reason)
         self._found.move_to_end(name)
         while len(self._found) > COOLDOWNS:
             self._found.popitem(last=False)
@@ -185,7 +185,7 @@ class MemoryCooldowns:
         """See Cooldowns."""
         self._found.pop(name, None)
 
-    async def all(self) -> dict[str, Cooldown]:
+    async def all(self) -> dict[str, StoredCooldown]:
         """See Cooldowns."""
         now = self._clock.wall()
         for name in [name for name, one in self._found.items() if one.until <= now]:

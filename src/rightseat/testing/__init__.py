@@ -9,11 +9,10 @@ from rightseat.backends.doubles import HandlerBackend
 from rightseat.testing.clock import FakeClock, LoopClock, NothingLeftError, SeededIds, VirtualTimeLoop, run_virtual
 from rightseat.testing.faults import Cut, Fail, Hang, Slow
 from rightseat.testing.record import NotRecordedError, Recorder, Replayer
-from rightseat.testing.scripted import Call, Played, ScriptedHandler
-from rightseat.testing.session import ScriptedSession
+from rightseat.testing.scripted import PendingCall, Played, ScriptedHandler
+from rightseat.testing.scripted_session import ScriptedSession
 
 __all__ = [
-    "Call",
     "Cut",
     "Fail",
     "FakeClock",
@@ -22,6 +21,7 @@ __all__ = [
     "LoopClock",
     "NotRecordedError",
     "NothingLeftError",
+    "PendingCall",
     "Played",
     "Recorder",
     "Replayer",

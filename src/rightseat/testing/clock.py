@@ -23,7 +23,7 @@ EPOCH = 1_800_000_000.0
 """What `wall()` of a test's clock shows when `now()` shows 0: 2027-01-15 08:00:00 UTC."""
 
 
-class LoopClock(clock.LoopClock):
+class LoopClock(clock.EventLoopClock):
     """The running event loop's time, for whatever runs in virtual time.
 
     Args:

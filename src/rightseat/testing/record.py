@@ -52,7 +52,7 @@ class NotRecordedError(CallerError, LookupError):
     """A call that the recording does not have."""
 
 
-class Call(Struct, frozen=True, omit_defaults=True):
+class RecordedCall(Struct, frozen=True, omit_defaults=True):
     """One line of a recording.
 
     Attributes:
@@ -112,7 +112,7 @@ class Recorder:
         finished = any(isinstance(event, Finish) for _, event in events)
         if error is None and not finished:
             return  # left in the middle: nothing to play again
-        call = Call(
+        call = RecordedCall(
             key_of(request, self._redact),
             request.model,
             self._redact(request.last_user_text)[:200],
@@ -166,7 +166,7 @@ class Replayer:
         self._pieces = max(1, pieces)
         self._speed = speed
         self._redact = redact
-        self._calls: dict[str, deque[Call]] = defaultdict(deque)
+        self._calls: dict[str, deque[RecordedCall]] = defaultdict(deque)
         self.calls: list[ChatRequest] = []
         try:
             lines = self._path.read_bytes().splitlines()
@@ -174,7 +174,7 @@ class Replayer:
             raise ConfigError(f"the recording {self._path} cannot be read: {e.strerror}") from e
         for number, line in enumerate(lines, 1):
             try:
-                call = msgspec.json.decode(line, type=Call)
+                call = msgspec.json.decode(line, type=RecordedCall)
             except (msgspec.DecodeError, UnicodeDecodeError) as e:
                 raise ConfigError(f"{self._path}, line {number}: not a recording: {e}") from e
             self._calls[call.key].append(call)
@@ -191,7 +191,7 @@ class Replayer:
             raise _raised(call.error)
         return Reply(self._play(call))
 
-    async def _play(self, call: Call) -> AsyncIterator[ModelEvent]:
+    async def _play(self, call: RecordedCall) -> AsyncIterator[ModelEvent]:
         before = 0.0
         for at, kind, value in call.events:
             if self._speed:

@@ -142,7 +142,7 @@ def _cutter(pieces: int | _Cutter | None) -> _Cutter:
     return lambda text: [text[i : i + pieces] for i in range(0, len(text), pieces)]
 
 
-class Call(Struct, frozen=True):
+class PendingCall(Struct, frozen=True):
     """A call that waits for the test to answer it.
 
     Attributes:
@@ -179,15 +179,15 @@ class Played:
     """
 
     def __init__(self) -> None:
-        self._calls: asyncio.Queue[Call] = asyncio.Queue()
+        self._calls: asyncio.Queue[PendingCall] = asyncio.Queue()
 
     async def __call__(self, request: ChatRequest) -> Reply:
         """See Handler."""
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._calls.put_nowait(Call(request, future))
+        self._calls.put_nowait(PendingCall(request, future))
         return await future
 
-    async def next(self, seconds: float = 5.0) -> Call:
+    async def next(self, seconds: float = 5.0) -> PendingCall:
         """The next call.
 
         Raises:

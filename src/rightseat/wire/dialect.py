@@ -107,7 +107,7 @@ class Fold(Protocol):
         """The body, once `feed_eof` was called."""
 
 
-class Relay(Protocol):
+class StreamRelay(Protocol):
     """A stream that passes through, cut at event borders and watched. See `wire.relay`."""
 
     def feed(self, chunk: bytes) -> bytes:
@@ -216,7 +216,7 @@ class Dialect(Struct, frozen=True):
     encode_whole: Callable[[Completion, Envelope], bytes]
     reader: Callable[..., Reader]
     fold: Callable[..., Fold]
-    relay: Callable[..., Relay]
+    relay: Callable[..., StreamRelay]
     read_whole: Callable[[Json], list[ModelEvent]]
     check_whole: Callable[[bytes], Usage | None]
     error_body: Callable[[RightseatError, str], bytes]

@@ -85,7 +85,7 @@ class _Error(Struct, gc=False):
     data: Json = None
 
 
-class _Message(Struct, gc=False):
+class _RawMessage(Struct, gc=False):
     """Any message, before anybody decided what it is."""
 
     id: int | str | UnsetType | None = UNSET
@@ -117,7 +117,7 @@ def _encode_foreign(value: object) -> Json:
 
 
 _encode = msgspec.json.Encoder(enc_hook=_encode_foreign).encode
-_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_message = msgspec.json.Decoder(_RawMessage).decode
 
 
 def encode_json(value: object, what: str) -> bytes:
@@ -294,7 +294,7 @@ class Peer:
         self._asked.discard(call_id)
         return Cancelled(call_id)
 
-    def _decode(self, body: bytes) -> _Message:
+    def _decode(self, body: bytes) -> _RawMessage:
         try:
             body.decode()
             return _decode_message(body)

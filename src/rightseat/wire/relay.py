@@ -129,7 +129,7 @@ class EventRelay:
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How an answer ended, as far as it has. See `dialect.Relay`."""
+    """How an answer ended, as far as it has. See `dialect.StreamRelay`."""
 
     complete: bool = False
     failed: bool = False

@@ -17,8 +17,8 @@ from rightseat.gateway.access.refusals import Refusals
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
 from rightseat.state.base import Ledger
-from rightseat.state.budget import Settle, Spent, Verdict
-from rightseat.state.keys import Key
+from rightseat.state.budget import Decision, Settle, Spent
+from rightseat.state.key_record import Key
 
 UNSETTLED = 100_000  # settlements that are kept while the database is away
 GROUP = 1000  # of them at a time
@@ -133,11 +133,11 @@ class Admission:
             return Reservation(self, key, "", estimate)
         hold = self._ids.uuid()
         try:
-            verdict = await self._ledger.reserve(key, hold, estimate.input_tokens, estimate.most)
+            decision = await self._ledger.reserve(key, hold, estimate.input_tokens, estimate.most)
         except BaseException:
             self.book(key, hold, Spent())  # it may have been done all the same
             raise
-        self._check(verdict)
+        self._check(decision)
         return Reservation(self, key, hold, estimate)
 
     def book(self, key: Key, hold: str, spent: Spent) -> None:
@@ -209,7 +209,7 @@ class Admission:
     def _note(self, key_id: str, spent: Spent) -> None:
         self._unwritten[key_id] = self._unwritten.get(key_id, Spent()) + spent
 
-    def _check(self, verdict: Verdict) -> None:
-        if verdict.refused:
-            self.refusals.count("reserved" if verdict.reserved else verdict.refused)
-            raise KeyLimitError(verdict.refused, verdict.wait, reserved=verdict.reserved)
+    def _check(self, decision: Decision) -> None:
+        if decision.refused:
+            self.refusals.count("reserved" if decision.reserved else decision.refused)
+            raise KeyLimitError(decision.refused, decision.wait, reserved=decision.reserved)

@@ -18,8 +18,8 @@ from rightseat.gateway.access.refusals import Reason, Refusals
 from rightseat.gateway.config import Settings
 from rightseat.gateway.errors import ClientKeyError
 from rightseat.log import logger
-from rightseat.security.keys import kind_of, said_of
-from rightseat.state.keys import PREFIX, Key, split
+from rightseat.security.key_material import kind_of, said_of
+from rightseat.state.key_record import PREFIX, Key, split
 
 _NOBODY = Key(id="nobody", name="nobody", digest="0" * 64, created_at=0.0)
 _TOKENS = ("github", "github_app", "copilot")

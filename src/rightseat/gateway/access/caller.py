@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from rightseat.state.keys import Key
+from rightseat.state.key_record import Key
 
 MANAGEMENT = "management"  # the id of whoever shows the management key
 

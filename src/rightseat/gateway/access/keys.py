@@ -11,7 +11,7 @@ from rightseat.errors import ConfigError, KeyDatabaseError
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
 from rightseat.state.base import KeyTable
-from rightseat.state.keys import Key, digest_of, new_text
+from rightseat.state.key_record import Key, digest_of, new_text
 
 LOOK_SECONDS = 0.05  # when a key does not fit, the database is asked again after so long
 ANSWER_SECONDS = 4.5  # for that

@@ -11,7 +11,7 @@ from rightseat.errors import ConfigError
 from rightseat.gateway.access.keys import KeyRing
 from rightseat.json_types import JsonObject
 from rightseat.state.budget import Spent
-from rightseat.state.keys import USUAL_SCOPES, Key
+from rightseat.state.key_record import USUAL_SCOPES, Key
 from rightseat.wire.body import BadRequestError
 
 _HIDDEN = ("digest", "previous_digest")

@@ -47,7 +47,7 @@ class Conversing(Struct, frozen=True):
     log_content: bool = False
 
 
-class Asked(Struct, frozen=True):
+class OpenAnswer(Struct, frozen=True):
     """An answer whose head is there.
 
     Attributes:
@@ -95,7 +95,7 @@ class ConversationEndpoint:
             spoken.end()
         await request.exchange.respond(200, body, fields)
 
-    async def _ask(self, made: Plan, taken: Taken, request: Request) -> Asked:
+    async def _ask(self, made: Plan, taken: Taken, request: Request) -> OpenAnswer:
         """The head of the answer. A refusal because of encrypted reasoning is met once by leaving it out."""
         upstream, meta = self._shared.upstream, self._meta(made, taken, request)
         match made.how:
@@ -104,11 +104,11 @@ class ConversationEndpoint:
                     made.upstream.path, data, made.model, made.vision, made.streams, made.intent, meta
                 )
                 relay = await asked_again(upstream.relay, asked, made.upstream)
-                return Asked(relay, partial(relayed, made, relay), partial(relayed_whole, made, relay))
+                return OpenAnswer(relay, partial(relayed, made, relay), partial(relayed_whole, made, relay))
             case Converse(chat) as how:
                 reply = await asked_again(upstream.handle, msgspec.structs.replace(chat, meta=meta), made.upstream)
                 given = (made, how, reply, self._shared.content, request.record)
-                return Asked(reply, partial(conversed, *given), partial(conversed_whole, *given))
+                return OpenAnswer(reply, partial(conversed, *given), partial(conversed_whole, *given))
 
     async def _stream(
         self,

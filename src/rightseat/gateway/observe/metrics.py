@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.gateway.observe.logging import dropped_lines
 from rightseat.gateway.observe.request_log import RequestRecord
-from rightseat.gateway.observe.state_gauges import Accounts, Layers, StateGauges
+from rightseat.gateway.observe.state_gauges import Accounts, LayerStates, StateGauges
 from rightseat.gateway.routes import ROUTES
 from rightseat.telemetry.metrics import CONTENT_TYPE, OTHER, CallMetrics, exposition, is_shared, status_label
 
@@ -42,7 +42,7 @@ class Metrics:
     def __init__(
         self,
         accounts: Accounts,
-        layers: Layers,
+        layers: LayerStates,
         refusals: Mapping[str, int],
         known_model: Callable[[str], bool],
         clock: Clock = SYSTEM_CLOCK,

@@ -25,7 +25,7 @@ class Accounts(Protocol):
         """Each account, and what is known of its health."""
 
 
-class Layers(Protocol):
+class LayerStates(Protocol):
     """What stands around each call."""
 
     def shown(self) -> Mapping[str, Any]:
@@ -46,7 +46,7 @@ class StateGauges:
         self,
         registry: CollectorRegistry,
         accounts: Accounts,
-        layers: Layers,
+        layers: LayerStates,
         model_label: Callable[[str], str],
         clock: Clock,
     ) -> None:

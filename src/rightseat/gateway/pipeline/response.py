@@ -17,7 +17,7 @@ from rightseat.errors import TransportError, UpstreamError
 from rightseat.gateway.observe.request_log import RequestRecord
 from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.plan import Converse, Plan
-from rightseat.wire.dialect import Envelope, Fold, Relay
+from rightseat.wire.dialect import Envelope, Fold, StreamRelay
 from rightseat.wire.errors import cut
 from rightseat.wire.reading import ChunkError
 from rightseat.wire.usage import usage_of
@@ -97,7 +97,7 @@ async def _fold(answer: RelayAnswer, folded: Fold) -> None:
         raise cut()
 
 
-def _note(answer: RelayAnswer, relay: Relay) -> None:
+def _note(answer: RelayAnswer, relay: StreamRelay) -> None:
     answer.received = max(answer.received, relay.received)
     if relay.usage is not None:
         answer.usage, answer.is_final = relay.usage, relay.is_final

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from rightseat.errors import ConnectError, ConnectionLostError, HttpTimeoutError, RightseatError
-from rightseat.transport.http.base import CUT, READ_BYTES, HttpRequest, Limits, joined
+from rightseat.transport.http.base import CUT, READ_BYTES, HttpRequest, Timeouts, joined
 
 
 class _Sending:
@@ -79,7 +79,7 @@ class AiohttpSender:
         sending = _Sending(request)
         token = _SENDING.set(sending)
         try:
-            async with asyncio.timeout(request.limits.head):
+            async with asyncio.timeout(request.timeouts.head):
                 response = await self._session.request(
                     request.method,
                     request.url,
@@ -87,7 +87,7 @@ class AiohttpSender:
                     headers=request.headers,
                     allow_redirects=False,
                     proxy=self._proxy(request.url),
-                    timeout=_timeout(request.limits),
+                    timeout=_timeout(request.timeouts),
                 )
         except (TimeoutError, aiohttp.ClientError, ssl.SSLError) as e:
             raise _no_answer(e, where, sending) from e
@@ -110,10 +110,10 @@ class AiohttpSender:
 
 
 @functools.lru_cache(maxsize=16)
-def _timeout(limits: Limits) -> aiohttp.ClientTimeout:
+def _timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
     # `connect` covers looking up the name, which `sock_connect` does not.
     return aiohttp.ClientTimeout(
-        total=None, connect=limits.connect, sock_connect=limits.connect, sock_read=limits.silence
+        total=None, connect=timeouts.connect, sock_connect=timeouts.connect, sock_read=timeouts.silence
     )
 
 

@@ -20,7 +20,7 @@ MAX_WHOLE_BYTES = 64 * 1024 * 1024  # of an answer that is read whole
 CUT = "stream disconnected before completion"  # what clients are told of a connection that was lost
 
 
-class Limits(Struct, frozen=True):
+class Timeouts(Struct, frozen=True):
     """How long a request may take, in seconds.
 
     Attributes:
@@ -36,15 +36,15 @@ class Limits(Struct, frozen=True):
     whole: float | None = None
 
 
-USUAL = Limits()
-SMALL = Limits(connect=5.0, head=15.0, silence=15.0, whole=15.0)  # calls that are answered at once, or not at all
+USUAL = Timeouts()
+SMALL = Timeouts(connect=5.0, head=15.0, silence=15.0, whole=15.0)  # calls that are answered at once, or not at all
 
 
 class HttpRequest(Struct, frozen=True):
     """What is sent. Header names are lower case.
 
     Attributes:
-        limits: how long it may take.
+        timeouts: how long it may take.
         peer: what to call the other side in messages to clients, who are not told addresses.
         on_sent: called right before the first byte goes out, which is after the connection is made.
     """
@@ -53,7 +53,7 @@ class HttpRequest(Struct, frozen=True):
     url: str
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
-    limits: Limits = USUAL
+    timeouts: Timeouts = USUAL
     peer: str = "the server"
     on_sent: Callable[[], None] | None = None
 
@@ -108,8 +108,8 @@ class HttpSender(Protocol):
 
 
 async def fetch(sender: HttpSender, request: HttpRequest) -> HttpAnswer:
-    """Send, and read the answer whole, within the limits of the request. Raises as `HttpSender.open` and `HttpStream.read` do."""
-    async with within(request.limits, request.peer):
+    """Send, and read the answer whole, within the timeouts of the request. Raises as `HttpSender.open` and `HttpStream.read` do."""
+    async with within(request.timeouts, request.peer):
         stream = await sender.open(request)
         try:
             return HttpAnswer(stream.status, stream.headers, await stream.read())
@@ -118,16 +118,16 @@ async def fetch(sender: HttpSender, request: HttpRequest) -> HttpAnswer:
 
 
 @asynccontextmanager
-async def within(limits: Limits, peer: str) -> AsyncIterator[None]:
-    """Whatever is done here takes no longer than `limits.whole`. Raises HttpTimeoutError: it would."""
+async def within(timeouts: Timeouts, peer: str) -> AsyncIterator[None]:
+    """Whatever is done here takes no longer than `timeouts.whole`. Raises HttpTimeoutError: it would."""
     try:
-        async with asyncio.timeout(limits.whole):
+        async with asyncio.timeout(timeouts.whole):
             yield
     except TimeoutError as e:
         if isinstance(e, HttpTimeoutError):
             raise
         raise HttpTimeoutError(
-            f"{peer}: no whole answer within {limits.whole:g} s", public=f"{peer} did not answer in time"
+            f"{peer}: no whole answer within {timeouts.whole:g} s", public=f"{peer} did not answer in time"
         ) from e
 
 

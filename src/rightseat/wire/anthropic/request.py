@@ -59,7 +59,7 @@ def _system(value: object) -> Iterable[Message]:
 def _messages(value: object, where: str) -> list[Message]:
     """One message of theirs as the messages of ours: tool results come apart, in front of what else the user said."""
     role, blocks = _blocks(value, where)
-    turn = _Turn(role)
+    turn = _TurnReader(role)
     for i, block in enumerate(blocks):
         turn.take(block, f"{where}.content[{i}]")
     turn.settle()
@@ -77,7 +77,7 @@ def _blocks(value: Json, where: str) -> tuple[str, list[JsonObject]]:
     return str(role), blocks
 
 
-class _Turn:
+class _TurnReader:
     """The blocks of one message on their way into messages.
 
     Attributes:

@@ -20,16 +20,16 @@ class Calls:
     """
 
     def __init__(self, hold: Callable[[int], None]) -> None:
-        self.found: list[Call] = []
+        self.found: list[PartialCall] = []
         self._hold = hold
-        self._open: dict[tuple[str, str], Call] = {}
+        self._open: dict[tuple[str, str], PartialCall] = {}
 
     def take(self, choice: str, delta: JsonObject) -> None:
         """A piece of a call: a new id begins a new call, whatever the index says; without an id it continues one."""
         key = (choice, repr(delta.get("index")))
         call = self._open.get(key)
         if call is None or (delta.get("id") and delta["id"] != call.id):
-            call = Call(
+            call = PartialCall(
                 str(delta.get("id") or f"call_{len(self.found)}"), "custom" if "custom" in delta else "function"
             )
             self._hold(_OTHER)
@@ -45,7 +45,7 @@ class Calls:
                 call.others[name] = value
 
 
-class Call:
+class PartialCall:
     """One call.
 
     Attributes:

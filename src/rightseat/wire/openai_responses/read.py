@@ -198,14 +198,14 @@ def usage_of_response(response: object) -> Usage | None:
     return usage_of({"input_tokens_details": None, **usage}) if isinstance(usage, dict) else None
 
 
-class _Response(Struct):
+class _ResponseBody(Struct):
     output: list[dict[str, msgspec.Raw]]
     status: Json = None
     error: Json = None
     usage: Json = None
 
 
-_whole = msgspec.json.Decoder(_Response).decode
+_whole = msgspec.json.Decoder(_ResponseBody).decode
 
 
 def check_whole(data: bytes) -> Usage | None:

@@ -22,7 +22,7 @@ class _Item(Struct):
     id: str | None = None
 
 
-class _Response(Struct):
+class _ResponseFrame(Struct):
     output: list[_Item] = []
 
 
@@ -38,7 +38,7 @@ class _Head(Struct):
 class _Last(Struct):
     """As much of a last event."""
 
-    response: _Response | None = None
+    response: _ResponseFrame | None = None
 
 
 _head = msgspec.json.Decoder(_Head).decode

@@ -8,7 +8,7 @@ import msgspec
 
 from rightseat.accounts.quota import Quota
 from rightseat.accounts.selection import Candidate
-from rightseat.accounts.store import Account, Store
+from rightseat.accounts.store import Account, AccountStore
 from rightseat.backends.copilot import CopilotBackend, address_of
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.gateway.endpoints.management.endpoint import NotFoundError, Operation, Result
@@ -29,7 +29,7 @@ class AccountOperations:
     def __init__(
         self,
         backend: CopilotBackend,
-        store: Store,
+        store: AccountStore,
         quota: Callable[[Account], Awaitable[Quota]],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
