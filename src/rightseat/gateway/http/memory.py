@@ -53,6 +53,11 @@ class MemoryExchange(Exchange):
         """The client reads again."""
         self._room.set()
 
+    def leave(self) -> None:
+        """See Exchange. What is written waits for nobody any more."""
+        super().leave()
+        self._room.set()
+
     def abort(self) -> None:
         """See Exchange."""
         self.aborted = True
