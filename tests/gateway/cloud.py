@@ -59,7 +59,7 @@ class Cost:
         self.tag, self.read, self.began, self.closed = tag, 0, now, None
         self.written = self.told = 0
         self.asked = read
-        self.words, self.whole, self.fault = [], False, ""
+        self.words, self.whole, self.fault, self.usage = [], False, "", ""
 
     @property
     def tokens(self):
@@ -110,7 +110,7 @@ class Door:
         cost = Cost(int(found[-1]), said, loop.time())
         self._cloud.costs.append(cost)
         script = Script(self._cloud.chance, "/" + path, body, honest=self._cloud.honest(cost.tag))
-        cost.words, cost.fault = script.words, script.fault
+        cost.words, cost.fault, cost.usage = script.words, script.fault, script.usage
         stream = Stream(script, cost, request.limits, self._open)
         self._open.add(stream)
         try:
@@ -242,7 +242,7 @@ class Script:
         self.status, self.framed, self.is_lost, self.stops_in = 200, True, False, 0.0
         self.connects_in = chance.choice([0.0, 0.0, 0.01, 0.3])
         self.head_in = chance.choice([0.0, 0.01, 0.3]) if honest else chance.choice([0.0, 0.01, 0.3, 3.0])
-        self._pause = chance.choice([0.0, 0.001, 0.02]) if honest else chance.choice([0.0, 0.0, 0.001, 0.05, 0.5])
+        self._pause = chance.choice([0.0, 0.001]) if honest else chance.choice([0.0, 0.0, 0.001, 0.05, 0.5])
         streams = self.asks_stream != (self.fault == "whole")
         self.headers = {"content-type": "text/event-stream" if streams else "application/json"}
         events = self._events(streams=streams)
@@ -273,6 +273,8 @@ class Script:
                 )
             ]
         writer = {"/chat/completions": Chat, "/v1/messages": Messages, "/responses": Responses}[self._path]
+        if self.usage == "small" and not streams:  # nothing in a whole answer shows that it is one
+            self.usage = "none"
         written = writer(self._model, self._read, self.words, self.usage, self._chance.randrange(10**9))
         return written.stream() if streams else written.whole()
 
@@ -345,7 +347,7 @@ class Writer:
     @property
     def last(self):
         """What is told at the end: tokens read and written; None: nothing."""
-        return {"true": (self.read, len(self.words)), "small": (1, 1)}.get(self.usage)
+        return {"true": (self.read, len(self.words)), "small": (self.read, 1)}.get(self.usage)
 
     @property
     def told(self):
@@ -454,7 +456,7 @@ class Responses(Writer):
 
         at = {"output_index": 0, "item_id": "msg", "content_index": 0}
         usage = (self.read, 0) if self.usage in ("start", "early") else None
-        events = [
+        return [
             named("response.created", told=sum(usage or (0,)), response=self._response("in_progress", [], usage)),
             named(
                 "response.output_item.added",
@@ -467,7 +469,6 @@ class Responses(Writer):
             named("response.output_item.done", output_index=0, item=self._item),
             named("response.completed", told=self.told, response=self._response("completed", [self._item], self.last)),
         ]
-        return events
 
     def whole(self):
         return _split(self._response("completed", [self._item], self.last), self.words, self.told)

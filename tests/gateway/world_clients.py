@@ -144,7 +144,7 @@ class HttpAsk(Ask):
 
     @property
     def is_unheard(self):
-        """Nobody could know that the client had left: it was answered by its head alone."""
+        """Nobody could know that the client had left: it was answered by its head alone, or in the same moment."""
         return False
 
     @property
@@ -307,9 +307,9 @@ class AsgiAsk(HttpAsk):
 
     @property
     def is_unheard(self):
-        return not self.is_listened_to
+        return not self.is_listened_to or self.ended_at == self.left_at
 
-    is_listened_to = False
+    is_listened_to, ended_at = False, None
 
     async def _receive(self):
         self.is_listened_to = True
@@ -332,6 +332,8 @@ class AsgiAsk(HttpAsk):
             finally:
                 for one in waits:
                     one.cancel()
+        if not message.get("more_body", True):
+            self.ended_at = asyncio.get_running_loop().time()
         if self._gone.is_set() or self.is_severed:
             return
         if message["type"] == "http.response.start":
@@ -377,7 +379,7 @@ class SocketAsk(Ask):
         self.name, self.data, self.last, self.end, self.is_streaming = name, [], 0, "", False
 
     def check(self):
-        if self.is_streaming and not self.is_severed:
+        if self.is_streaming and self.end and not self.is_severed:
             self.check_words(self.data, complete=self.end == "complete", aborted=self.end in ("broken", "cancelled"))
 
 

@@ -19,6 +19,8 @@ from rightseat.chat.message import USUAL
 from rightseat.errors import ConnectionLostError
 from rightseat.transport.http.base import CUT, joined
 
+_BYTES_A_TOKEN = 4  # about; of an answer that broke off before it told
+
 
 class UpstreamRequest(Struct, frozen=True):
     """A body that is posted as it is.
@@ -86,10 +88,18 @@ class RelayAnswer(Answer[bytes]):
         Raises:
             ConnectionLostError: it was cut off, or it ended with the connection and is no whole JSON. HttpTimeoutError: it stopped.
         """
-        data = await joined(aiter(self), "the answer")
+        data = await joined(self._counted(), "the answer")
         if not self._framed and self.is_json:
             _check_complete(data)
         return data
+
+    async def _counted(self) -> AsyncIterator[bytes]:
+        """The pieces, reckoned as they come: the rest may never do."""
+        size = 0
+        async for piece in self:
+            size += len(piece)
+            self.received = -(-size // _BYTES_A_TOKEN)
+            yield piece
 
 
 class Readiness(Struct, frozen=True):

@@ -71,7 +71,7 @@ def _left(reader: Reader, reply: Reply | None) -> list[ModelEvent]:
     if not reader.complete:
         raise cut()
     if reply is not None:
-        reply.is_final = reader.usage is not None
+        reply.is_final = reader.usage is not None and reader.is_final
     return left
 
 
@@ -106,13 +106,15 @@ def inside(error: ChunkError) -> UpstreamError:
 async def _told(
     reply: Reply, dialect: Dialect, answer: RelayAnswer, plain: PlainTools, *, streamed: bool
 ) -> AsyncIterator[ModelEvent]:
-    size = 0
+    size = count = 0
     try:
         async for event in events(dialect, answer, streamed=streamed, reply=reply):
-            size += _size(event)
-            reply.received = -(-size // BYTES_A_TOKEN)
+            said = _size(event)
+            size, count = size + said, count + (said > 0)
+            reply.received, reply.least = max(-(-size // BYTES_A_TOKEN), count), count
             yield plain.restored(event) if plain.changed else event
     finally:
+        reply.received = max(reply.received, answer.received)
         await answer.aclose()
 
 

@@ -47,6 +47,7 @@ class Answer(Generic[T]):
         is_final: `usage` is the last word: the answer was complete when it was told.
         account: who answers, for logs; "" for nobody in particular.
         received: tokens that the answer had so far, reckoned from its size by whoever reads it; for answers that break off before they tell.
+        least: tokens that it surely had, one for each piece of text; for answers whose last word on usage cannot be true.
     """
 
     def __init__(self, pieces: AsyncIterator[T], close: Callable[[], Awaitable[None]] | None = None) -> None:
@@ -55,6 +56,7 @@ class Answer(Generic[T]):
         self.is_final = False
         self.account = ""
         self.received = 0
+        self.least = 0
         self._close = close
         self._sources = [pieces]  # the last one is read; each reads the one before it
         self._on_close: list[OnClose] = []

@@ -23,7 +23,15 @@ class Reserved(Protocol):
     """What a call may use."""
 
     def settle(
-        self, *, usage: Usage | None, is_final: bool, received: int, reached: bool, refused: bool = False
+        self,
+        *,
+        usage: Usage | None,
+        is_final: bool,
+        received: int,
+        reached: bool,
+        refused: bool = False,
+        least: int = 0,
+        lost: int = 0,
     ) -> None:
         """The call is over. Does not wait; only the first time counts."""
         ...
@@ -53,7 +61,7 @@ class Admit(Struct, frozen=True, kw_only=True):
         async def handler(request: Q) -> A:
             meta = request.meta
             reserved = await desk.reserve(meta.caller, meta.estimate or UNKNOWN)
-            sent = _Sent(meta.on_sent)
+            sent, lost = _Sent(meta.on_sent), _Lost()
             asked: Any = request
             request = msgspec.structs.replace(asked, meta=msgspec.structs.replace(meta, on_sent=sent))
             try:
@@ -62,9 +70,9 @@ class Admit(Struct, frozen=True, kw_only=True):
                 # No word of an answer has come. An error in its head has cost nothing; whoever leaves may leave much behind.
                 reached = sent.at_all or _reached(e)
                 refused = isinstance(e, UpstreamError)
-                reserved.settle(usage=None, is_final=False, received=0, reached=reached, refused=refused)
+                reserved.settle(usage=None, is_final=False, received=0, reached=reached, refused=refused, lost=lost())
                 raise
-            answer.on_close(lambda _: _settle(reserved, answer))
+            answer.on_close(lambda _: _settle(reserved, answer, lost()))
             return answer
 
         return handler
@@ -84,8 +92,28 @@ class _Sent:
             self._tell()
 
 
-def _settle(reserved: Reserved, answer: Answer[Any]) -> None:
-    reserved.settle(usage=answer.usage, is_final=answer.is_final, received=answer.received, reached=True)
+class _Lost:
+    """How many tries of this call were lost on the way, from now on."""
+
+    __slots__ = ("_before", "_call")
+
+    def __init__(self) -> None:
+        self._call = CURRENT.get()
+        self._before = self._call.lost if self._call is not None else 0
+
+    def __call__(self) -> int:
+        return self._call.lost - self._before if self._call is not None else 0
+
+
+def _settle(reserved: Reserved, answer: Answer[Any], lost: int) -> None:
+    reserved.settle(
+        usage=answer.usage,
+        is_final=answer.is_final,
+        received=answer.received,
+        reached=True,
+        least=answer.least,
+        lost=lost,
+    )
 
 
 def _reached(error: BaseException) -> bool:

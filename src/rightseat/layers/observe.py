@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from rightseat.chat import Answer, Finish, Usage
 from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.errors import UpstreamError
 from rightseat.handler import A, ModelRequest, Q, Service
+from rightseat.layers.retry import Retried
 from rightseat.log import logger
 
 
@@ -39,6 +41,7 @@ class Call:
         finish: why the answer ended, where that is known.
         reached: upstream has been asked, or is being asked: from now on the call may cost something. Set by `Meta.on_sent`.
         retries: how many tries there were beyond the first.
+        lost: how many of those before the last were sent and got no answer, so that they may have cost something.
         reached: upstream has been asked, so the call may have cost something.
         status: the HTTP status that fits; None while it is under way.
         error: what went wrong, by its type's name; "" for nothing.
@@ -46,8 +49,8 @@ class Call:
     """
 
     __slots__ = (
-        "account", "begun", "cache", "clock", "dialect", "ended_at", "error", "finish", "first_at", "head_at", "key", "model", "operation", "reached",
-        "request_id", "retries", "span", "status", "stream", "trace", "trace_id", "usage",
+        "account", "begun", "cache", "clock", "dialect", "ended_at", "error", "finish", "first_at", "head_at", "key", "lost", "model", "operation",
+        "reached", "request_id", "retries", "span", "status", "stream", "trace", "trace_id", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -79,7 +82,7 @@ class Call:
         self.usage: Usage | None = None
         self.finish = ""
         self.reached = False
-        self.retries = 0
+        self.retries = self.lost = 0
         self.reached = False
         self.status: int | None = None
         self.error = ""
@@ -132,10 +135,11 @@ def tell(observers: Sequence[ObserverOf[R]], call: R, *, over: bool) -> None:
             logger.exception("an observer failed: %s", type(observer).__name__)
 
 
-def retried(_: object) -> None:
+def retried(what: Retried) -> None:
     """For `Retry(on_retry=...)`: count it for the call that is under way."""
     if (call := CURRENT.get()) is not None:
         call.retries += 1
+        call.lost += what.error.reached and not isinstance(what.error, UpstreamError)
 
 
 def answered(how: str) -> None:

@@ -76,6 +76,10 @@ class Reader(Protocol):
         """The answer has ended as the dialect ends answers."""
 
     @property
+    def is_final(self) -> bool:
+        """`usage` was told after everything that was said."""
+
+    @property
     def failure(self) -> ChunkError | None:
         """What the next call raises: what came before it in the same bytes is given first."""
 
@@ -96,6 +100,18 @@ class Fold(Protocol):
     @property
     def received(self) -> int:
         """Tokens of the answer so far, reckoned from its bytes."""
+
+    @property
+    def least(self) -> int:
+        """Tokens that it surely had so far."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, as far as they were told."""
+
+    @property
+    def is_final(self) -> bool:
+        """`usage` was told after everything that was said."""
 
     def feed(self, data: bytes) -> object:
         """The next bytes. Raises ChunkError: the stream holds an error, or more than the limits allow."""
@@ -135,6 +151,10 @@ class StreamRelay(Protocol):
     @property
     def received(self) -> int:
         """Tokens of the answer so far, reckoned from its bytes."""
+
+    @property
+    def least(self) -> int:
+        """Tokens that it surely had so far."""
 
 
 class Endpoint(Struct, frozen=True):

@@ -10,6 +10,7 @@ import msgspec
 from rightseat.chat import ModelEvent, Usage
 from rightseat.errors import UpstreamError
 from rightseat.json_types import Json
+from rightseat.wire.relay import Size
 from rightseat.wire.sse import MAX_EVENT_BYTES, SseDecoder
 
 # The most that is held of one answer: all of it by a fold, tool calls that are still coming by a reader.
@@ -48,6 +49,9 @@ class StreamReader:
         self._limit = max_held_bytes
         self._held = 0
         self._said: list[ModelEvent] = []
+        self._given_so_far = 0  # events
+        self._told_after = -1  # of them, when usage was told last
+        self._size = Size()
 
     @property
     def usage(self) -> Usage | None:
@@ -55,9 +59,31 @@ class StreamReader:
         return None
 
     @property
+    def is_final(self) -> bool:
+        """`usage` was told after everything that was said."""
+        return self._told_after == self._given_so_far
+
+    @property
     def received(self) -> int:
-        """Tokens that are held, reckoned as four bytes each."""
-        return self._held // 4
+        """Tokens of the answer so far, reckoned from its bytes, for folds; see Size."""
+        return self._size.tokens
+
+    @property
+    def least(self) -> int:
+        """Tokens that it surely had so far, for folds."""
+        return self._size.events
+
+    def _told(self) -> None:
+        """Usage was told in this moment."""
+        self._told_after = self._given_so_far + len(self._said)
+
+    def _heard(self, text: str) -> None:
+        """For folds: the model said something."""
+        self._given_so_far += bool(text)
+
+    def _reckon(self, data: bytes) -> None:
+        """For folds: the data of the next event."""
+        self._size.add(b"data: %b\n\n" % data)
 
     def feed(self, data: bytes) -> list[ModelEvent]:
         """The next bytes; what is said in them.
@@ -90,6 +116,7 @@ class StreamReader:
         if self.failure is not None and not self._said:
             raise self.failure
         said, self._said = self._said, []
+        self._given_so_far += len(said)
         return said
 
     def _hold(self, size: int) -> None:

@@ -7,6 +7,7 @@ and of the end is read out of the last events when somebody asks.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import msgspec
@@ -21,6 +22,8 @@ _decode = msgspec.json.Decoder().decode
 
 RECENT = 8  # pieces that are kept for the question how the answer ended
 RECENT_BYTES = 1024  # of each, unless its last event is larger
+
+_ROUNDING = 1e-6
 
 # What is no text of the model inside a delta.
 _FORM = frozenset({"role", "type", "id", "name"})
@@ -94,6 +97,11 @@ class EventRelay:
     def received(self) -> int:
         """Tokens of the answer so far, reckoned from its bytes: for answers that break off before they tell. See Size."""
         return self._size.tokens
+
+    @property
+    def least(self) -> int:
+        """Tokens that it surely had so far."""
+        return self._size.events
 
     def _judged(self) -> Ending:
         if self._end is None:
@@ -172,9 +180,9 @@ class Size:
         self._last = self._ratio = 0.0
         for place in range(places):
             event = _event_at(chunk, len(chunk) * (2 * place + 1) // (2 * places))
-            if said := sum(text_size(value) for value in events_in(event)):
-                self._last += 1 / len(event) / places
-                self._ratio += said / len(event) / places
+            if said := [size for value in events_in(event) if (size := text_size(value))]:
+                self._last += len(said) / len(event) / places
+                self._ratio += sum(said) / len(event) / places
         since, self._seen = self._passed - self._seen, self._passed
         self._events += self._last * since
         self._text += self._ratio * since
@@ -184,7 +192,12 @@ class Size:
     def tokens(self) -> int:
         """As reckoned so far."""
         since = self._passed - self._seen
-        return int(max(self._events + self._last * since, (self._text + self._ratio * since) / 4))
+        return math.ceil(max(self._events + self._last * since, (self._text + self._ratio * since) / 4) - _ROUNDING)
+
+    @property
+    def events(self) -> int:
+        """Those of them that said something, so far."""
+        return int(self._events + self._last * (self._passed - self._seen) + _ROUNDING)
 
 
 def _event_at(chunk: bytes, place: int) -> bytes:

@@ -22,6 +22,7 @@ from rightseat.state.key_record import Key
 
 UNSETTLED = 100_000  # settlements that are kept while the database is away
 GROUP = 1000  # of them at a time
+_SMALL_PART = 8  # nobody sends a token in more pieces
 ANSWER_SECONDS = 4.5  # for whoever asks what was used
 _BUDGETS = ("daily_tokens", "monthly_tokens")
 
@@ -62,6 +63,8 @@ class Reservation:
         received: int,
         reached: bool,
         refused: bool = False,
+        least: int = 0,
+        lost: int = 0,
     ) -> None:
         """The request is over. Does not wait.
 
@@ -71,20 +74,29 @@ class Reservation:
             received: tokens that were received, reckoned by whoever read the answer.
             reached: upstream was asked. If not, the reservation is given back.
             refused: upstream answered with the head of an error, so it used nothing.
+            least: tokens that the answer surely had.
+            lost: tries before the last that were sent and never answered.
         """
         if self._key is None:
             return
         key, self._key = self._key, None
-        spent = reckon(self._estimate, usage, received, is_final=is_final) if reached and not refused else Spent()
+        spent = Spent(0, lost * self._estimate.input_tokens)
+        if reached and not refused:
+            spent += reckon(self._estimate, usage, received, is_final=is_final, least=least)
         self._admission.book(key, self._hold, spent)
 
 
-def reckon(estimate: Estimate, usage: Usage | None, received: int, *, is_final: bool) -> Spent:
-    """What a request used: what its answer told at its end, else at least what was sent, received, and told on the way."""
+def reckon(estimate: Estimate, usage: Usage | None, received: int, *, is_final: bool, least: int = 0) -> Spent:
+    """What a request used: what its answer told at its end, else at least what was sent, received, and told on the way.
+
+    The last word is not believed where it tells a small part of what surely came.
+    """
     told = usage or Usage(0, 0)
-    if usage is not None and is_final:
+    if usage is not None and is_final and told.output_tokens * _SMALL_PART >= least:
         return Spent(0, told.input_tokens, told.output_tokens, told.cached_tokens)
-    read, written = max(told.input_tokens, estimate.input_tokens), max(told.output_tokens, received)
+    read = max(told.input_tokens, estimate.input_tokens)
+    # What is reckoned from bytes is too much rather than too little, and an answer keeps to its limit.
+    written = max(told.output_tokens, least, min(received, estimate.most - estimate.input_tokens))
     return Spent(0, read, written, told.cached_tokens)
 
 

@@ -42,7 +42,10 @@ class EmbeddingsEndpoint:
             on_sent=request.record.sent,
         )
         async with await self._upstream.relay(UpstreamRequest(PATH, data, taken.name, meta=meta)) as answer:
-            given = await answer.read()
+            try:
+                given = await answer.read()
+            finally:
+                answer.received = 0  # numbers cost nothing
             answer.usage = usage_in(given)
             answer.is_final = answer.usage is not None
             numbers = checked(given)

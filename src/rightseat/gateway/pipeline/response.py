@@ -20,7 +20,6 @@ from rightseat.gateway.pipeline.plan import Converse, Plan
 from rightseat.wire.dialect import Envelope, Fold, StreamRelay
 from rightseat.wire.errors import cut
 from rightseat.wire.reading import ChunkError
-from rightseat.wire.usage import usage_of
 
 
 class ToldError(UpstreamError):
@@ -37,7 +36,6 @@ async def relayed(plan: Plan, answer: RelayAnswer) -> AsyncGenerator[bytes, None
     """
     if not answer.is_stream and answer.is_json:
         data = await answer.read()
-        answer.received = len(data) // 4
         events, answer.usage = plan.client.framed(data, envelope_of(plan))
         answer.is_final = answer.usage is not None
         yield events
@@ -68,7 +66,6 @@ async def relayed_whole(plan: Plan, answer: RelayAnswer) -> bytes:
     """
     if not plan.streams or (answer.is_json and not answer.is_stream):
         data = await answer.read()
-        answer.received = len(data) // 4
         body, answer.usage = plan.client.whole(data, envelope_of(plan))
         answer.is_final = answer.usage is not None
         return body
@@ -76,11 +73,10 @@ async def relayed_whole(plan: Plan, answer: RelayAnswer) -> bytes:
     try:
         await _fold(answer, folded)
     finally:
-        answer.received = max(answer.received, folded.received)
-    completion = folded.completion()
-    answer.usage = usage_of(completion.get("usage"))
-    answer.is_final = answer.usage is not None
-    return msgspec.json.encode(completion)
+        answer.received, answer.least = max(answer.received, folded.received), folded.least
+        answer.usage = folded.usage
+    answer.is_final = answer.usage is not None and folded.is_final
+    return msgspec.json.encode(folded.completion())
 
 
 async def _fold(answer: RelayAnswer, folded: Fold) -> None:
@@ -98,7 +94,7 @@ async def _fold(answer: RelayAnswer, folded: Fold) -> None:
 
 
 def _note(answer: RelayAnswer, relay: StreamRelay) -> None:
-    answer.received = max(answer.received, relay.received)
+    answer.received, answer.least = max(answer.received, relay.received), relay.least
     if relay.usage is not None:
         answer.usage, answer.is_final = relay.usage, relay.is_final
 

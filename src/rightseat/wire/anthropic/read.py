@@ -101,6 +101,7 @@ class EventReader(StreamReader):
     def _note_usage(self, usage: object) -> None:
         if isinstance(usage, dict):
             self._hold(_BLOCK)
+            self._told()
             self._usage |= {name: value for name, value in usage.items() if value is not None}
 
 
@@ -115,6 +116,11 @@ class MessageFold(StreamReader):
         self._blocks: dict[str, JsonObject] = {}
         self._texts: dict[tuple[str, str], Text] = {}
 
+    @property
+    def usage(self) -> Usage | None:
+        """See Fold."""
+        return usage_of(self._message.get("usage"))
+
     def completion(self) -> JsonObject:
         """The message."""
         for (index, name), pieces in self._texts.items():
@@ -127,6 +133,7 @@ class MessageFold(StreamReader):
         return {**self._message, "content": list(self._blocks.values())}
 
     def _take(self, data: bytes) -> None:
+        self._reckon(data)
         value = decoded(data)
         index = repr(dig(value, "index"))
         match dig(value, "type"):
@@ -148,6 +155,7 @@ class MessageFold(StreamReader):
     def _delta(self, index: str, delta: JsonObject) -> None:
         for name, piece in delta.items():
             if name in self._PIECES and isinstance(piece, str):
+                self._heard(piece)
                 self._hold(size_of(piece) + (0 if (index, name) in self._texts else _BLOCK))
                 self._texts.setdefault((index, name), Text()).add(piece)
             elif name == "citation" and isinstance(block := self._blocks.get(index), dict):
@@ -160,6 +168,7 @@ class MessageFold(StreamReader):
         self._message |= value["delta"] if isinstance(value.get("delta"), dict) else {}
         before, usage = self._message.get("usage"), value.get("usage")
         if isinstance(usage, dict):
+            self._told()
             self._message["usage"] = {**(before if isinstance(before, dict) else {}), **usage}
 
 

@@ -30,17 +30,21 @@ class MessageRelay(EventRelay):
 
     def _judge(self, events: list[Json]) -> Ending:
         told: JsonObject = {}
-        complete = failed = stopped = False
+        complete = failed = stopped = last = False
         for event in events:
             match dig(event, "type"):
                 case "message_delta":
-                    told |= _numbers(event.get("usage"))
+                    numbers = _numbers(event.get("usage"))
+                    told |= numbers
+                    last = last or bool(numbers)
                     stopped = stopped or isinstance(dig(event, "delta", "stop_reason"), str)
+                case "content_block_delta":
+                    last = False  # more was said after it
                 case "message_stop":
                     complete = True
                 case "error":
                     complete = failed = True
-        final = bool(told) and (complete or stopped) and not failed
+        final = last and (complete or stopped) and not failed
         return Ending(complete, failed, usage_of({**self._begun, **told}), final)
 
 

@@ -114,7 +114,9 @@ class ChunkReader(_Chunks):
         return [*self._said, *usage, Finish(self._reason)]
 
     def _top(self, chunk: JsonObject) -> None:
-        self._usage = usage_of(chunk.get("usage")) or self._usage
+        if (usage := usage_of(chunk.get("usage"))) is not None:
+            self._usage = usage
+            self._told()
 
     def _text(self, name: str, text: str) -> None:
         if name == "content" and text:
@@ -138,6 +140,11 @@ class ChunkFold(_Chunks):
         self._message: JsonObject = {"role": "assistant"}
         self._texts: dict[str, Text] = {}  # content, reasoning_text ...
 
+    @property
+    def usage(self) -> Usage | None:
+        """See Fold."""
+        return usage_of(self._members.get("usage"))
+
     def completion(self) -> JsonObject:
         """The answer, in the form of one that was not streamed."""
         texts = {name: str(text) for name, text in self._texts.items()}
@@ -147,7 +154,13 @@ class ChunkFold(_Chunks):
         choice = {"index": 0, "message": message, "finish_reason": self._reason}
         return {**self._members, "object": "chat.completion", "choices": [choice]}
 
+    def _take(self, data: bytes) -> None:
+        self._reckon(data)
+        super()._take(data)
+
     def _top(self, chunk: JsonObject) -> None:
+        if chunk.get("usage"):
+            self._told()
         for name, value in chunk.items():
             if name != "choices" and (value or name not in self._members):
                 self._keep(self._members, name, value)
@@ -157,6 +170,7 @@ class ChunkFold(_Chunks):
             known = self._texts[name] = Text()
             self._hold(self._FIELD)
         self._hold(size_of(text))
+        self._heard(text)
         known.add(text)
 
     def _member(self, name: str, value: object) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import dig, list_of
-from rightseat.wire.relay import Ending, EventRelay, split_events
+from rightseat.wire.relay import Ending, EventRelay, split_events, text_size
 from rightseat.wire.sse import DONE, MAX_EVENT_BYTES
 from rightseat.wire.usage import usage_of
 
@@ -37,7 +37,7 @@ class ChunkRelay(EventRelay):
         return bool(self._recent) and self._recent[-1].rstrip().endswith(_DONES)
 
     def _judge(self, events: list[Json]) -> Ending:
-        usage, failed, done = None, False, False
+        usage, failed, done, said = None, False, False, False
         last: JsonObject = {}  # the last chunk with choices; a turn may have several, with an end each
         for event in reversed(events):
             if event == b"[DONE]":
@@ -45,9 +45,10 @@ class ChunkRelay(EventRelay):
             elif isinstance(event, dict):
                 failed = failed or _is_error(event)
                 usage = usage or usage_of(event.get("usage"))
+                said = said or (usage is None and text_size(event) > 0)
                 last = last or (event if event.get("choices") else {})
         done = done or any(dig(choice, "finish_reason") for choice in list_of(last.get("choices")))
-        return Ending(done or failed, failed, usage, is_final=done and usage is not None)
+        return Ending(done or failed, failed, usage, is_final=done and usage is not None and not said)
 
     def _rewritten(self, chunk: bytes) -> bytes:
         return b"".join([self._indexed(event) if _MARK in event else event for event in split_events(chunk)])

@@ -20,7 +20,6 @@ from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import dig, list_of
 from rightseat.wire.opaque import MARK, RESPONSES, seal
 from rightseat.wire.reading import MAX_FOLD_BYTES, ChunkError, StreamReader, checked, decoded, error_in
-from rightseat.wire.relay import Size
 from rightseat.wire.sse import MAX_EVENT_BYTES
 from rightseat.wire.usage import usage_of
 
@@ -109,6 +108,7 @@ class ResponseReader(StreamReader):
         for i, item in enumerate(list_of(dig(response, "output"))):
             self._item(item, repr(i))
         self._end, self.complete = ending(response, called=self._called), True
+        self._told()
 
 
 class ResponseFold(StreamReader):
@@ -117,12 +117,11 @@ class ResponseFold(StreamReader):
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, max_held_bytes: int = MAX_FOLD_BYTES) -> None:
         super().__init__(max_event_bytes, max_held_bytes)
         self._response: JsonObject = {}
-        self._size = Size()
 
     @property
-    def received(self) -> int:
-        """Tokens of the answer so far, reckoned from its bytes; see Size."""
-        return self._size.tokens
+    def usage(self) -> Usage | None:
+        """See Fold."""
+        return usage_of_response(self._response)
 
     def completion(self) -> JsonObject:
         """The response."""
@@ -130,7 +129,7 @@ class ResponseFold(StreamReader):
 
     def _take(self, data: bytes) -> None:
         self._hold(len(data))  # nothing is kept but the last one; a stream without one must end all the same
-        self._size.add(b"data: %b\n\n" % data)
+        self._reckon(data)
         if not is_ending(data):
             return  # the last event says it all
         value = decoded(data)
@@ -141,6 +140,7 @@ class ResponseFold(StreamReader):
             raise _failure(response)
         if isinstance(response, dict):
             self._response, self.complete = response, True
+            self._told()
 
 
 def read_whole(body: Json) -> list[ModelEvent]:
