@@ -111,10 +111,10 @@ class Door:
         self._cloud.costs.append(cost)
         script = Script(self._cloud.chance, "/" + path, body, honest=self._cloud.honest(cost.tag))
         cost.words, cost.fault, cost.usage = script.words, script.fault, script.usage
-        stream = Stream(script, cost, request.limits, self._open)
+        stream = Stream(script, cost, request.timeouts, self._open)
         self._open.add(stream)
         try:
-            async with asyncio.timeout(request.limits.head):
+            async with asyncio.timeout(request.timeouts.head):
                 await stream.head(request.on_sent)
         except TimeoutError:
             stream.end()

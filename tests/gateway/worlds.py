@@ -16,7 +16,7 @@ import time
 from tests.gateway import world_clients
 from tests.gateway.cloud import Cloud, Door, account
 
-from rightseat.accounts.store import MemoryStore
+from rightseat.accounts.store import MemoryAccounts
 from rightseat.errors import KeyDatabaseError
 from rightseat.gateway.app import Gateway, Outside
 from rightseat.gateway.config import Settings
@@ -119,7 +119,7 @@ class Worker:
     def __init__(self, world, settings):
         self.world, self.is_alive, self.is_draining = world, True, False
         self.state, self.door = State(world), Door(world.cloud)
-        outside = Outside(self.state, MemoryStore(account(world.chance)), self.door, pepper)
+        outside = Outside(self.state, MemoryAccounts(account(world.chance)), self.door, pepper)
         skew = world.chance.choice([0.0, 0.0, -30.0, 45.0])  # of its own clock; the store has one for all
         self.app = Gateway(settings, LoopClock(EPOCH + skew), world.ids, outside=outside)
         self.running = set()
@@ -203,7 +203,10 @@ class World:
     async def play(self):
         """Play it to its end."""
         with _heard(_Lines(self), "rightseat.access"), _heard(_Faults(self), "rightseat"):
-            await self._play()
+            try:
+                await self._play()
+            except AssertionError as e:
+                raise (self.failures or [e])[0] from e
 
     async def _play(self):
         for _ in range(self.chance.choice([1, 1, 2, 3])):
@@ -465,8 +468,8 @@ class _Faults(logging.Handler):
         self._world = world
 
     def emit(self, record):
-        if record.exc_info:
-            self._world.failures.append(record.exc_info[1])
+        if record.exc_info or record.exc_text:
+            self._world.failures.append(AssertionError(record.exc_text or repr(record.exc_info[1])))
 
 
 @contextlib.contextmanager
