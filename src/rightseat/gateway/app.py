@@ -72,6 +72,7 @@ from rightseat.wire.dialects import ALL, CHAT
 from rightseat.wire.errors import status_of
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_DECODED_BYTES = 24 * 1024 * 1024  # of objects in one body, at most
 _PATIENCE_SECONDS = 2.0  # a client learns of longer waits and decides by itself
 
 
@@ -249,7 +250,7 @@ class Gateway:
             timeseries=timeseries,
             metrics=metrics,
             live=live,
-            bodies=MemoryBudget(settings.body_memory, max(settings.body_limit, settings.body_memory // 2)),
+            bodies=_body_memory(settings),
             held=MemoryBudget(settings.socket_memory, settings.socket_memory // 2),
         )
 
@@ -310,6 +311,15 @@ class Gateway:
         return ManagementEndpoint(
             {**accounts.operations, **logins.operations, **keys.operations, **overview.operations}
         )
+
+
+def _body_memory(settings: Settings) -> MemoryBudget:
+    """Room for bodies and for what they become, of which the copies of a moment are a part.
+
+    The largest fits when it is alone, and small ones fit beside it.
+    """
+    total = max(settings.body_memory, 3 * settings.body_limit + _DECODED_BYTES)
+    return MemoryBudget(total, max(2 * settings.body_limit + _DECODED_BYTES, total // 2), total // 8)
 
 
 def _resilience(settings: Settings, access: Access) -> Resilience:

@@ -91,8 +91,8 @@ class Router:
         except ClientGoneError as e:
             record.fail(e, status_of(e))
         except (RightseatError, RecursionError) as e:
-            error = TooDeepError("the body is nested too deeply", field="body") if isinstance(e, RecursionError) else e
-            await self._tell(exchange, route, record, error)
+            # No name here keeps the error: its traceback holds the body, and would hold it until the garbage collector came by.
+            await self._tell(exchange, route, record, _told(e))
         except Exception:
             logger.exception("%s: a fault of the gateway", exchange.id)
             await self._tell(exchange, route, record, InternalError("the gateway failed", code="internal_error"))
@@ -165,6 +165,12 @@ class Router:
                 exchange.abort()
         except OSError:
             exchange.abort()  # it went in this moment
+
+
+def _told(error: RightseatError | RecursionError) -> RightseatError:
+    if isinstance(error, RightseatError):
+        return error
+    return TooDeepError("the body is nested too deeply", field="body")
 
 
 def _routed(exchange: Exchange) -> tuple[Route, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from io import BytesIO
 from typing import Any, TypeAlias
 
@@ -20,6 +22,7 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
+DECODED = "/decoded"  # behind the name of whom something counts for: what bodies become has a share of its own
 _INPUT_STEP = 64 * 1024  # compressed bytes that are expanded at a time,
 _OUTPUT_STEP = 1024 * 1024  # and bytes that may come of it
 
@@ -102,7 +105,8 @@ class AsgiExchange(Exchange):
         self._receive = receive
         self._send = send
         self._limits = limits
-        self._held, self._holder = 0, ""
+        self._held: Counter[str] = Counter()  # by whom it counts for
+        self._holder = ""
         self._unread = _has_body(head.headers)
         self._watcher: asyncio.Task[None] | None = None
         self._aborted = False
@@ -136,8 +140,10 @@ class AsgiExchange(Exchange):
         """It is over: give everything back. Raises StreamBrokenError: the connection must not go on."""
         if self._watcher is not None:
             self._watcher.cancel()
-        self._limits.memory.give(self._holder, self._held)
-        self._held = 0
+        for holder, size in self._held.items():
+            self._limits.memory.give(holder, size)
+        self._held.clear()
+        self.forget()
         if self._aborted:
             raise StreamBrokenError
 
@@ -156,25 +162,30 @@ class AsgiExchange(Exchange):
         if length.isascii() and length.isdigit() and int(length[:19]) > limit:
             raise _too_large(f"the request has {length[:19]} bytes; at most {limit} are taken")
         self._holder = self.owner
-        data, size = BytesIO(), 0  # which gives its bytes away without a copy
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.leave()
-                raise ClientGoneError("the client left before it had sent its request")
-            piece = message.get("body", b"")
-            size += len(piece)
-            if size > limit:
-                raise _too_large(f"the request has more than {limit} bytes, which is the limit")
-            self._hold(len(piece))
-            data.write(piece)
-            if not message.get("more_body"):
-                return data.getvalue()
+        size = 0
+        with BytesIO() as data:  # which gives its bytes away without a copy, and itself back whatever happens
+            while True:
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    self.leave()
+                    raise ClientGoneError("the client left before it had sent its request")
+                piece = message.get("body", b"")
+                size += len(piece)
+                if size > limit:
+                    raise _too_large(f"the request has more than {limit} bytes, which is the limit")
+                self._hold(self._holder, len(piece))
+                data.write(piece)
+                if not message.get("more_body"):
+                    return data.getvalue()
 
-    def _hold(self, size: int) -> None:
-        if not self._limits.memory.take(self._holder, size):
+    def hold(self, size: int) -> None:
+        """See Exchange."""
+        self._hold(f"{self._holder}{DECODED}", size)
+
+    def _hold(self, holder: str, size: int) -> None:
+        if not self._limits.memory.take(holder, size):
             raise NoMemoryError("too many bytes of requests are being read; try again in a moment", code="body_memory")
-        self._held += size
+        self._held[holder] += size
 
     async def _expanded(self, data: bytes, encoding: str) -> bytes:
         """A compressed body as it was (RFC 9110, section 8.4), never beyond the limits: a small one may hold a huge one."""
@@ -182,18 +193,21 @@ class AsgiExchange(Exchange):
             raise EncodingError(
                 f"content-encoding: {encoding[:40]!r} is not taken; gzip and deflate are", field="content-encoding"
             )
-        expanded, size = BytesIO(), 0
-        try:
-            async for piece in _inflated(data):
-                size += len(piece)
-                if size > self._limits.size:
-                    raise _too_large(f"the request has more than {self._limits.size} bytes when expanded, the limit")
-                self._hold(len(piece))
-                expanded.write(piece)
-        except zlib.error as e:
-            message = f"content-encoding: the body is not {encoding}: {e}"
-            raise EncodingError(message, field="content-encoding") from None
-        return expanded.getvalue()
+        size = 0
+        with BytesIO() as expanded:
+            try:
+                async with contextlib.aclosing(_inflated(data)) as pieces:
+                    async for piece in pieces:
+                        size += len(piece)
+                        if size > self._limits.size:
+                            message = f"the request has more than {self._limits.size} bytes when expanded, the limit"
+                            raise _too_large(message)
+                        self._hold(self._holder, len(piece))
+                        expanded.write(piece)
+            except zlib.error as e:
+                message = f"content-encoding: the body is not {encoding}: {e}"
+                raise EncodingError(message, field="content-encoding") from None
+            return expanded.getvalue()
 
     def _watch(self) -> None:
         self._watcher = asyncio.ensure_future(self._until_gone())
@@ -204,7 +218,7 @@ class AsgiExchange(Exchange):
         self.leave()
 
 
-async def _inflated(data: bytes) -> AsyncIterator[bytes]:
+async def _inflated(data: bytes) -> AsyncGenerator[bytes, None]:
     """A compressed body expanded, a step at a time; all but the first in a thread. Raises zlib.error."""
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by their heads
     for at in range(0, len(data), _INPUT_STEP):

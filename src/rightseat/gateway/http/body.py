@@ -8,6 +8,7 @@ what is asked.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -17,8 +18,17 @@ from rightseat.clock import SYSTEM_CLOCK
 from rightseat.wire.body import BadRequestError, json_object
 
 Body: TypeAlias = dict[str, Any]
+Hold: TypeAlias = Callable[[int], None]
+
+
+def _anything(size: int) -> None:
+    """There is no bound."""
+
 
 MAX_VALUES = 400_000  # members and items of one body, at any depth
+MAX_CONTAINERS = 100_000  # objects and lists among them
+_TINY = 64 * 1024  # bytes: what such a body becomes is not counted
+_CONTAINER_BYTES = 232  # that an object takes, with a few members
 _SMALL = 256 * 1024  # bytes: decoded at once whatever they hold, which takes 10 ms at most
 _FEW_VALUES = 30_000  # and so are bodies that hold so few
 _LARGE = 4 * 1024 * 1024  # unless they are larger: a text of that size takes 5 ms
@@ -30,9 +40,7 @@ _DEPTH = 500
 _PART_DEPTH = 64  # of containers that are larger than a part
 
 _TOKEN = re.compile(rb'[]{}[,"]')
-_NUMBERS = re.compile(
-    rb'[^]["{}]{0,65536}\]'
-)  # what follows a bracket up to its end, if there is no text and no container inside
+_NUMBERS = re.compile(rb'[^]["{}]{0,65536}\]')  # what follows a bracket, without a text or a container in it
 _TEXT = re.compile(rb'(?:[^"\\]{1,1024}+|\\.){0,1024}+', re.DOTALL)  # some of a text with escapes
 _ESCAPED = re.compile(rb"(?:[^\\]{1,1024}+|\\u[0-9a-fA-F]{4}|\\[^u]){1,65536}+", re.DOTALL)
 _HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")  # the first half of a character beyond the basic plane
@@ -40,18 +48,24 @@ _IS_NAME = re.compile(rb"[ \t\r\n]{0,1024}+:")  # what follows the text that nam
 _OPENING = {0x7B: 0x7D, 0x5B: 0x5D}
 
 
-async def decode_body(data: bytes, max_messages: int, max_tools: int) -> Body:
+async def decode_body(data: bytes, max_messages: int, max_tools: int, hold: Hold = _anything) -> Body:
     """A body as a dict.
 
     Args:
         data: JSON.
         max_messages: items of `messages` and of `input` at most.
         max_tools: items of `tools` at most.
+        hold: is told how many bytes the dict takes, about, before it is made; it raises where that is too much.
 
     Raises:
-        BadRequestError: it is not a JSON object, or holds too much; names the field.
+        BadRequestError: it is not a JSON object, or holds too much; names the field. Whatever `hold` raises.
     """
-    body = json_object(data) if len(data) <= _SMALL else await _decode_large(data, max_messages, max_tools)
+    if len(data) > _SMALL:
+        body = await _decode_large(data, max_messages, max_tools, hold)
+    else:
+        if len(data) > _TINY:
+            hold(len(data) + _CONTAINER_BYTES * (data.count(b"{") + data.count(b"[")))
+        body = json_object(data)
     if type(found := body.get("messages")) is list and len(found) > max_messages:
         raise _too_many("messages", max_messages)
     if type(found := body.get("input")) is list and len(found) > max_messages:
@@ -61,10 +75,12 @@ async def decode_body(data: bytes, max_messages: int, max_tools: int) -> Body:
     return body
 
 
-async def _decode_large(data: bytes, max_messages: int, max_tools: int) -> Body:
+async def _decode_large(data: bytes, max_messages: int, max_tools: int, hold: Hold) -> Body:
     if len(data) <= _LARGE and await _holds_few(data):
+        hold(len(data) + _CONTAINER_BYTES * _FEW_VALUES)
         return json_object(data)
-    return await _decode_in_parts(data, {"messages": max_messages, "input": max_messages, "tools": max_tools})
+    limits = {"messages": max_messages, "input": max_messages, "tools": max_tools}
+    return await _decode_in_parts(data, limits, hold)
 
 
 def _too_many(name: str, limit: int) -> BadRequestError:
@@ -110,6 +126,8 @@ class _Scan:
         self._open: list[_Node] = []
         self._bounds: list[int] = []  # how many items each open container may have
         self._values = 0
+        self.containers = 0
+        self.texts = 0  # bytes of large texts
         self._key = b""
         self.root: _Node | None = None
 
@@ -185,9 +203,13 @@ class _Scan:
             self._key = self._data[at + 1 : end]
         if end - at > _TEXT_PART and not _IS_NAME.match(self._data, end + 1):
             self._open[-1].nodes.append(_Node(0x22, at, end + 1, [], []))
+            self.texts += end - at
 
     def _begin(self, sign: int, at: int) -> None:
         self._count()
+        self.containers += 1
+        if self.containers > MAX_CONTAINERS:
+            raise self._holds_too_much(f"{MAX_CONTAINERS} objects and lists")
         if sign == 0x5B and self._open and (flat := _NUMBERS.match(self._data, at + 1)) is not None:
             self._numbers(at, flat.end())
             return
@@ -219,9 +241,10 @@ class _Scan:
     def _count(self, more: int = 1) -> None:
         self._values += more
         if self._values > MAX_VALUES:
-            raise BadRequestError.at(
-                self._key.decode("utf-8", "replace") or "body", f"must not hold more than {MAX_VALUES} values"
-            )
+            raise self._holds_too_much(f"{MAX_VALUES} values")
+
+    def _holds_too_much(self, what: str) -> BadRequestError:
+        return BadRequestError.at(self._key.decode("utf-8", "replace") or "body", f"must not hold more than {what}")
 
     def _ended(self) -> bool:
         root = self.root
@@ -230,13 +253,16 @@ class _Scan:
         return True
 
 
-async def _decode_in_parts(data: bytes, limits: dict[str, int]) -> Body:
+async def _decode_in_parts(data: bytes, limits: dict[str, int], hold: Hold) -> Body:
     scan = _Scan(data, limits)
     while not scan.step():
         await SYSTEM_CLOCK.sleep(0)
     root = scan.root
     if root is None or root.kind != 0x7B:
         raise BadRequestError("the body must be a JSON object")
+    wide = 0 if data.isascii() else 3 * scan.texts  # one letter from far away widens all letters of a text
+    copies = 2 if len(data) > _LARGE else 1  # what looks through a large text copies it once more
+    hold(copies * len(data) + _CONTAINER_BYTES * scan.containers + wide)
     try:
         body: Body = await _Parts(data).value(root, 0)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
@@ -308,9 +334,11 @@ class _Parts:
             made[name] = value
 
     async def _text(self, node: _Node) -> str:
-        pieces: list[str] = []
         at, end = node.start + 1, node.end - 1
         plain = self._data.find(b"\\", at, end) < 0
+        if plain and self._data.isascii():  # a picture, most likely: copied once
+            return str(memoryview(self._data)[at:end], "ascii")
+        pieces: list[str] = []
         while at < end:
             cut = self._text_cut(at, end, plain=plain)
             pieces.append(msgspec.json.decode(b'"' + self._data[at:cut] + b'"', type=str))

@@ -94,6 +94,9 @@ class Exchange(ABC):
             RequestTooLargeError, RequestTimeoutError, ...: see the module that speaks HTTP. ClientGoneError: the client has left.
         """
 
+    def hold(self, size: int) -> None:  # noqa: B027 - most have no bound to keep
+        """Count bytes that are held for this request beside its body, until it is over. Raises NoMemoryError: there is no room."""
+
     async def respond(self, status: int, body: bytes, headers: Fields = (), kind: bytes = JSON) -> None:
         """Give a whole answer."""
         self.status = status
@@ -164,6 +167,10 @@ class Exchange(ABC):
         """End the work with an error that the client is told: the server stops, the key has ended."""
         if not self.complete:
             self._end_early(error)
+
+    def forget(self) -> None:
+        """It is over: what ended it early is not kept, nor what that holds."""
+        self._early = None
 
     @property
     def is_ending(self) -> bool:

@@ -12,13 +12,14 @@ class MemoryBudget:
     Args:
         total: bytes of all owners together.
         each: bytes of one owner; 0: as many as all.
+        spare: bytes beyond the total that owners may take who hold little: large ones do not shut them out.
 
     Attributes:
         used: bytes that are held now.
     """
 
-    def __init__(self, total: int, each: int = 0) -> None:
-        self._total = total
+    def __init__(self, total: int, each: int = 0, spare: int = 0) -> None:
+        self._total, self._spare = total, spare
         self._each = min(each or total, total)
         self._owners: dict[str, int] = {}
         self._waiting: OrderedDict[asyncio.Future[None], tuple[str, int]] = OrderedDict()
@@ -31,7 +32,8 @@ class MemoryBudget:
     def take(self, owner: str, size: int) -> bool:
         """Hold some more; False: there is no room, and nothing is held."""
         held = self._owners.get(owner, 0) + size
-        if self.used + size > self._total or held > self._each:
+        total = self._total + self._spare if held <= self._spare // 4 else self._total
+        if self.used + size > total or held > self._each:
             return False
         self._owners[owner] = held
         self.used += size
@@ -71,7 +73,7 @@ class MemoryBudget:
 
     def _let_in(self) -> None:
         for place, (owner, size) in list(self._waiting.items()):
-            if self.used >= self._total:
+            if self.used >= self._total + self._spare:
                 return
             if not place.done() and self.take(owner, size):
                 del self._waiting[place]

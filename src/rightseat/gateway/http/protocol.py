@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rightseat.gateway.http.addresses import neighbourhood
 from rightseat.gateway.http.options import Shared
+from rightseat.gateway.http.websocket_protocol import WebSocketProtocol
 
 MAX_FIELDS = 256  # of one head
 _ALIKE = (b"content_length", b"transfer_encoding")
@@ -33,14 +34,49 @@ class _Closing:
     """A transport whose end comes: after what was written, and not much later."""
 
     def __init__(self, protocol: HttpProtocol) -> None:
-        self._protocol = protocol
-        self._transport = protocol.transport
-        self.write = self._transport.write
-        self.is_closing = self._transport.is_closing
+        self._protocol: HttpProtocol | None = protocol
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
 
     def close(self) -> None:
         """See asyncio.Transport."""
-        self._protocol.finish()
+        if self._protocol is not None:
+            self._protocol.finish()
+
+    def forget(self) -> None:
+        """It is closed: nothing is to keep the other alive."""
+        self._protocol = None
+
+
+# Read into by all connections of a loop, one after another. A connection on which nobody wants a body reads little at a time: what comes
+# with a head is held until it is known who asks.
+_BUFFER = memoryview(bytearray(256 * 1024))
+_HEAD_BYTES = 16 * 1024
+
+
+class Reader(asyncio.BufferedProtocol):
+    """Reads for a connection, as much at a time as it wants. A loop does that for no protocol that also takes bytes by itself."""
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        self._protocol = protocol
+        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+
+    def connection_made(self, transport: Any) -> None:
+        """See asyncio."""
+        self._protocol.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        self._protocol.connection_lost(exc)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        """See asyncio."""
+        return _BUFFER if self._protocol.wants_much else _BUFFER[:_HEAD_BYTES]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See asyncio."""
+        self._protocol.data_received(bytes(_BUFFER[:nbytes]))
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -77,6 +113,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._end()
         self.release()
         super().connection_lost(exc)
+        self._closing.forget()
+        self._drop_body()
+
+    def _drop_body(self) -> None:
+        """What was not read of it is not needed any more."""
+        if self.cycle is not None:
+            self.cycle.body = bytearray()
 
     def release(self) -> None:
         """The connection counts no more."""
@@ -86,6 +129,11 @@ class HttpProtocol(HttpToolsProtocol):
         if self._place:
             self.shared.places.give(self._place)
             self._place = ""
+
+    @property
+    def wants_much(self) -> bool:
+        """A body is read."""
+        return self._waits
 
     def data_received(self, data: bytes) -> None:
         """Some bytes."""
@@ -113,7 +161,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         super().handle_websocket_upgrade()
-        self.transport.get_protocol().on_lost = self.release  # type: ignore[attr-defined]  # it is ours, see websocket_protocol
+        socket = self.transport.get_protocol()
+        if isinstance(socket, WebSocketProtocol):
+            socket.on_lost = self.release
 
     def finish(self) -> None:
         """End the connection after what was written. A client that still sends may read that first."""
@@ -130,7 +180,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _is_idle(self) -> bool:
         """No request is under way, and the connection has not become a WebSocket."""
-        ours = self.transport.get_protocol() is self
+        ours = not isinstance(self.transport.get_protocol(), WebSocketProtocol)
         return ours and not self._lingers and (self.cycle is None or bool(self.cycle.response_complete))
 
     def on_message_begin(self) -> None:
@@ -174,6 +224,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """It is answered."""
+        self._drop_body()
         if self._lingers:
             self.server_state.total_requests += 1
         else:

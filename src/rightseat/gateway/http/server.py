@@ -21,7 +21,7 @@ import uvicorn
 from rightseat.clock import SYSTEM_CLOCK
 from rightseat.gateway.http.asgi import StreamBrokenError
 from rightseat.gateway.http.options import Shared
-from rightseat.gateway.http.protocol import HttpProtocol
+from rightseat.gateway.http.protocol import HttpProtocol, Reader
 from rightseat.gateway.http.websocket_protocol import WebSocketProtocol
 from rightseat.log import logger
 
@@ -87,9 +87,14 @@ async def serve(
 
 def _config(app: Any, shared: Shared) -> uvicorn.Config:
     own = {"shared": shared}
+    http = type("Http", (HttpProtocol,), own)
+
+    def reading(**options: Any) -> Reader:
+        return Reader(http(**options))
+
     return uvicorn.Config(
         app,
-        http=type("Http", (HttpProtocol,), own),
+        http=reading,  # type: ignore[arg-type]  # called like a class
         ws=type("WebSocket", (WebSocketProtocol,), own),
         ws_per_message_deflate=False,
         log_level="warning",

@@ -7,6 +7,7 @@ and who sends them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
-from rightseat.gateway.http.asgi import Message, NoMemoryError, Receive, Scope, Send, head_of
+from rightseat.gateway.http.asgi import DECODED, Message, NoMemoryError, Receive, Scope, Send, head_of
 from rightseat.gateway.http.channels import Channel
 from rightseat.gateway.http.exchange import EVENT_STREAM, ClientGoneError, Exchange, Fields, Head
 from rightseat.gateway.http.limits import MemoryBudget
@@ -182,7 +183,7 @@ class SocketExchange(Exchange):
         self.aborted = False
         self._memory = memory
         self._data: bytes | Callable[[], bytes] = data
-        self._held = 0
+        self._held: Counter[str] = Counter()
         self._is_refused = isinstance(data, bytes) and not self._hold(len(data))
         self._sse: SseDecoder | None = None
         self._pieces: list[bytes] = []
@@ -194,10 +195,16 @@ class SocketExchange(Exchange):
         data, self._data = self._data, b""
         if not isinstance(data, bytes):
             data = data()
-            self._is_refused = not self._hold(len(data))
+            if not self._hold(len(data)):
+                raise _no_room()
         if self._is_refused:
-            raise NoMemoryError("too many bytes of requests are held; try again in a moment", code="body_memory")
+            raise _no_room()
         return data
+
+    def hold(self, size: int) -> None:
+        """See Exchange."""
+        if not self._hold(size, DECODED):
+            raise _no_room()
 
     def abort(self) -> None:
         """See Exchange."""
@@ -205,15 +212,17 @@ class SocketExchange(Exchange):
 
     def close(self) -> None:
         """It is over: give everything back."""
-        self._memory.give(self.owner, self._held)
-        self._held = 0
+        for owner, size in self._held.items():
+            self._memory.give(owner, size)
+        self._held.clear()
         self._data = b""
+        self.forget()
 
-    def _hold(self, size: int) -> bool:
-        if not self._memory.take(self.owner, size):
+    def _hold(self, size: int, what: str = "") -> bool:
+        if not self._memory.take(self.owner + what, size):
             self._data = b""
             return False
-        self._held += size
+        self._held[self.owner + what] += size
         return True
 
     async def _start(self, status: int, headers: Fields) -> None:
@@ -350,6 +359,10 @@ class FrameExchange(SocketExchange):
         except ClientGoneError:
             self.leave()
             raise
+
+
+def _no_room() -> NoMemoryError:
+    return NoMemoryError("too many bytes of requests are held; try again in a moment", code="body_memory")
 
 
 def error_frame(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:

@@ -90,7 +90,7 @@ class Intake:
 
     async def _read(self, request: Request) -> tuple[bytes, Body]:
         raw = await request.exchange.body()
-        return raw, await decode_body(raw, *self._limits)
+        return raw, await decode_body(raw, *self._limits, request.exchange.hold)
 
     async def _inspected(self, raw: bytes, body: Body) -> Inspection:
         refusals = self._access.refusals
