@@ -31,11 +31,11 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
-from rightseat.gateway.endpoints.sockets import Sockets, TooManySocketsError, small, trace_fields
+from rightseat.gateway.endpoints.frames import ID_BYTES, Frame, head_in, id_in, read_frame, seq_in
+from rightseat.gateway.endpoints.sockets import Sockets, TooManySocketsError, small
 from rightseat.gateway.http.channels import WINDOW, Channel, Session
 from rightseat.gateway.http.exchange import ClientGoneError, Head
 from rightseat.gateway.http.live import ShuttingDownError
@@ -47,7 +47,6 @@ from rightseat.gateway.http.websocket import (
     RefusalExchange,
     Socket,
     StreamExchange,
-    header_fields,
 )
 from rightseat.gateway.routes import find
 from rightseat.ids import SYSTEM_IDS, Ids
@@ -58,23 +57,6 @@ KEEP_SECONDS = 30.0  # a session without a connection
 STREAMS = 2000  # of one session
 HELLO_SECONDS = 20.0
 FLUSH_SECONDS = 0.5  # for a client to take the ends of its streams before its socket is closed
-_PATHS = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings", "/v1/models")
-_HEADERS = ("anthropic-version", "anthropic-beta", "x-initiator", "x-request-id", "traceparent", "tracestate")
-_ID_BYTES = 700  # of an id as JSON
-_NONE = Raw(b"null")
-
-
-class _Frame(Struct):
-    """A frame of the client. Its parts are read when they are needed, and the body not at all."""
-
-    type: Raw = _NONE
-    id: Raw = _NONE
-    path: Raw = _NONE
-    body: Raw = _NONE
-    headers: Raw = _NONE
-    seq: Raw = _NONE
-    key: Raw = _NONE
-    session: Raw = _NONE
 
 
 class _Client:
@@ -136,13 +118,13 @@ class Multiplex:
             await socket.close(POLICY, "no hello")
             return None
         try:
-            return await self._admitted(socket, _read(data))
+            return await self._admitted(socket, read_frame(data))
         except RightseatError as e:
             await socket.send(self._sockets.error_text(e, None))
             await socket.close(TRY_LATER if isinstance(e, TooManySocketsError) else POLICY)
             return None
 
-    async def _admitted(self, socket: Socket, frame: _Frame) -> _Link:
+    async def _admitted(self, socket: Socket, frame: Frame) -> _Link:
         if small(frame.type) != "hello":
             raise BadRequestError.at("type", "the first frame must be a hello")
         headers = dict(socket.head.headers)
@@ -357,19 +339,19 @@ class _Link:
 
     async def _take(self, data: bytes) -> None:
         """A frame of the client."""
-        frame = _Frame()
+        frame = Frame()
         if self._is_replaced:
             return
         try:
-            frame = _read(data)
+            frame = read_frame(data)
             await self._do(frame)
         except RightseatError as e:
             if isinstance(e, ClientGoneError):
                 raise
-            await self._socket.send(self._sockets.error_text(e, _id_of(frame)))
+            await self._socket.send(self._sockets.error_text(e, id_in(frame)))
 
-    async def _do(self, frame: _Frame) -> None:
-        stream_id = small(frame.id, _ID_BYTES)
+    async def _do(self, frame: Frame) -> None:
+        stream_id = small(frame.id, ID_BYTES)
         if not isinstance(stream_id, str) or not 1 <= len(stream_id) <= 100:
             raise BadRequestError.at("id", "must be text of 1 to 100 characters")
         channel = self._client.session.channels.get(stream_id)
@@ -380,9 +362,9 @@ class _Link:
                 if channel is not None and (exchange := self._client.exchanges.get(channel)) is not None:
                     exchange.leave()
             case "ack":
-                self._acked(channel, Channel.ack, _seq(frame))
+                self._acked(channel, Channel.ack, seq_in(frame))
             case "resume":
-                self._acked(channel, Channel.resume, _seq(frame))
+                self._acked(channel, Channel.resume, seq_in(frame))
             case _:
                 raise BadRequestError.at("type", "must be request, cancel, ack or resume")
 
@@ -393,13 +375,13 @@ class _Link:
         if channel.is_done:
             self._client.session.forget(channel)
 
-    async def _request(self, frame: _Frame, stream_id: str, channel: Channel | None) -> None:
+    async def _request(self, frame: Frame, stream_id: str, channel: Channel | None) -> None:
         client = self._client
         if channel is not None:
             raise BadRequestError.at("id", f"there is a stream {stream_id!r} already")
         if len(client.session.channels) >= STREAMS:
             raise BadRequestError.at("id", f"at most {STREAMS} streams may be open on one connection")
-        head = self._head(frame)
+        head = head_in(frame, self._socket.head)
         body = bytes(frame.body)
         if head.method == "POST" and not body.startswith(b"{"):
             raise BadRequestError.at("body", "must be an object")
@@ -410,40 +392,8 @@ class _Link:
             return
         self._owner.start(client, client.session.open(stream_id), head, b"" if head.method == "GET" else body)
 
-    def _head(self, frame: _Frame) -> Head:
-        path = "/v1/chat/completions" if bytes(frame.path) == b"null" else small(frame.path)
-        if path not in _PATHS:
-            raise BadRequestError.at("path", f"must be one of {', '.join(_PATHS)}")
-        of_socket = self._socket.head
-        mine = {name: value for name, value in of_socket.headers.items() if name in _HEADERS[:4]}
-        mine |= trace_fields(of_socket.headers) | header_fields(small(frame.headers, 64 * 1024), _HEADERS)
-        return Head("GET" if path == "/v1/models" else "POST", path, mine, "", of_socket.address)
-
     def _check(self, head: Head) -> None:
         """Raises ClientKeyError, ScopeError: the key has ended, or does not allow this."""
         found = find(head.method, head.path)
         assert found is not None, head.path  # as each of _PATHS is
         self._sockets.check(self._client.caller, found[0].scope)
-
-
-def _read(data: bytes) -> _Frame:
-    try:
-        return msgspec.json.decode(data, type=_Frame)
-    except msgspec.ValidationError as e:
-        raise BadRequestError("a frame must be a JSON object") from e
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise BadRequestError(f"the frame is not JSON: {e}") from e
-
-
-def _id_of(frame: _Frame) -> str | None:
-    with contextlib.suppress(RightseatError):
-        found = small(frame.id, _ID_BYTES)
-        return found if isinstance(found, str) else None
-    return None
-
-
-def _seq(frame: _Frame) -> int:
-    seq = small(frame.seq)
-    if not isinstance(seq, int) or isinstance(seq, bool) or seq < 0:
-        raise BadRequestError.at("seq", "must be a number, 0 or more")
-    return seq

@@ -12,8 +12,8 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _HOPS = 64  # that are looked at, from the nearest on
-_FOR = re.compile(r"(?:^|;)\s*for\s*=\s*(\"[^\"]*\"|[^;\s]*)", re.IGNORECASE)
-_PORT = re.compile(r"\[([0-9a-fA-F:.]+)\](?::\d+)?|([0-9.]+):\d+")
+_FOR = re.compile(r"(?:^|;)\s{0,8}for\s{0,8}=\s{0,8}(\"[^\"]{0,128}\"|[^;\s]{0,128})", re.IGNORECASE)
+_PORT = re.compile(r"\[([0-9a-fA-F:.]{1,64})\](?::\d{1,5})?|([0-9.]{1,64}):\d{1,5}")
 _IPV6_BITS = 64  # one customer has so many addresses that only the first bits tell them apart
 
 

@@ -40,7 +40,8 @@ _DEPTH = 500
 _PART_DEPTH = 64  # of containers that are larger than a part
 
 _TOKEN = re.compile(rb'[]{}[,"]')
-_NUMBERS = re.compile(rb'[^]["{}]{0,65536}\]')  # what follows a bracket, without a text or a container in it
+_BORDER = re.compile(rb'[]["{}]')  # what ends a list that holds neither texts nor containers, or shows that it does
+_FLAT = 65536  # bytes of such a list that are looked at
 _TEXT = re.compile(rb'(?:[^"\\]{1,1024}+|\\.){0,1024}+', re.DOTALL)  # some of a text with escapes
 _ESCAPED = re.compile(rb"(?:[^\\]{1,1024}+|\\u[0-9a-fA-F]{4}|\\[^u]){1,65536}+", re.DOTALL)
 _HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")  # the first half of a character beyond the basic plane
@@ -210,14 +211,19 @@ class _Scan:
         self.containers += 1
         if self.containers > MAX_CONTAINERS:
             raise self._holds_too_much(f"{MAX_CONTAINERS} objects and lists")
-        if sign == 0x5B and self._open and (flat := _NUMBERS.match(self._data, at + 1)) is not None:
-            self._numbers(at, flat.end())
+        if sign == 0x5B and self._open and (end := self._flat_end(at + 1)):
+            self._numbers(at, end)
             return
         if len(self._open) >= _DEPTH or (not self._open and self.root is not None):
             raise BadRequestError("the body is nested too deeply") if self._open else _not_json(at)
         limited = sign == 0x5B and len(self._open) == 1
         self._bounds.append(self._limits.get(self._key, MAX_VALUES + 1) if limited else MAX_VALUES + 1)
         self._open.append(_Node(sign, at, at, [], []))
+
+    def _flat_end(self, start: int) -> int:
+        """Where a list ends that holds neither texts nor containers; 0: it holds some, or is too long to say."""
+        found = _BORDER.search(self._data, start, start + _FLAT)
+        return found.end() if found is not None and found[0] == b"]" else 0
 
     def _numbers(self, start: int, end: int) -> None:
         """A list that holds neither texts nor containers."""
