@@ -23,7 +23,7 @@ REQUESTS = {
     "with a wrong key": ("POST", "/v1/messages", "wrong-key-0123456789", ASK, "messages", 401),
     "no such path": ("GET", "/v1/nothing", KEY, None, "other", 404),
     "no such path, without a key": ("GET", "/v1/nothing", "", None, "other", 401),
-    "another method": ("DELETE", "/v1/models", KEY, None, "other", 404),
+    "another method": ("DELETE", "/v1/models", KEY, None, "other", 405),
     "too large": ("POST", "/v1/responses", KEY, {**ASK, "x": "y" * 200_000}, "responses", 413),
     "no JSON": ("POST", CHAT, KEY, "{", "chat", 400),
     "no such model": ("POST", CHAT, KEY, {**ASK, "model": "none"}, "chat", 404),

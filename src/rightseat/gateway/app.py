@@ -42,7 +42,7 @@ from rightseat.gateway.endpoints.multiplex import Multiplex
 from rightseat.gateway.endpoints.responses_socket import ResponsesSocket
 from rightseat.gateway.endpoints.sockets import SocketLimits, Sockets
 from rightseat.gateway.http.asgi import AsgiExchange, BodyLimits, Receive, Scope, Send, head_of
-from rightseat.gateway.http.exchange import Exchange
+from rightseat.gateway.http.exchange import ClientGoneError, Exchange
 from rightseat.gateway.http.limits import MemoryBudget
 from rightseat.gateway.http.live import Live
 from rightseat.gateway.http.websocket import AsgiSocket, Socket
@@ -61,15 +61,13 @@ from rightseat.layers import Backoff, QueuePolicy
 from rightseat.layers.observe import ObserverOf
 from rightseat.layers.presets import Layers, Resilience
 from rightseat.layers.transient import is_worth_retrying
-from rightseat.log import logger
 from rightseat.masking import mask
 from rightseat.state.base import State
 from rightseat.telemetry.metrics import is_shared
 from rightseat.telemetry.tracing import Tracing, is_wanted, provider_of_environment
 from rightseat.transport.http.aiohttp import AiohttpSender
 from rightseat.transport.http.base import HttpSender
-from rightseat.wire.dialects import ALL, CHAT
-from rightseat.wire.errors import status_of
+from rightseat.wire.dialects import ALL
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _DECODED_BYTES = 24 * 1024 * 1024  # of objects in one body, at most
@@ -179,8 +177,8 @@ class Gateway:
             if endpoint is None:
                 raise NoSuchEndpointError(f"no such endpoint: {head.path[:200]}")
         except RightseatError as e:
-            logger.info("websocket: %s", e)
-            await socket.refuse(status_of(e), CHAT.error_body(e, ""))
+            with contextlib.suppress(ClientGoneError):
+                await self._socket_parts.turn_away(head, self._ids.uuid(), socket.refuse, e)
             return
         await endpoint(socket)
 
@@ -274,7 +272,7 @@ class Gateway:
 
     def _socketed(self, stack: AsyncExitStack) -> dict[str, Callable[[Socket], Awaitable[None]]]:
         parts, access = self._parts, self._parts.access
-        sockets = Sockets(
+        self._socket_parts = sockets = Sockets(
             self.serve,
             access.authenticator,
             access.authorize.check_scope,

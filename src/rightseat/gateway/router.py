@@ -19,7 +19,7 @@ from rightseat.gateway.http.exchange import ClientGoneError, Exchange
 from rightseat.gateway.http.live import Live
 from rightseat.gateway.observe.request_log import RequestLog, RequestRecord
 from rightseat.gateway.request import Endpoint, Request
-from rightseat.gateway.routes import MANAGEMENT, UNKNOWN, Route, find
+from rightseat.gateway.routes import MANAGEMENT, SOCKETS, UNKNOWN, Route, find, others
 from rightseat.layers.observe import CURRENT
 from rightseat.log import logger
 from rightseat.wire.dialect import Dialect
@@ -31,6 +31,12 @@ class NoSuchEndpointError(CallerError):
     """Nothing is served at this path."""
 
     status_hint = 404
+
+
+class WrongMethodError(CallerError):
+    """Something else is served at this path."""
+
+    status_hint = 405
 
 
 class ManagementOffError(CallerError):
@@ -84,6 +90,8 @@ class Router:
         """
         route, value = _routed(exchange)
         record = self._log.begin(exchange, route)
+        record.key = caller.id if caller is not None else ""
+        exchange.fields.append((b"x-request-id", exchange.id.encode()))
         token = CURRENT.set(record)
         try:
             self._live.enter(exchange, caller)
@@ -112,10 +120,20 @@ class Router:
         if route.scope and caller.id != MANAGEMENT_ID:  # else nothing of a key's could end
             self._live.known(exchange, caller)
         exchange.owner = caller.id or f"@{exchange.head.address}"
-        if route is UNKNOWN:
-            raise NoSuchEndpointError(f"no such endpoint: {exchange.head.method} {exchange.head.path[:200]}")
+        if route.endpoint not in self._endpoints:  # a socket is not opened by any other request
+            raise self._nothing_at(exchange)
         await self._access.admission.enter(caller)
         await self._endpoints[route.endpoint](Request(exchange, route, value, caller, record))
+
+    def _nothing_at(self, exchange: Exchange) -> CallerError:
+        """Nothing is served there, or not by this method (RFC 9110, section 15.5.6)."""
+        head = exchange.head
+        asked = f"{head.method[:20]} {head.path[:200]}"
+        if served := others(head.path):
+            allowed = ["HEAD", *served] if "GET" in served else [*served]
+            exchange.fields.append((b"allow", ", ".join(allowed).encode()))
+            return WrongMethodError(f"no such endpoint: {asked}; the path takes {', '.join(served)}")
+        return NoSuchEndpointError(f"no such endpoint: {asked}")
 
     async def _is_of_page(self, exchange: Exchange) -> bool:
         """Whether the request was a browser's question about origins, and is answered. Raises ForeignHostError."""
@@ -177,7 +195,14 @@ def _routed(exchange: Exchange) -> tuple[Route, str]:
     head = exchange.head
     if head.path == "/" and "text/html" in head.headers.get("accept", ""):
         return find("GET", "/ui") or (UNKNOWN, "")
-    return find(head.method, head.path) or (UNKNOWN, "")
+    if (found := find(head.method, head.path)) is not None:
+        return found
+    return (SOCKETS.get(_full(head.path), UNKNOWN) if "upgrade" in head.headers else UNKNOWN), ""
+
+
+def _full(path: str) -> str:
+    path = path.rstrip("/")
+    return path if path.startswith("/v1/") else f"/v1{path}"
 
 
 def dialect_of(exchange: Exchange, route: Route) -> Dialect:
@@ -185,6 +210,8 @@ def dialect_of(exchange: Exchange, route: Route) -> Dialect:
 
     The key's header tells nothing: newer Anthropic clients send a bearer.
     """
+    if route is UNKNOWN:
+        route = next(iter(others(exchange.head.path).values()), route)
     if route.dialect in _DIALECTS:
         return _DIALECTS[route.dialect]
     return MESSAGES if "anthropic-version" in exchange.head.headers else CHAT

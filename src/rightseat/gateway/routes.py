@@ -29,6 +29,8 @@ class Route(Struct, frozen=True):
         body: the request's body: field -> (JSON type, whether it must be there); None: there is none.
         streams: the answer may be an event stream.
         status: of the answer when all is well.
+        kind: the media type of the answer.
+        fails: statuses of an answer that is no error but says that all is not well -> what they say.
     """
 
     method: str
@@ -44,6 +46,8 @@ class Route(Struct, frozen=True):
     body: dict[str, tuple[str, bool]] | None = None
     streams: bool = False
     status: int = 200
+    kind: str = "application/json"
+    fails: tuple[tuple[int, str], ...] = ()
 
 
 _KEY = {
@@ -52,8 +56,8 @@ _KEY = {
 }  # fmt: skip
 
 
-def _page(path: str, name: str, summary: str) -> Route:
-    return Route("GET", path, name, summary, "page", "page", quiet=True)
+def _page(path: str, name: str, summary: str, kind: str) -> Route:
+    return Route("GET", path, name, summary, "page", "page", quiet=True, kind=kind)
 
 
 def _conversation(dialect: Dialect) -> Route:
@@ -76,13 +80,13 @@ def _management(
 ROUTES = (
     Route("GET", "/health", "health", "Whether the gateway is up", "open", "health", quiet=True),
     Route("GET", "/healthz", "alive", "Whether the gateway is up, for orchestrators", "open", "health", quiet=True),
-    Route("GET", "/readyz", "ready", "Whether it can serve requests: 503 with the reasons if not", "open", "ready", quiet=True),
-    _page("/ui", "page", "The web page: chat and dashboard"),
-    _page("/ui/app.js", "app.js", "Its program"),
-    _page("/ui/markdown.js", "markdown.js", "Its rendering of answers"),
-    _page("/ui/dashboard.js", "dashboard.js", "Its dashboard"),
-    _page("/ui/style.css", "style.css", "Its looks"),
-    Route("GET", "/metrics", "metrics", "Prometheus metrics; where keys are needed, a key with the scope metrics or the management key", "metrics", "metrics", "metrics", quiet=True),
+    Route("GET", "/readyz", "ready", "Whether it can serve requests: 503 with the reasons if not", "open", "ready", quiet=True, fails=((503, "It cannot, for these reasons"),)),
+    _page("/ui", "page", "The web page: chat and dashboard", "text/html"),
+    _page("/ui/app.js", "app.js", "Its program", "text/javascript"),
+    _page("/ui/markdown.js", "markdown.js", "Its rendering of answers", "text/javascript"),
+    _page("/ui/dashboard.js", "dashboard.js", "Its dashboard", "text/javascript"),
+    _page("/ui/style.css", "style.css", "Its looks", "text/css"),
+    Route("GET", "/metrics", "metrics", "Prometheus metrics; where keys are needed, a key with the scope metrics or the management key", "metrics", "metrics", "metrics", quiet=True, kind="text/plain"),
     Route("GET", "/openapi.json", "openapi", "This document", "open", "openapi", quiet=True),
     *(_conversation(dialect) for dialect in ALL),
     Route("POST", "/v1/embeddings", "embeddings", "OpenAI embeddings", "openai", "embeddings", "embeddings", "embeddings", "embeddings", body={"model": ("string", True), "input": ("", True)}),
@@ -93,7 +97,7 @@ ROUTES = (
     _management("GET", "/health", "management_health", "Accounts, models and load at a glance"),
     _management("GET", "/models", "management_models", "The models by provider, as the API gives them"),
     _management("GET", "/accounts", "accounts", "The accounts and their tokens, masked"),
-    _management("POST", "/accounts", "account_add", "Begin a device login", {}, 202),
+    _management("POST", "/accounts", "account_add", "Begin a device login, at github.com or a tenant of ghe.com", {"host": ("string", False)}, 202),
     _management("DELETE", "/accounts/{account}", "account_remove", "Forget an account"),
     _management("POST", "/accounts/{account}/refresh", "account_refresh", "Fetch a new token now"),
     _management("GET", "/accounts/{account}/quota", "account_quota", "What the account may still use"),
@@ -144,6 +148,12 @@ def find(method: str, path: str) -> tuple[Route, str] | None:
     return None
 
 
+def others(path: str) -> dict[str, Route]:
+    """What is served at a path: method -> route. A name with slashes in it stands for nothing here."""
+    found = {method: find(method, path) for method in ("GET", "POST", "DELETE")}
+    return {method: one[0] for method, one in found.items() if one is not None and "/" not in one[1]}
+
+
 def openapi(url: str = "") -> JsonObject:
     """The OpenAPI 3.1 document."""
     paths: dict[str, JsonObject] = {}
@@ -175,7 +185,7 @@ def openapi(url: str = "") -> JsonObject:
 
 
 def _operation(route: Route) -> JsonObject:
-    said: JsonObject = {"application/json": {"schema": {"type": "object"}}}
+    said: JsonObject = {route.kind: {"schema": {"type": "object" if "json" in route.kind else "string"}}}
     if route.streams:
         said["text/event-stream"] = {"schema": {"type": "string"}}
     wrong = {"description": "What is wrong", "content": {"application/json": {"schema": {"type": "object"}}}}
@@ -183,7 +193,11 @@ def _operation(route: Route) -> JsonObject:
         "operationId": route.name,
         "summary": route.summary,
         "tags": [route.tag],
-        "responses": {str(route.status): {"description": "All is well", "content": said}, "default": wrong},
+        "responses": {
+            str(route.status): {"description": "All is well", "content": said},
+            **{str(status): {"description": text, "content": said} for status, text in route.fails},
+            "default": wrong,
+        },
     }
     if route.scope:
         operation["security"] = [{"bearer": []}, {"key": []}]

@@ -64,14 +64,21 @@ def status_of(error: RightseatError) -> int:
         return 502 if error.status == 401 else error.status
     if isinstance(error, LoginError):
         return 403
-    return error.status_hint
+    return 502 if _is_cut(error) else error.status_hint
 
 
 def info_of(error: RightseatError) -> ErrorInfo:
     """What a client is told of an error."""
     if isinstance(error, UpstreamError) and error.status == 401:
         return ErrorInfo(502, _OWN_TOKEN, code="upstream_authentication")
+    if _is_cut(error):
+        return ErrorInfo(502, CUT, code=CUT_CODE)
     return ErrorInfo(status_of(error), mask(error.public), error.field, error.code)
+
+
+def _is_cut(error: RightseatError) -> bool:
+    """The connection was lost after upstream was asked: nobody is overloaded, and something may have been done."""
+    return isinstance(error, ConnectionLostError) and error.reached and error.public == CUT
 
 
 def cut() -> UpstreamError:

@@ -42,6 +42,16 @@ def head_in(frame: Frame, of_socket: Head) -> Head:
     return Head("GET" if path == "/v1/models" else "POST", path, mine, "", of_socket.address)
 
 
+def asked_in(frame: Frame, of_socket: Head) -> Head | None:
+    """The head of a request that cannot be made, as far as it can be read; None: the frame is no request."""
+    with contextlib.suppress(RightseatError):
+        if small(frame.type) == "request":
+            path = small(frame.path)
+            known = path if path in PATHS else of_socket.path
+            return Head("GET" if path == "/v1/models" else "POST", known, {}, "", of_socket.address)
+    return None
+
+
 def read_frame(data: bytes) -> Frame:
     """A frame. Raises BadRequestError: it is none."""
     try:

@@ -34,7 +34,7 @@ import msgspec
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
-from rightseat.gateway.endpoints.frames import ID_BYTES, Frame, head_in, id_in, read_frame, seq_in
+from rightseat.gateway.endpoints.frames import ID_BYTES, Frame, asked_in, head_in, id_in, read_frame, seq_in
 from rightseat.gateway.endpoints.sockets import Sockets, TooManySocketsError, small
 from rightseat.gateway.http.channels import WINDOW, Channel, Session
 from rightseat.gateway.http.exchange import ClientGoneError, Head
@@ -44,7 +44,6 @@ from rightseat.gateway.http.websocket import (
     NORMAL,
     POLICY,
     TRY_LATER,
-    RefusalExchange,
     Socket,
     StreamExchange,
 )
@@ -120,7 +119,7 @@ class Multiplex:
         try:
             return await self._admitted(socket, read_frame(data))
         except RightseatError as e:
-            await socket.send(self._sockets.error_text(e, None))
+            await self._sockets.turn_away(socket.head, self._ids.uuid(), self._sockets.saying(socket), e)
             await socket.close(TRY_LATER if isinstance(e, TooManySocketsError) else POLICY)
             return None
 
@@ -234,19 +233,12 @@ class Multiplex:
             client.session.forget(channel)
         client.session.wake()
 
-    async def refuse(self, client: _Client, socket: Socket, stream_id: str, head: Head) -> None:
-        """A request that the key does not allow: seen like any other, and answered by an error."""
-
-        async def say(status: int, body: bytes) -> None:
-            await socket.send(self._sockets.error_frame(status, body, stream_id))
-
-        exchange = RefusalExchange(
-            say, head, self._ids.uuid(), owner=client.session.owner, memory=self._sockets.body_memory, clock=self._clock
-        )
-        try:
-            await self._sockets.serve(exchange, client.caller)
-        finally:
-            exchange.close()
+    async def refuse(
+        self, client: _Client, socket: Socket, stream_id: str | None, head: Head, error: RightseatError | None = None
+    ) -> None:
+        """A request that makes no sense, or that the key does not allow: seen like any other, and answered by an error."""
+        say = self._sockets.saying(socket, stream_id)
+        await self._sockets.turn_away(head, self._ids.uuid(), say, error, client.caller)
 
 
 class _Link:
@@ -348,7 +340,10 @@ class _Link:
         except RightseatError as e:
             if isinstance(e, ClientGoneError):
                 raise
-            await self._socket.send(self._sockets.error_text(e, id_in(frame)))
+            if (head := asked_in(frame, self._socket.head)) is not None:
+                await self._owner.refuse(self._client, self._socket, id_in(frame), head, e)
+            else:
+                await self._socket.send(self._sockets.error_text(e, id_in(frame)))
 
     async def _do(self, frame: Frame) -> None:
         stream_id = small(frame.id, ID_BYTES)

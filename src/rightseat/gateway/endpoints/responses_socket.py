@@ -21,7 +21,7 @@ from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import CallerError, DeclinedError, RightseatError, UpstreamError
 from rightseat.gateway.endpoints.sockets import Sockets, small
 from rightseat.gateway.http.asgi import NoMemoryError
-from rightseat.gateway.http.exchange import ClientGoneError, Head
+from rightseat.gateway.http.exchange import ClientGoneError, Fields, Head
 from rightseat.gateway.http.live import ShuttingDownError
 from rightseat.gateway.http.websocket import (
     BROKEN,
@@ -35,8 +35,6 @@ from rightseat.gateway.http.websocket import (
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
 from rightseat.wire.body import BadRequestError
-from rightseat.wire.dialects import RESPONSES
-from rightseat.wire.errors import error_headers, status_of
 from rightseat.wire.openai_responses.read import is_ending
 
 _WAITING = 4  # frames that may wait while an answer is under way
@@ -83,10 +81,7 @@ class ResponsesSocket:
                 owner = sockets.owner_of(caller, head.address)
                 sockets.take_place(owner)
             except RightseatError as e:
-                logger.info("websocket: %s", e)
-                request_id = self._ids.uuid()
-                body = RESPONSES.error_body(e, request_id)
-                await socket.refuse(status_of(e), body, error_headers(e, request_id))
+                await sockets.turn_away(head, self._ids.uuid(), socket.refuse, e)
                 return
             try:
                 await socket.accept()
@@ -163,11 +158,15 @@ class _Conversation:
         elif not self._sockets.memory.take(self._owner, len(frame)):
             error = NoMemoryError("too many bytes are held for this key; try again in a moment", code="socket_memory")
         if error is not None:
-            body = RESPONSES.error_body(error, "")
-            await self._socket.send(error_frame(status_of(error), body, {"retry-after": "1"}))
+            head = Head("POST", "/v1/responses", {}, "", self._socket.head.address)
+            await self._sockets.turn_away(head, self._ids.uuid(), self._refuse, error, self._caller)
             return
         self._waiting.append(frame)
         self._news.set()
+
+    async def _refuse(self, status: int, body: bytes, fields: Fields) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in fields}
+        await self._socket.send(error_frame(status, body, headers))
 
     async def _answer_all(self) -> None:
         """Answer frames, one after another."""

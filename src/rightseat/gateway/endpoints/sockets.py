@@ -9,14 +9,16 @@ import msgspec
 from msgspec import Struct
 
 from rightseat.errors import DeclinedError, RightseatError
-from rightseat.gateway.http.exchange import Exchange
+from rightseat.gateway.http.exchange import Exchange, Fields, Head
 from rightseat.gateway.http.limits import MemoryBudget, Places
 from rightseat.gateway.http.live import Live
+from rightseat.gateway.http.websocket import RefusalExchange, Socket
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialects import CHAT
 from rightseat.wire.errors import status_of
 
 Serve: TypeAlias = Callable[[Exchange, Any], Awaitable[None]]
+Say: TypeAlias = Callable[[int, bytes, Fields], Awaitable[None]]  # sends an error: its status, body and header fields
 
 
 class TooManySocketsError(DeclinedError):
@@ -95,6 +97,26 @@ class Sockets:
         """Raises ClientKeyError, ScopeError: the caller has ended, or may not ask for this."""
         self._may(self._asking.still(caller), scope)
 
+    async def turn_away(
+        self, head: Head, request_id: str, say: Say, error: RightseatError | None = None, caller: Any = None
+    ) -> None:
+        """Refuse a request of a socket, or for one: it is seen like any other, and answered by an error.
+
+        Args:
+            head: of the request.
+            request_id: see Exchange.
+            say: sends the error to the client.
+            error: what is wrong; None: what its caller may not do.
+            caller: who asks, where that is known.
+        """
+        exchange = RefusalExchange(say, head, request_id, owner="", memory=self.body_memory)
+        if error is not None:
+            exchange.cut(error)
+        try:
+            await self.serve(exchange, caller)
+        finally:
+            exchange.close()
+
     def owner_of(self, caller: Any, address: str) -> str:
         """For whom things are counted."""
         return str(caller.id) or f"@{address}"
@@ -110,8 +132,16 @@ class Sockets:
         self._places.give(owner)
 
     def error_text(self, error: RightseatError, stream_id: str | None) -> bytes:
-        """An error as a frame of `/v1/ws`."""
+        """An error as a frame of `/v1/ws`, where no request is refused by it."""
         return self.error_frame(status_of(error), CHAT.error_body(error, ""), stream_id)
+
+    def saying(self, socket: Socket, stream_id: str | None = None) -> Say:
+        """Sends errors as frames of `/v1/ws`."""
+
+        async def say(status: int, body: bytes, _: Fields) -> None:
+            await socket.send(self.error_frame(status, body, stream_id))
+
+        return say
 
     def error_frame(self, status: int, body: bytes, stream_id: str | None) -> bytes:
         """An error's body as a frame of `/v1/ws`."""

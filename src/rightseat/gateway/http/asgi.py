@@ -119,6 +119,8 @@ class AsgiExchange(Exchange):
         Raises:
             BodyTooLargeError, BodyTooSlowError, EncodingError: it is not taken. NoMemoryError: there is no room for it now.
         """
+        if not self._unread:  # there is none, and somebody else reads what comes
+            return b""
         limits = self._limits
         try:
             async with asyncio.timeout(limits.seconds or None):

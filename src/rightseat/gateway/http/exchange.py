@@ -66,7 +66,7 @@ class Exchange(ABC):
         complete: the last byte of the answer was written.
         gone: the client has left before that.
         first_at: when the first bytes of a stream were written, in seconds of the clock.
-        fields: header fields of whatever answer there will be.
+        fields: header fields of whatever answer there will be; one that the answer gives itself goes before them.
         owner: for whom the bytes are counted that it holds.
     """
 
@@ -101,7 +101,7 @@ class Exchange(ABC):
         """Give a whole answer."""
         self.status = status
         own = [] if status == 204 else [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-        await self._start(status, [*own, *headers, *self.fields])
+        await self._start(status, [*own, *self._with_fields(headers)])
         await self._write(body, last=True)
         self.complete = True
 
@@ -115,7 +115,7 @@ class Exchange(ABC):
         complete when the block ends well; else it is for `fail` to end it.
         """
         self.status, self.streaming = 200, True
-        await self._start(200, [(b"content-type", EVENT_STREAM), *headers, *self.fields])
+        await self._start(200, [(b"content-type", EVENT_STREAM), *self._with_fields(headers)])
         pinger = _Pinger(self, ping, ping_seconds) if ping_seconds and ping else None
         try:
             yield self._write_events if pinger is None else pinger.write
@@ -198,6 +198,10 @@ class Exchange(ABC):
         if self.first_at is None:
             self.first_at = self._clock.now()
         await self._write(data, last=False)
+
+    def _with_fields(self, headers: Fields) -> Fields:
+        given = {name for name, _ in headers}
+        return [*headers, *(field for field in self.fields if field[0] not in given)]
 
     def _stop(self, pinger: _Pinger | None) -> None:
         if pinger is not None:

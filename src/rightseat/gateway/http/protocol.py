@@ -94,6 +94,7 @@ class HttpProtocol(HttpToolsProtocol):
     _whole = True  # the request is
     _waits = False  # its body did, until it was asked for
     _lingers = False
+    _answering: Any = None  # the cycle of the request that is answered; others may wait behind it
 
     def connection_made(self, transport: Any) -> None:
         """A client has connected."""
@@ -113,6 +114,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._end()
         self.release()
         super().connection_lost(exc)
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True  # uvicorn tells the last that came, which may wait behind this one
+            self._answering.message_event.set()
         self._closing.forget()
         self._drop_body()
 
@@ -217,6 +221,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self.shared.live.is_draining:
             self.cycle.keep_alive = False
 
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_message_complete(self) -> None:
         """All of its body is there."""
         self._whole = True
@@ -233,6 +241,9 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """A request that is none, or too large a one."""
         self._end()
+        if not self._is_idle():  # nothing may stand within an answer
+            self.transport.close()
+            return
         if not self._large:
             super().send_400_response(msg)
             return
@@ -258,5 +269,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._deadline = None
+        if not self._is_idle():  # the one before is not answered yet: this one has time until then
+            self._start()
+            return
         self.transport.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()

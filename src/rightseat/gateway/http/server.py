@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 
 from rightseat.clock import SYSTEM_CLOCK
+from rightseat.gateway.http import departures
 from rightseat.gateway.http.asgi import StreamBrokenError
 from rightseat.gateway.http.options import Shared
 from rightseat.gateway.http.protocol import HttpProtocol, Reader
@@ -74,6 +75,7 @@ async def serve(
             await SYSTEM_CLOCK.sleep(0.005)
         if on_ready is not None and server.started:
             on_ready()
+        watching = asyncio.ensure_future(departures.watch(server.server_state.connections))
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -83,6 +85,7 @@ async def serve(
             await shared.live.drain(shared.options.drain_seconds)
         server.should_exit = True
         await serving
+        watching.cancel()
 
 
 def _config(app: Any, shared: Shared) -> uvicorn.Config:

@@ -295,24 +295,25 @@ class StreamExchange(SocketExchange):
 
 
 class RefusalExchange(SocketExchange):
-    """A request within `/v1/ws` that its key does not allow: the answer becomes an error, and there is no stream.
+    """A request of a socket, or for one, that is refused before it begins: its only answer is an error, which its caller sends.
 
     Args:
-        say: sends the error: its status and body.
+        say: sends the error: its status, body and header fields.
         Others: see SocketExchange.
     """
 
     def __init__(
-        self, say: Callable[[int, bytes], Awaitable[None]], head: Head, request_id: str, **options: Any
+        self, say: Callable[[int, bytes, Fields], Awaitable[None]], head: Head, request_id: str, **options: Any
     ) -> None:
         super().__init__(head, request_id, b"", **options)
         self._say = say
+        self._fields: Fields = ()
 
-    async def _begin(self, status: int, headers: Fields, *, streams: bool) -> None:
-        """Nothing."""
+    async def _begin(self, status: int, headers: Fields, *, streams: bool) -> None:  # noqa: ARG002
+        self._fields = [field for field in headers if not field[0].startswith(b"content-")]
 
     async def _whole(self, body: bytes) -> None:
-        await self._say(self.status or 403, body)
+        await self._say(self.status or 403, body, self._fields)
 
     async def _event(self, name: bytes, data: bytes) -> None:
         """Nothing: it is never answered so."""

@@ -15,13 +15,13 @@ from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.gateway.observe.logging import dropped_lines
 from rightseat.gateway.observe.request_log import RequestRecord
 from rightseat.gateway.observe.state_gauges import Accounts, LayerStates, StateGauges
-from rightseat.gateway.routes import ROUTES
+from rightseat.gateway.routes import ROUTES, SOCKETS
 from rightseat.telemetry.metrics import CONTENT_TYPE, OTHER, CallMetrics, exposition, is_shared, status_label
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
 REFRESH_SECONDS = 1.0
-_ROUTES = frozenset(route.name for route in ROUTES)
+_ROUTES = frozenset(route.name for route in (*ROUTES, *SOCKETS.values()))
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"))
 
 

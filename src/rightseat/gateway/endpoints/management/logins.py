@@ -78,7 +78,13 @@ class LoginOperations:
         login_id, login = self._ids.token(12), _Login()
         self._logins[login_id] = login
         login.task = asyncio.ensure_future(self._drive(login, host))
-        await asyncio.wait((login.prompt, login.task), timeout=PROMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        both = (login.prompt, login.task)
+        try:
+            await asyncio.wait(both, timeout=PROMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # whoever asked has left, and nobody else knows the login's name
+            login.task.cancel()
+            self._logins.pop(login_id, None)
+            raise
         return {"login": login_id, **login.shown()}
 
     async def _show(self, request: Request) -> Result:
