@@ -297,6 +297,7 @@ class AsgiAsk(HttpAsk):
         try:
             await worker.app(scope, self._receive, self._send)
         except StreamBrokenError:
+            self.ended_at = asyncio.get_running_loop().time()
             self.is_aborted = not self.is_severed
 
     def _leave(self):
@@ -602,9 +603,7 @@ class Conversation(Client):
 
     def read(self):
         while self.socket.sent:
-            event = json.loads(self.socket.sent.popleft())
-            assert isinstance(event.get("type"), str), event
-            if self.is_confused:
+            if (event := self._read(self.socket.sent.popleft())) is None:
                 continue
             ask = next(ask for ask in self.asks if not ask.is_over)
             ask.is_streaming = ask.is_streaming or event["type"].startswith("response.")
@@ -616,6 +615,16 @@ class Conversation(Client):
         if self.socket.gone:
             for ask in self.asks:
                 ask.is_over = True
+
+    def _read(self, frame):
+        """An event; None: it belongs to no request in particular, or is nonsense of upstream's."""
+        try:
+            event = json.loads(frame)
+            assert isinstance(event["type"], str), event
+        except (ValueError, TypeError, AttributeError):
+            assert any(cost.fault == "nonsense" for ask in self.asks for cost in ask.costs()), frame
+            return None
+        return None if self.is_confused else event
 
     async def end(self):
         if self.is_severed or self.socket is None:

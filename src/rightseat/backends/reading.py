@@ -45,9 +45,15 @@ async def events(
             yield event
         return
     reader = dialect.reader()
+    size = count = 0
     try:
         async for chunk in answer:
-            for event in reader.feed(chunk):
+            said = reader.feed(chunk)
+            if reply is not None:  # it has come, whether or not anybody takes it
+                sizes = [length for event in said if (length := _size(event))]
+                size, count = size + sum(sizes), count + len(sizes)
+                reply.received, reply.least = max(-(-size // BYTES_A_TOKEN), count), count
+            for event in said:
                 yield event
             if reader.failure is not None:  # what came before it has been said
                 raise inside(reader.failure)
@@ -106,12 +112,8 @@ def inside(error: ChunkError) -> UpstreamError:
 async def _told(
     reply: Reply, dialect: Dialect, answer: RelayAnswer, plain: PlainTools, *, streamed: bool
 ) -> AsyncIterator[ModelEvent]:
-    size = count = 0
     try:
         async for event in events(dialect, answer, streamed=streamed, reply=reply):
-            said = _size(event)
-            size, count = size + said, count + (said > 0)
-            reply.received, reply.least = max(-(-size // BYTES_A_TOKEN), count), count
             yield plain.restored(event) if plain.changed else event
     finally:
         reply.received = max(reply.received, answer.received)

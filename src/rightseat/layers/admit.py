@@ -50,17 +50,19 @@ class Admit(Struct, frozen=True, kw_only=True):
 
     Attributes:
         desk: who decides.
+        tries: how often a call may be made. An estimate has room for a second one that was sent in vain, for more it is raised.
     """
 
     desk: Desk
+    tries: int = 1
 
     def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
         """See Layer."""
-        desk = self.desk
+        desk, spare = self.desk, max(0, self.tries - 2)
 
         async def handler(request: Q) -> A:
             meta = request.meta
-            reserved = await desk.reserve(meta.caller, meta.estimate or UNKNOWN)
+            reserved = await desk.reserve(meta.caller, _with_room(meta.estimate or UNKNOWN, spare))
             sent, lost = _Sent(meta.on_sent), _Lost()
             asked: Any = request
             request = msgspec.structs.replace(asked, meta=msgspec.structs.replace(meta, on_sent=sent))
@@ -76,6 +78,12 @@ class Admit(Struct, frozen=True, kw_only=True):
             return answer
 
         return handler
+
+
+def _with_room(estimate: Estimate, spare: int) -> Estimate:
+    if not spare:
+        return estimate
+    return msgspec.structs.replace(estimate, most=estimate.most + spare * estimate.input_tokens)
 
 
 class _Sent:

@@ -110,7 +110,8 @@ class Layers:
         if given.observers is not None:
             layers.append(Observe(observers=given.observers, clock=self._clock))
         if given.admission is not None:
-            layers.append(Admit(desk=given.admission))
+            tries = _policy("retry", given.retry, Backoff).attempts if given.retry else 1
+            layers.append(Admit(desk=given.admission, tries=tries))
         if given.window is not None:
             most = given.window if isinstance(given.window, int) else None
             room = 512 if most is None else max(1, min(512, most // 8))

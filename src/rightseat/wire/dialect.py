@@ -199,6 +199,7 @@ class Dialect(Struct, frozen=True):
         encode: a request -> a body for upstream. Raises BadRequestError.
         limit_fields: the fields that limit the output; upstream honours each of them.
         limit_field: a model's id -> the one of them that the model takes.
+        least_output: the smallest limit that the API takes; a smaller one is raised to it.
         unsupported: fields that Copilot does not take.
         parameters: those of SIGNIFICANT that can be expressed, by neutral names.
         significant: fields of a body that change what is said, by neutral names.
@@ -246,6 +247,7 @@ class Dialect(Struct, frozen=True):
     ping: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     passed_headers: Callable[[Mapping[str, str]], dict[str, str]] = _no_headers
+    least_output: int = 0
     unsupported: frozenset[str] = frozenset()
     significant: Mapping[str, str] = field(default_factory=lambda: SIGNIFICANT)
     has_text_tools: bool = False

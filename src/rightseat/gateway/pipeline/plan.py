@@ -135,7 +135,7 @@ def plan(client: Dialect, taken: Taken, options: Options, *, initiator: str | No
         initiator=client.initiator(body, initiator),
         vision=client.has_image(body),
         dropped=dropped,
-        output_limit=_output_limit(client, body, model),
+        output_limit=_output_limit(client, upstream, body, model),
     )
 
 
@@ -159,10 +159,11 @@ def _converse(
     return how, (*client.lost(taken.body, upstream), *lost)
 
 
-def _output_limit(client: Dialect, body: Body, model: Model | None) -> int | None:
+def _output_limit(client: Dialect, upstream: Dialect, body: Body, model: Model | None) -> int | None:
     """How many tokens the answer may have: by the fields that upstream honours, else by the model."""
     most = model.max_output_tokens if model is not None else None
     given = client.output_limit(body)
     if given is None:
         return most
+    given = max(given, upstream.least_output)
     return given if most is None else min(given, most)

@@ -26,6 +26,7 @@ DIALECT = Dialect(
     decode=request.decode_request,
     encode=request.encode_request,
     limit_fields=("max_output_tokens",),
+    least_output=request.LEAST_OUTPUT,
     limit_field=lambda _: "max_output_tokens",
     parameters=frozenset({"temperature", "top_p", "verbosity"}),
     id_header=b"x-request-id",

@@ -13,7 +13,7 @@ from rightseat.wire.body import BadRequestError, items, mapping
 from rightseat.wire.opaque import MARK, RESPONSES, own, seal, taken
 
 _SAME = ("temperature", "top_p", "parallel_tool_calls", "prompt_cache_key", "user")
-_LEAST_OUTPUT = 16  # the API's own lower bound
+LEAST_OUTPUT = 16  # the API's own lower bound
 _encode = msgspec.json.Encoder().encode
 
 
@@ -272,7 +272,7 @@ def _sent_extra(extra: Mapping[str, Json]) -> JsonObject:
     sent: JsonObject = {name: extra[name] for name in _SAME if extra.get(name) is not None}
     limit = extra.get("max_completion_tokens") or extra.get("max_tokens")
     if limit:
-        sent["max_output_tokens"] = max(_LEAST_OUTPUT, limit)
+        sent["max_output_tokens"] = max(LEAST_OUTPUT, limit)
     effort = extra.get("reasoning_effort")
     sent["reasoning"] = {"summary": "auto", **({"effort": effort} if effort else {})}
     choice = extra.get("tool_choice")
