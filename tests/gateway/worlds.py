@@ -98,12 +98,15 @@ class State(MemoryState):
 
     def __init__(self, world):
         super().__init__(world.database, clock=LoopClock(), ids=world.ids)
+        self._world = world
         self.ledger = Ledger(self.ledger, world)
         self.worker = self.ledger._ledger
 
     async def close(self):
         """As MemoryState does it."""
         if not self.ledger.is_dead:
+            if [hold for hold in self._db.open.values() if hold.worker == self.worker.worker]:
+                self._world.failures.append(AssertionError("a reservation was not ended by the request that made it"))
             self._db.alive.discard(self.worker.worker)
             self.worker.expire(self._db.alive)
 

@@ -12,8 +12,9 @@ from rightseat.gateway.access.caller import Caller
 from rightseat.gateway.access.keys import KeyRing
 from rightseat.gateway.access.refusals import Refusals
 from rightseat.handler import stack
-from rightseat.layers import Retry
+from rightseat.layers import Backoff, Retry
 from rightseat.layers.admit import Admit
+from rightseat.layers.observe import CURRENT, Call, retried
 from rightseat.state.budget import Spent
 from rightseat.state.memory import MemoryState
 
@@ -99,6 +100,38 @@ class TestBooking:
     async def test_final_usage_of_nothing_is_a_value(self, desk):
         await read(await desk.ask(answering(told=Usage(0, 0), is_final=True, received=3)))
         assert await desk.used() == Spent(1)
+
+    async def test_a_last_word_that_cannot_be_true_is_not_believed(self, desk):
+        answer = await desk.ask(answering(told=Usage(80, 1), is_final=True, received=60))
+        answer.least = 40  # pieces of text, each a token at least
+        await read(answer)
+        assert await desk.used() == Spent(1, 100, 60)
+
+    async def test_a_try_that_was_sent_and_lost_costs_what_was_sent(self, desk):
+        tries = [ConnectionLostError("lost"), UpstreamError(503, "busy"), None]
+
+        async def service(asked):
+            error = tries.pop(0)
+            if error is None:
+                return await answering(told=TOLD, is_final=True)(asked)
+            asked.meta.on_sent()
+            error.reached = True
+            raise error
+
+        token = CURRENT.set(Call("chat", "gpt-5"))
+        try:
+            layer = Retry(backoff=Backoff(attempts=3), on_retry=retried, chance=lambda: 0.0)
+            await read(await desk.ask(service, [layer]))
+        finally:
+            CURRENT.reset(token)
+        assert await desk.used() == Spent(1, 80 + 100, 50, 7)
+
+    async def test_a_reservation_has_room_for_every_try(self):
+        desk = await Desk().start(daily_tokens=10_000)
+        answer = await Admit(desk=desk.admission, tries=5)(answering())(request(desk.key.id))
+        (held,) = desk.state.ledger._db.open.values()
+        assert held.most == 1000 + 3 * 100
+        await answer.aclose()
 
     async def test_an_answer_that_breaks_is_reckoned(self, desk):
         answer = await desk.ask(answering(received=30, fails=ConnectionLostError("cut")))

@@ -140,7 +140,7 @@ class ConversationEndpoint:
             caller=request.caller.id,
             request_id=request.id,
             conversation=conversation_of(request.headers, made.body),
-            estimate=estimate(taken.raw, made.output_limit, vision=made.vision),
+            estimate=estimate(taken.raw, made.reserved_output, vision=made.vision),
             initiator=made.initiator,
             headers={**made.upstream.headers, **made.upstream.passed_headers(request.headers)},
             on_sent=request.record.sent,

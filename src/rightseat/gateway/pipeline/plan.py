@@ -96,6 +96,11 @@ class Plan(Struct, frozen=True):
         return str(self.body["model"])
 
     @property
+    def reserved_output(self) -> int | None:
+        """How many tokens the answer may really have: an API raises limits that are too small for it. None: nobody says."""
+        return None if self.output_limit is None else max(self.output_limit, self.upstream.least_output)
+
+    @property
     def intent(self) -> str:
         """What the request is for, as editors tell it."""
         agentic = self.body.get("tools") or self.body.get("thinking") or self.body.get("thinking_budget")
@@ -135,7 +140,7 @@ def plan(client: Dialect, taken: Taken, options: Options, *, initiator: str | No
         initiator=client.initiator(body, initiator),
         vision=client.has_image(body),
         dropped=dropped,
-        output_limit=_output_limit(client, upstream, body, model),
+        output_limit=_output_limit(client, body, model),
     )
 
 
@@ -159,11 +164,10 @@ def _converse(
     return how, (*client.lost(taken.body, upstream), *lost)
 
 
-def _output_limit(client: Dialect, upstream: Dialect, body: Body, model: Model | None) -> int | None:
+def _output_limit(client: Dialect, body: Body, model: Model | None) -> int | None:
     """How many tokens the answer may have: by the fields that upstream honours, else by the model."""
     most = model.max_output_tokens if model is not None else None
     given = client.output_limit(body)
     if given is None:
         return most
-    given = max(given, upstream.least_output)
     return given if most is None else min(given, most)
