@@ -56,7 +56,7 @@ PATTERNS = {
         r"mail it to \[REDACTED_EMAIL\]",
         r"for people: gho_\.\.\.",
         "it works",
-        "key of OpenAI",
+        "an OpenAI API key",
         "Anthropic",
         r"Bearer gho_\.\.\.",
     ],

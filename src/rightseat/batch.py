@@ -67,7 +67,7 @@ def jobs(lines: Iterable[bytes]) -> Iterator[Job]:
             continue
         job = _job(raw, number)
         if job.id in seen and not job.error:
-            job = Job(f"line-{number}", number, error=f"id: {job.id!r} is the id of an earlier line, too")
+            job = Job(f"line-{number}", number, error=f"id: {job.id!r} is also the id of an earlier line")
         seen.add(job.id)
         yield job
 
@@ -81,11 +81,11 @@ def _job(raw: bytes, number: int) -> Job:
     if isinstance(value, str):
         value = {"prompt": value}
     if not isinstance(value, dict):
-        return Job(name, number, error="must be a text, or an object with a prompt")
+        return Job(name, number, error="must be a string, or an object with a prompt")
     name = str(value.pop("id", name))
     prompt = value.pop("prompt", None)
     if not isinstance(prompt, str) or not prompt.strip():
-        return Job(name, number, error="prompt: must be a text that is not empty")
+        return Job(name, number, error="prompt: must be a non-empty string")
     return Job(name, number, prompt, value)
 
 

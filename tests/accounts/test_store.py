@@ -141,7 +141,7 @@ def test_a_lock_that_is_never_given_back_is_not_waited_for_for_ever(folder, tmp_
     waited = run_virtual(main)
     os.close(handle)
     assert LOCK_SECONDS <= waited < LOCK_SECONDS + 1
-    assert "going on without it" in caplog.text
+    assert "continuing without it" in caplog.text
 
 
 async def test_one_at_a_time_holds_the_lock(tmp_path):

@@ -89,7 +89,7 @@ async def test_events_as_json(gateway, ask):
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        ([], 2, "nothing is asked"),
+        ([], 2, "no question"),
         (["--model", "none", "hi"], 1, "does not exist"),
         (["--cli", "hi"], 1, "--cli"),
         (["--timeout", "0", "hi"], 2, "--timeout"),

@@ -52,7 +52,7 @@ async def test_all_is_well_with_an_account_at_a_cloud_that_answers(doctor, simul
 async def test_without_an_account_it_fails_and_says_what_to_do(doctor):
     status, out, _ = await doctor("--offline")
     assert status == 1
-    assert "nobody has logged in" in out
+    assert "not logged in" in out
     assert "do: run `rightseat login`" in out
 
 

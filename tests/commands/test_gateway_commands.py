@@ -41,7 +41,7 @@ def run(tmp_path):
 
 
 def test_from_login_to_an_answer_and_out(cloud, run, tmp_path):
-    assert "Nobody is logged in" in run("status").stdout
+    assert "Not logged in" in run("status").stdout
     done = run("login", "--host", cloud, "--no-browser")
     assert done.returncode == 0, done.stderr
     assert f"{cloud}/login/device" in done.stderr
@@ -72,7 +72,7 @@ def test_from_login_to_an_answer_and_out(cloud, run, tmp_path):
         assert server.wait(10) == 0
 
     assert run("logout").returncode == 0
-    assert "Nobody is logged in" in run("status").stdout
+    assert "Not logged in" in run("status").stdout
     assert run("logout").returncode == 1
     assert "placeholder" in run("models").stderr
 
@@ -83,7 +83,7 @@ def test_inside_simulate_everything_leads_to_the_simulator(run, tmp_path):
     done = run("simulate", "--", "sh", "-c", script)
     assert done.returncode == 0, done.stderr
     assert "rightseat-simulator" in done.stdout
-    assert "Nobody is logged in" in run("status").stdout
+    assert "Not logged in" in run("status").stdout
 
 
 def do_as_curl_would(line: str) -> str:

@@ -315,5 +315,5 @@ async def test_the_trace_shows_both_directions_and_no_secret(copilot, simulator,
 
 async def test_the_same_session_cannot_be_opened_twice_on_one_client(copilot, simulator):
     async with copilot(simulator) as client, await client.create_session() as session:
-        with pytest.raises(InvalidOptionError, match="open on this client already"):
+        with pytest.raises(InvalidOptionError, match="already open on this client"):
             await client.resume_session(session.session_id)

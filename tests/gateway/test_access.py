@@ -136,7 +136,7 @@ class TestLockout:
             _, text = await door.ring.create("ann")
             for _ in range(3):
                 await door.refused(new_text()[0])
-            assert "next try in 30 s" in await door.refused(new_text()[0], LockedOutError)
+            assert "try again in 30 s" in await door.refused(new_text()[0], LockedOutError)
             assert (await door.show(text)).name == "ann"
             assert (await door.show("config-key-0123456789")).id == "config-1"
             await door.refused("", LockedOutError)
@@ -232,7 +232,7 @@ class TestEnding:
             told = []
             door.ring.on_change(told.append)
             await door.ring.create("ann")
-            with pytest.raises(ClientKeyError, match="needed"):
+            with pytest.raises(ClientKeyError, match="required"):
                 door.auth.still(caller)
             assert "" in told[0]
 

@@ -115,8 +115,8 @@ async def test_ready_while_an_account_can_be_asked(gateway):
 
 @pytest.mark.parametrize(
     ("key", "said"),
-    [("sk-proj-0123456789abcdef", "OpenAI's API"), ("sk-ant-0123456789abcdef", "Anthropic's API"), ("gho_0123456789abcdef", "GitHub token"),
-     ("tid=abc;exp=1", "Copilot token"), ("wrong-but-of-ours", "Invalid API key"), ("", "an API key is needed")],
+    [("sk-proj-0123456789abcdef", "OpenAI API key"), ("sk-ant-0123456789abcdef", "Anthropic API key"), ("gho_0123456789abcdef", "GitHub token"),
+     ("tid=abc;exp=1", "Copilot token"), ("wrong-but-of-ours", "Invalid API key"), ("", "an API key is required")],
 )  # fmt: skip
 async def test_a_key_of_the_wrong_kind_is_named_and_not_shown(gateway, key, said):
     served = await gateway(settings={"keys": ("a-key-of-16-chars-or-more",)})

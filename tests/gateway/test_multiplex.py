@@ -217,7 +217,7 @@ async def test_a_key_is_good_for_no_more_than_over_http(gateway, connect):
     assert await client.done["c"] == "complete"
     assert client.text("c") == "yes"
     assert {(e["id"], e["status"]) for e in client.errors} == {("e", 403), ("m", 403)}
-    assert "may not be used for embeddings" in json.dumps(client.errors)
+    assert "is not allowed to use embeddings" in json.dumps(client.errors)
     await client.ws.close()
     await reading
 

@@ -148,7 +148,7 @@ async def test_from_closed_to_open_and_back():
     upstream = ScriptedHandler(sequence=[DOWN] * 5, default="up")
     handler = Breaker(circuits=circuits, clock=clock)(upstream)
     await ask_often(handler, 5, UpstreamError)
-    with pytest.raises(CircuitOpenError, match=r"gpt-5.*next try in 4\.0 s") as caught:
+    with pytest.raises(CircuitOpenError, match=r"gpt-5.*next attempt in 4\.0 s") as caught:
         await handler(ASK)
     assert caught.value.retry_after == 4.0
     assert len(upstream.calls) == 5  # nothing is asked while it is open

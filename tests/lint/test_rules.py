@@ -317,7 +317,7 @@ def test_the_command(tmp_path):
         return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
     done = lint(bad)
-    assert (done.returncode, done.stdout) == (1, f"{bad}:2:26: RS104 hard-coded keys: a key stands in the code\n")
+    assert (done.returncode, done.stdout) == (1, f"{bad}:2:26: RS104 hard-coded keys: a key is written in the code\n")
     assert lint(bad, "--select", "rs101").returncode == 0
     assert lint(bad, "--select", "RS999").returncode == 2
     assert lint(tmp_path / "nowhere").returncode == 2

@@ -32,8 +32,8 @@ def test_the_bad_example_of_the_guide_breaks_most():
     found = problems("do_stuff", "Does various things", {"type": "object", "properties": properties})
     assert [text.split(":")[0] for text in found] == [
         "one tool for one purpose",
-        "parameter 'action' takes anything",
-        "parameter 'data' takes anything",
+        "parameter 'action' accepts any value",
+        "parameter 'data' accepts any value",
         "parameter 'action' has no description",
         "parameter 'data' has no description",
     ]

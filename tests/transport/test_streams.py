@@ -246,7 +246,7 @@ async def test_no_such_working_directory(tmp_path):
 async def test_a_file_that_is_no_program(tmp_path):
     (tmp_path / "copilot").write_bytes(b"\x00\x01")
     (tmp_path / "copilot").chmod(0o755)
-    with pytest.raises(CliNotRunnableError, match="will not run"):
+    with pytest.raises(CliNotRunnableError, match="cannot run"):
         StdioStream([str(tmp_path / "copilot")], env={})
 
 

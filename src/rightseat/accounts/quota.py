@@ -67,11 +67,11 @@ async def fetch_quota(sender: HttpSender, editor: Editor, account: Account) -> Q
     url = f"{hosts.api}/copilot_internal/user"
     answer = await fetch(sender, HttpRequest("GET", url, headers, timeouts=SMALL, peer="GitHub"))
     if answer.status != 200:
-        raise UpstreamError(502, f"GitHub did not tell the quota (HTTP {answer.status})", code="quota_unknown")
+        raise UpstreamError(502, f"GitHub did not return the quota (HTTP {answer.status})", code="quota_unknown")
     try:
         body = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise UpstreamError(502, "GitHub did not tell the quota", code="quota_unknown") from e
+        raise UpstreamError(502, "GitHub did not return the quota", code="quota_unknown") from e
     return quota_of(body)
 
 

@@ -138,7 +138,7 @@ class FileStore:
                 damaged[path] = str(e)
                 continue
             if path.stem != account.name and (account.name in found or self._path(account.name).exists()):
-                damaged[path] = f"the account file {path} is a second one of {account.name}; it is not used"
+                damaged[path] = f"the account file {path} is a second file of {account.name} and is ignored"
             else:
                 found[account.name] = account
         for path, problem in damaged.items():
@@ -228,7 +228,7 @@ class FileStore:
             except BlockingIOError:
                 if self._clock.now() >= patience:
                     logger.warning(
-                        "another process has held the lock of %s for %g s; going on without it", name, LOCK_SECONDS
+                        "another process has held the lock of %s for %g s; continuing without it", name, LOCK_SECONDS
                     )
                     return
                 await self._clock.sleep(_LOCK_POLL_SECONDS)

@@ -125,9 +125,7 @@ def _believed(api: object, account: Account) -> str:
     if not isinstance(api, str) or not api:
         return ""
     if not belongs(api, account.host):
-        logger.warning(
-            "the token of %s names an address of somebody else, which is not used: %.200s", account.name, api
-        )
+        logger.warning("the token of %s names a foreign address, which is ignored: %.200s", account.name, api)
         return ""
     return clean_url(api)
 
@@ -196,7 +194,7 @@ class TokenSource:
     async def _exchange(self, account: Account) -> Account:
         if not account.github_access_token:
             raise LoginError(
-                "token_expired", "the Copilot token has ended or was refused; only a GitHub token can renew it"
+                "token_expired", "the Copilot token has expired or was refused; only a GitHub token can renew it"
             )
         async with self._store.lock(account.name):
             stored = self._stored(account.name)

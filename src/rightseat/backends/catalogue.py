@@ -51,7 +51,7 @@ class Catalogue:
         self._aliases = dict(aliases)
 
     async def registry(self) -> Registry:
-        """The models of all accounts; the seed list while nobody has logged in.
+        """The models of all accounts; the seed list while not logged in.
 
         Raises:
             RightseatError: there is no list at all, and none can be fetched.
@@ -112,7 +112,7 @@ class Catalogue:
     async def _fetch_one(self, name: str) -> Registry:
         account = self._pool.known().get(name)
         if account is None:
-            raise RightseatError(f"the account {name} is gone", public="an account is gone")
+            raise RightseatError(f"the account {name} is gone", public="the account was removed")
         return await self._fetch(account)
 
     def _fetched(self, name: str, registry: Registry) -> None:

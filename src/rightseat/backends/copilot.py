@@ -72,7 +72,7 @@ class CopilotBackend:
         )
 
     async def models(self) -> Registry:
-        """The models of all accounts; the seed list while nobody has logged in. The last good list serves while it is renewed.
+        """The models of all accounts; the seed list while not logged in. The last good list serves while it is renewed.
 
         Raises:
             RightseatError: there is no list yet, and none can be got.

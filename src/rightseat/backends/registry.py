@@ -59,7 +59,7 @@ class Registry(Struct, frozen=True):
     Attributes:
         models: by id, in the server's order.
         aliases: name -> id, configured.
-        seed: nobody has logged in yet; the list is a placeholder.
+        seed: not logged in yet; the list is a placeholder.
     """
 
     models: dict[str, Model] = field(default_factory=lambda: {name: Model(name, name) for name in SEED})

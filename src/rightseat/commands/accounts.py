@@ -39,7 +39,7 @@ console = Console(stderr=True, highlight=False)
     envvar="RIGHTSEAT_GITHUB_HOST",
     help="github.com, or TENANT.ghe.com.",
 )
-@click.option("--base-url", default="", help="Send requests here instead of where the token says.")
+@click.option("--base-url", default="", help="Address of the Copilot API; default: the one in the token.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser; the code is shown in any case.")
 def login(host: str, base_url: str, no_browser: bool) -> None:
     """Log an account in by device code, and fetch its first Copilot token.
@@ -92,7 +92,7 @@ def status(as_json: bool, offline: bool) -> None:
         click.echo(json.dumps(rows))
         return
     if not rows:
-        click.echo("Nobody is logged in: rightseat login")
+        click.echo("Not logged in: rightseat login")
         return
     table = Table("account", "host", "requests go to", "token", "plan and quota")
     for row in rows:
@@ -148,7 +148,7 @@ def _quota_line(quota: JsonObject) -> str:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For scripts: the entries as Copilot gives them.")
+@click.option("--json", "as_json", is_flag=True, help="Print the entries as JSON, as Copilot returns them.")
 def models(as_json: bool) -> None:
     """List the models of the account; a placeholder list while no account is logged in."""
     settings = load_settings()
@@ -162,7 +162,7 @@ def models(as_json: bool) -> None:
         table.add_row(model.id, model.vendor, *limits, " ".join(model.endpoints))
     Console(highlight=False).print(table)
     if registry.seed:
-        console.print("[dim]Nobody is logged in: this is a placeholder list.[/dim]")
+        console.print("[dim]Not logged in: this is a placeholder list.[/dim]")
 
 
 async def _registry(settings: Settings) -> Any:

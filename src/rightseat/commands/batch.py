@@ -28,15 +28,17 @@ console = Console(stderr=True, highlight=False)
 @click.option(
     "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Where answers go."
 )
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="For lines that name none.")
-@click.option("--system", help="A system message for lines that have none.")
-@click.option("--concurrency", default=8, show_default=True, type=click.IntRange(1), help="Prompts under way at once.")
-@click.option("--rpm", type=click.FloatRange(0, min_open=True), help="Requests a minute, at most.")
-@click.option("--tpm", type=click.FloatRange(0, min_open=True), help="Tokens a minute, at most.")
-@click.option("--timeout", default=300.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Seconds for an answer.")  # fmt: skip
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="The model for lines that name none.")
+@click.option("--system", help="The system message for lines that have none.")
+@click.option(
+    "--concurrency", default=8, show_default=True, type=click.IntRange(1), help="Prompts answered concurrently."
+)
+@click.option("--rpm", type=click.FloatRange(0, min_open=True), help="At most this many requests a minute.")
+@click.option("--tpm", type=click.FloatRange(0, min_open=True), help="At most this many tokens a minute.")
+@click.option("--timeout", default=300.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Timeout of an answer, in seconds.")  # fmt: skip
 @click.option("--base-url", help="A gateway, or any server with OpenAI's chat dialect.")
 @secret_option("--api-key", "COPILOT_API_KEY", "A GitHub token, or the key of the server.")
-@click.option("--account", help="Which of several stored accounts.")
+@click.option("--account", help="The stored account to use.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON, on standard output.")
 def command(
     prompts: Path,
@@ -74,7 +76,7 @@ def command(
     try:
         report = asyncio.run(run())
     except KeyboardInterrupt:
-        console.print(f"Stopped. What is answered is in {output}; the same command goes on from there.")
+        console.print(f"Stopped. The answers so far are in {output}; run the same command again to continue.")
         sys.exit(_STOPPED)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(report)))

@@ -48,9 +48,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--system", help="A system message."),
         click.option("--base-url", help="A gateway, or any server with OpenAI's chat dialect."),
         secret_option("--api-key", "COPILOT_API_KEY", "A GitHub token, or the key of the server."),
-        click.option("--account", help="Which of several stored accounts."),
+        click.option("--account", help="The stored account to use."),
         click.option("--cli", "use_cli", is_flag=True, help="Use the Copilot CLI, which has tools and asks for permission."),
-        click.option("--timeout", default=300.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Seconds for an answer."),
+        click.option("--timeout", default=300.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Timeout of an answer, in seconds."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -70,7 +70,7 @@ def ask(words: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
     if not sys.stdin.isatty():
         prompt = "\n\n".join(part for part in (prompt, sys.stdin.read().strip()) if part)
     if not prompt.strip():
-        raise click.UsageError("nothing is asked: give a question, or something on standard input")
+        raise click.UsageError("no question: give one as an argument or on standard input")
 
     async def run() -> None:
         async with _session(given, _refuse) as (make, _):
@@ -316,7 +316,11 @@ async def _session(
         async def make_cli(model: str) -> ChatSession:
             async def decide(request: object, _: object) -> Any:
                 allowed = await permit(_wish(request))
-                return {"kind": "approve-once"} if allowed else {"kind": "reject", "feedback": "The user said no."}
+                return (
+                    {"kind": "approve-once"}
+                    if allowed
+                    else {"kind": "reject", "feedback": "The user denied the request."}
+                )
 
             more: dict[str, Any] = (
                 {"system_message": {"mode": "append", "content": given["system"]}} if given["system"] else {}

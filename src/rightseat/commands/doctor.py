@@ -40,7 +40,7 @@ from rightseat.transport.http.base import HttpRequest, fetch
 SKEW_SECONDS = 60.0
 NETWORK_SECONDS = 15.0
 _EXTRAS = {
-    "re2": ("redact", "secrets in prompts are looked for a hundred times slower"),
+    "re2": ("redact", "finding secrets in prompts is a hundred times slower"),
     "splintr": ("tokens", "tokens are estimated, not counted"),
     "uvloop": ("gateway", "the event loop is slower by a third"),
     "prometheus_client": ("gateway", "there are no metrics"),
@@ -71,7 +71,7 @@ class Check(Struct, frozen=True):
 @click.option("--offline", is_flag=True, help="Do not use the network.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def command(path: Path | None, *, offline: bool, as_json: bool) -> None:
-    """Check this installation, and say what to do.
+    """Check this installation and suggest fixes.
 
     Looks at versions, settings, folders, accounts and their tokens, the network, the clock, the Copilot CLI, keyrings and limits.
     Exit status 1 if something cannot work as it is.
@@ -120,7 +120,7 @@ def run_checks(path: Path | None = None, *, offline: bool = False) -> Iterator[C
     if accounts:
         yield Check("accounts", "ok", ", ".join(account.name for account in accounts))
     elif not store.problems():
-        yield Check("accounts", "failed", "nobody has logged in", "run `rightseat login`")
+        yield Check("accounts", "failed", "not logged in", "run `rightseat login`")
     if not offline:
         yield from asyncio.run(_online(settings, accounts))
 
@@ -191,7 +191,7 @@ def _cli() -> Check:
             env=cli_environment(os.environ),
         )
     except (OSError, subprocess.TimeoutExpired) as e:
-        return Check("Copilot CLI", "failed", f"{path} does not run: {e}", "install it again, and look at your Node.js")
+        return Check("Copilot CLI", "failed", f"{path} does not run: {e}", "install it again, and check Node.js")
     if done.returncode:
         return Check("Copilot CLI", "failed", f"{path} ends with status {done.returncode}", "run it by hand to see why")
     return Check("Copilot CLI", "ok", f"{(done.stdout.strip().splitlines() or ['?'])[0][:60]} at {path}")
@@ -284,7 +284,7 @@ async def _network(sender: AiohttpSender, settings: Settings, host: str) -> list
         async with asyncio.timeout(NETWORK_SECONDS):
             answer = await fetch(sender, HttpRequest("GET", url, github_headers(settings.editor, "")))
     except (RightseatError, TimeoutError) as e:
-        advice = "look at the network, DNS and HTTPS_PROXY; a proxy that opens TLS needs SSL_CERT_FILE"
+        advice = "check the network, DNS and HTTPS_PROXY; a proxy that opens TLS needs SSL_CERT_FILE"
         return [Check("network", "failed", f"{host} cannot be reached: {mask(str(e)) or 'no answer in time'}", advice)]
     checks = [Check("network", "ok", f"{url} answers (HTTP {answer.status})")]
     try:
@@ -306,7 +306,7 @@ async def _account(sender: AiohttpSender, settings: Settings, account: Account) 
             await copilot.refresh(account.name)
             quota = await fetch_quota(sender, settings.editor, account)
     except (RightseatError, TimeoutError) as e:
-        advice = "run `rightseat login` again, and look whether this user has Copilot"
+        advice = "run `rightseat login` again, and check that this user has Copilot"
         return Check(name, "failed", mask(str(e)) or "no answer in time", advice)
     finally:
         await copilot.aclose()

@@ -38,7 +38,7 @@ class _Duration(click.ParamType[float]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         match = re.fullmatch(r"([0-9]{1,6})([smhdw])", str(value))
         if match is None:
-            self.fail(f"{value!r} is none; write 90s, 30m, 12h, 30d or 4w", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 30m, 12h, 30d or 4w", param, ctx)
         return int(match[1]) * float(_UNITS[match[2]])
 
 
@@ -57,14 +57,14 @@ def keys() -> None:
     "scopes",
     multiple=True,
     type=click.Choice(SCOPES),
-    help="What for; chat, embeddings and models otherwise.",
+    help="A scope; default: chat, embeddings and models.",
 )
-@click.option("--model", "models", multiple=True, help="A model, or a pattern as 'gpt-*'; every model otherwise.")
+@click.option("--model", "models", multiple=True, help="A model or a pattern such as 'gpt-*'; default: every model.")
 @click.option("--rpm", type=click.FloatRange(0, min_open=True), help="Requests a minute.")
 @click.option("--tpm", type=click.FloatRange(0, min_open=True), help="Tokens a minute.")
 @click.option("--daily", type=click.IntRange(0), help="Tokens a day (UTC); 0: none.")
 @click.option("--monthly", type=click.IntRange(0), help="Tokens a month (UTC); 0: none.")
-@click.option("--expires", type=_Duration(), help="It ends after so long: 12h, 30d ...")
+@click.option("--expires", type=_Duration(), help="Lifetime of the key: 12h, 30d ...")
 @_JSON
 @_CONFIG
 def create(name: str, path: Path | None, *, as_json: bool, **given: Any) -> None:
@@ -112,7 +112,9 @@ def revoke(key_id: str, path: Path | None) -> None:
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
-@click.option("--grace", type=_Duration(), default="0s", help="The old one still counts for so long: 1h ...")
+@click.option(
+    "--grace", type=_Duration(), default="0s", help="Grace period in which the old secret still works: 1h ..."
+)
 @_JSON
 @_CONFIG
 def rotate(key_id: str, grace: float, path: Path | None, *, as_json: bool) -> None:

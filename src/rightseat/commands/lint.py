@@ -19,7 +19,7 @@ console = Console(stderr=True, highlight=False)
 @click.option("--select", help="Only these rules: RS101,RS104.")
 @click.option("--json", "form", flag_value="json", help="Findings as JSON.")
 @click.option("--sarif", "form", flag_value="sarif", help="Findings as SARIF 2.1.0.")
-@click.option("--explain", is_flag=True, help="Tell the rules, and what to write instead.")
+@click.option("--explain", is_flag=True, help="Explain the rules and what to write instead.")
 def command(paths: tuple[Path, ...], select: str | None, form: str | None, explain: bool) -> None:
     """Find eight anti-patterns in Python code that uses Rightseat, the official SDK, openai or anthropic.
 
@@ -46,5 +46,5 @@ def command(paths: tuple[Path, ...], select: str | None, form: str | None, expla
         names = {rule.code: rule.name for rule in RULES}
         for f in found:
             click.echo(f"{f.path}:{f.line}:{f.column}: {f.code} {names.get(f.code, 'syntax')}: {f.message}")
-        console.print(f"{len(found)} found in {files} files" + ("; --explain tells more" if found else ""))
+        console.print(f"{len(found)} found in {files} files" + ("; see --explain" if found else ""))
     sys.exit(1 if found else 0)

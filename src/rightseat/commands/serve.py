@@ -162,7 +162,7 @@ def _say_ready(url: str, settings: Settings, accounts: list[str]) -> None:
 
 @click.group()
 def config() -> None:
-    """Look at the settings."""
+    """Show and check the settings."""
 
 
 @config.command()

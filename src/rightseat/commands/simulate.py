@@ -39,7 +39,7 @@ from rightseat.simulator.server import SimulatorServer
 @click.option("--script", type=click.Path(path_type=Path), help="A .toml or .py file with exact answers.")
 @click.option("--model", "models", multiple=True, help="A model id to offer; may be repeated.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Serving: say the address and the environment as one line of JSON."
+    "--json", "as_json", is_flag=True, help="When serving, print the address and the environment as one line of JSON."
 )
 @click.argument("command", nargs=-1, metavar="[-- COMMAND ...]")
 def command(

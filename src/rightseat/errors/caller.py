@@ -34,7 +34,7 @@ class CliNotFoundError(CallerError, FileNotFoundError):
 
 
 class CliNotRunnableError(CallerError, PermissionError):
-    """A file stands where the CLI should be, and the system will not run it."""
+    """A file stands where the CLI should be, and the system cannot run it."""
 
 
 class NotStartedError(CallerError, RuntimeError):

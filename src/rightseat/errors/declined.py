@@ -21,7 +21,9 @@ class CircuitOpenError(DeclinedError):
     """
 
     def __init__(self, key: str, retry_after: float, **told: Unpack[Told]) -> None:
-        super().__init__(f"{key}: too many calls failed lately; next try in {retry_after:.1f} s (circuit open)", **told)
+        super().__init__(
+            f"{key}: too many calls failed recently; next attempt in {retry_after:.1f} s (circuit open)", **told
+        )
         self.key = key
         self.retry_after = retry_after
 

@@ -164,7 +164,7 @@ class ChatSession:
         if self.closed:
             raise NotStartedError("this session is closed")
         if not isinstance(prompt, str) or not prompt.strip():
-            raise InvalidOptionError("prompt: must be a text that is not empty")
+            raise InvalidOptionError("prompt: must be a non-empty string")
         return ChatStream(self, prompt, dict(options))
 
     @property

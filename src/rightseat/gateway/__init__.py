@@ -1,5 +1,5 @@
-"""The front door: HTTP for clients that speak OpenAI's dialect, Copilot behind it.
+"""The gateway: OpenAI and Anthropic clients talk to Copilot over HTTP and WebSocket.
 
-`config` reads settings, `app` puts everything together, `asgi` is the little of HTTP that is needed, `chat` and `models` are the
-faces, `errors` says no in the client's dialect.
+A request goes through the folders in this order: `http` (the exchange), `access` (key, scope, limits), `endpoints`, `pipeline` (plan and
+response). `routes` lists the endpoints, `router` dispatches to them, `config` reads the settings, and `app` builds everything.
 """

@@ -66,7 +66,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         host, port: the address to listen on. Off loopback, `keys` or `require_key` must be set.
-        keys: keys that clients must send as a bearer token or as `x-api-key`; empty: none is needed.
+        keys: keys that clients must send as a bearer token or as `x-api-key`; empty: no key is required.
         management_key: the key of `/v0/management`; empty: management is off.
         github_host: where new accounts log in by default: "github.com", or "TENANT.ghe.com".
         home: the folder with the accounts.
@@ -91,23 +91,23 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         body_seconds: time limit for receiving the body; 0: none.
         ping_seconds: silence in a stream after which a comment keeps it alive; 0: never.
         drain_seconds: how long open streams may continue after SIGTERM.
-        connections: connections at once.
-        connections_per_address: connections at once from one address; 0: no limit.
-        sockets_per_key: WebSockets at once of one key.
+        connections: concurrent connections.
+        connections_per_address: concurrent connections from one address; 0: no limit.
+        sockets_per_key: concurrent WebSockets of one key.
         max_messages: messages or input items in one request.
         max_tools: tools in one request.
         answer_seconds: time limit for a whole answer.
-        attempts: tries per request, if upstream does not answer or fails; never after the answer has begun.
-        breaker: stop asking a model for some seconds after most of its requests failed.
-        concurrency: answers at once; 0: no limit.
+        attempts: attempts per request, if upstream does not answer or fails; never after the answer has begun.
+        breaker: open the circuit of a model for some seconds after most of its requests failed.
+        concurrency: concurrent answers; 0: no limit.
         queue: requests that may wait while `concurrency` is reached.
-        queue_seconds: how long they may wait.
+        queue_seconds: how long they may wait in the queue.
         custom_tools: "pass" tools with free-text input unchanged, or make each a "function" with one text parameter.
         unsupported_tools: "refuse" or "drop" tools that only OpenAI or Anthropic can run, where the model speaks another dialect.
-        log: "console": a line per request for people; "json": the same for machines; "off": warnings only.
+        log: "console": a readable line per request; "json": the same as JSON; "off": warnings only.
         log_level: "debug", "info", "warning" or "error".
         aliases: model name -> model id.
-        editor: what the gateway says it is, to GitHub.
+        editor: the client id, user agent and versions that the gateway sends to GitHub.
     """
 
     host: str = "127.0.0.1"
@@ -169,7 +169,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigError(f"port: must be 0 to 65535, not {self.port}")
         if not self.keys and not self.require_key and not is_loopback(self.host):
             raise ConfigError(
-                f"host: listening on {self.host} needs keys=[...] or require_key=true, so that not everybody can use your account"
+                f"host: listening on {self.host} needs keys=[...] or require_key=true; otherwise anyone could use your account"
             )
         self._check_keys()
         self._check_numbers()

@@ -102,7 +102,7 @@ class Router:
             # No name here keeps the error: its traceback holds the body, and would hold it until the garbage collector came by.
             await self._tell(exchange, route, record, _told(e))
         except Exception:
-            logger.exception("%s: a fault of the gateway", exchange.id)
+            logger.exception("%s: internal error", exchange.id)
             await self._tell(exchange, route, record, InternalError("the gateway failed", code="internal_error"))
         finally:
             CURRENT.reset(token)

@@ -78,38 +78,38 @@ def _management(
 
 
 ROUTES = (
-    Route("GET", "/health", "health", "Whether the gateway is up", "open", "health", quiet=True),
-    Route("GET", "/healthz", "alive", "Whether the gateway is up, for orchestrators", "open", "health", quiet=True),
-    Route("GET", "/readyz", "ready", "Whether it can serve requests: 503 with the reasons if not", "open", "ready", quiet=True, fails=((503, "It cannot, for these reasons"),)),
+    Route("GET", "/health", "health", "Liveness probe", "open", "health", quiet=True),
+    Route("GET", "/healthz", "alive", "Liveness probe, for orchestrators", "open", "health", quiet=True),
+    Route("GET", "/readyz", "ready", "Readiness probe: 503 with the reasons while requests cannot be served", "open", "ready", quiet=True, fails=((503, "Not ready, with the reasons"),)),
     _page("/ui", "page", "The web page: chat and dashboard", "text/html"),
-    _page("/ui/app.js", "app.js", "Its program", "text/javascript"),
-    _page("/ui/markdown.js", "markdown.js", "Its rendering of answers", "text/javascript"),
-    _page("/ui/dashboard.js", "dashboard.js", "Its dashboard", "text/javascript"),
-    _page("/ui/style.css", "style.css", "Its looks", "text/css"),
-    Route("GET", "/metrics", "metrics", "Prometheus metrics; where keys are needed, a key with the scope metrics or the management key", "metrics", "metrics", "metrics", quiet=True, kind="text/plain"),
+    _page("/ui/app.js", "app.js", "The page's script", "text/javascript"),
+    _page("/ui/markdown.js", "markdown.js", "The script that renders answers", "text/javascript"),
+    _page("/ui/dashboard.js", "dashboard.js", "The dashboard's script", "text/javascript"),
+    _page("/ui/style.css", "style.css", "The page's style sheet", "text/css"),
+    Route("GET", "/metrics", "metrics", "Prometheus metrics; if keys are required, a key with the scope metrics or the management key", "metrics", "metrics", "metrics", quiet=True, kind="text/plain"),
     Route("GET", "/openapi.json", "openapi", "This document", "open", "openapi", quiet=True),
     *(_conversation(dialect) for dialect in ALL),
     Route("POST", "/v1/embeddings", "embeddings", "OpenAI embeddings", "openai", "embeddings", "embeddings", "embeddings", "embeddings", body={"model": ("string", True), "input": ("", True)}),
     Route("GET", "/v1/models", "models", "The models; in Anthropic's form with the header anthropic-version", "openai", "models", "models"),
     Route("GET", "/v1/models/{model}", "model", "One model", "openai", "model", "models"),
-    Route("POST", "/v1/messages/count_tokens", "count_tokens", "How long a request is, estimated on the high side", "anthropic", "count_tokens", "chat", "messages",
+    Route("POST", "/v1/messages/count_tokens", "count_tokens", "Count the input tokens of a request, estimated on the high side", "anthropic", "count_tokens", "chat", "messages",
           body={"model": ("string", True), "messages": ("array", True)}),
-    _management("GET", "/health", "management_health", "Accounts, models and load at a glance"),
-    _management("GET", "/models", "management_models", "The models by provider, as the API gives them"),
+    _management("GET", "/health", "management_health", "Overview of accounts, models and load"),
+    _management("GET", "/models", "management_models", "The models by provider, as upstream returns them"),
     _management("GET", "/accounts", "accounts", "The accounts and their tokens, masked"),
-    _management("POST", "/accounts", "account_add", "Begin a device login, at github.com or a tenant of ghe.com", {"host": ("string", False)}, 202),
-    _management("DELETE", "/accounts/{account}", "account_remove", "Forget an account"),
-    _management("POST", "/accounts/{account}/refresh", "account_refresh", "Fetch a new token now"),
-    _management("GET", "/accounts/{account}/quota", "account_quota", "What the account may still use"),
-    _management("GET", "/keys", "keys", "The gateway's own keys, their limits and what they used"),
-    _management("POST", "/keys", "key_create", "Make a key; its text is in this answer and nowhere else", _KEY, 201),
-    _management("DELETE", "/keys/{key}", "key_revoke", "End a key, for good"),
-    _management("POST", "/keys/{key}/rotate", "key_rotate", "A new secret for a key", {"grace_seconds": ("number", False)}),
-    _management("GET", "/logins/{login}", "login", "How a device login stands"),
-    _management("DELETE", "/logins/{login}", "login_cancel", "Give a device login up"),
+    _management("POST", "/accounts", "account_add", "Start a device login, at github.com or a tenant of ghe.com", {"host": ("string", False)}, 202),
+    _management("DELETE", "/accounts/{account}", "account_remove", "Remove an account"),
+    _management("POST", "/accounts/{account}/refresh", "account_refresh", "Renew the token now"),
+    _management("GET", "/accounts/{account}/quota", "account_quota", "The quota of an account"),
+    _management("GET", "/keys", "keys", "The gateway's keys with their limits and usage"),
+    _management("POST", "/keys", "key_create", "Create a key; its secret is shown only in this answer", _KEY, 201),
+    _management("DELETE", "/keys/{key}", "key_revoke", "Revoke a key"),
+    _management("POST", "/keys/{key}/rotate", "key_rotate", "Rotate a key: give it a new secret", {"grace_seconds": ("number", False)}),
+    _management("GET", "/logins/{login}", "login", "The state of a device login"),
+    _management("DELETE", "/logins/{login}", "login_cancel", "Cancel a device login"),
     _management("GET", "/overview", "overview", "Load, tokens and latency of the last minutes, for the dashboard"),
     _management("GET", "/config", "config", "The settings in force, masked"),
-    _management("GET", "/requests", "requests", "The last requests: facts, never what was said; ?limit=N"),
+    _management("GET", "/requests", "requests", "The last requests, without prompts and answers; ?limit=N"),
 )  # fmt: skip
 
 # The two sockets: their handshakes are requests like any other, and what comes over them is served by the rows above.
@@ -118,7 +118,7 @@ SOCKETS = {
     "/v1/ws": Route("GET", "/v1/ws", "multiplex", "Many requests over one WebSocket", "openai", "multiplex", "chat"),
 }  # fmt: skip
 # A request to a path that nobody serves: it is counted and listed under this name.
-UNKNOWN = Route("GET", "", "unknown", "Nothing is served there", "open", "")
+UNKNOWN = Route("GET", "", "unknown", "The path is not served", "open", "")
 
 _EXACT = {(r.method, r.path): r for r in ROUTES if "{" not in r.path}
 _VARYING = [(r.method, r.path.split("/"), r) for r in ROUTES if "{" in r.path]

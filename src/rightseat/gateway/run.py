@@ -42,7 +42,7 @@ async def serve(
             async def again() -> None:
                 read = reload() if reload is not None else settings
                 if skipped := app.reload(read):
-                    logger.warning("settings that need a restart were not taken: %s", ", ".join(skipped))
+                    logger.warning("settings that need a restart were not applied: %s", ", ".join(skipped))
                 await app.refresh()
                 shared.apply(options_of(app.settings))
 

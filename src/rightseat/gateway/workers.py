@@ -106,7 +106,7 @@ class Supervisor:
             )
             self._failures = 0 if lived >= _HEALTHY_SECONDS else self._failures + 1
             if self._failures >= 3 * self._count:
-                logger.error("workers die as soon as they start; giving up")
+                logger.error("workers exit as soon as they start; giving up")
                 self._stopping = True
                 return
             if self._failures:

@@ -277,7 +277,7 @@ class _Flight:
                     self._tell()
             self.whole = finish in _KEPT_FINISHES and self.size <= self._most
         except asyncio.CancelledError:
-            self._error = RightseatError("the call was given up, because nobody wanted its answer any more")
+            self._error = RightseatError("the call was cancelled, because no caller is waiting for its answer")
             raise
         except BaseException as e:
             self._error = e

@@ -134,6 +134,6 @@ class _Watch:
         assert self._silence is not None
         left = self._last + self._silence - self._clock.now()
         if left <= 0:
-            self._expire(f"nothing came for {self._silence:g} s")
+            self._expire(f"no data for {self._silence:g} s")
         else:
             self._timers[-1] = self._loop.call_later(left, self._look)

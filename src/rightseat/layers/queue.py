@@ -176,10 +176,10 @@ class WaitQueue:
         waiter, gone = state.wait(priority, self.clock.now(), future)
         if waiter is None:
             self.declined += 1
-            raise QueueFullError(f"{state.waiting} calls wait already, none less urgent", 1.0)
+            raise QueueFullError(f"{state.waiting} calls are waiting, none of them less urgent", 1.0)
         if gone is not None and not gone.done():
             self.declined += 1
-            gone.set_exception(QueueFullError("a more urgent call took the place in the line", 1.0))
+            gone.set_exception(QueueFullError("a more urgent call took this place in the queue", 1.0))
         self.waited += 1
         if deadline is not None:
             self._deadlines[future] = deadline
@@ -209,7 +209,7 @@ class WaitQueue:
             deadline = self._deadlines.get(future)
             if deadline is not None and self.clock.now() + self._usual > deadline:
                 self.declined += 1
-                future.set_exception(QueueFullError("waited until it could not be done in time any more", 1.0))
+                future.set_exception(QueueFullError("waited so long that the deadline cannot be met", 1.0))
                 continue
             future.set_result(None)
             return
@@ -218,7 +218,7 @@ class WaitQueue:
         if not future.done():
             self.declined += 1
             seconds = self.state.policy.wait_seconds
-            future.set_exception(QueueFullError(f"waited {seconds:g} s for its turn, in vain", seconds))
+            future.set_exception(QueueFullError(f"waited {seconds:g} s in the queue", seconds))
 
 
 class Queue(Struct, frozen=True, kw_only=True):

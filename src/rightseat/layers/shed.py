@@ -131,9 +131,7 @@ class Shed(Struct, frozen=True, kw_only=True):
             refused = throttle.chance(priority, begun)
             if refused and self.chance() < refused:
                 throttle.asked(priority, begun, accepted=False)
-                raise OverloadedError(
-                    f"{request.model}: refused so often lately that this call is not worth a try", 1.0
-                )
+                raise OverloadedError(f"{request.model}: recent calls were refused, so this one is not sent", 1.0)
             try:
                 answer = await inner(request)
             except BaseException as e:

@@ -18,7 +18,7 @@ def swallowed(file: File) -> Iterator[tuple[ast.AST, str]]:
             continue
         for handler in node.handlers:
             if _is_broad(handler.type) and _does_nothing(handler):
-                yield handler, "whatever goes wrong with this call is swallowed"
+                yield handler, "every error of this call is ignored"
     for node in file.walk(ast.With, ast.AsyncWith):
         assert isinstance(node, (ast.With, ast.AsyncWith))
         for item in node.items:
@@ -29,7 +29,7 @@ def swallowed(file: File) -> Iterator[tuple[ast.AST, str]]:
                 and any(_is_broad(arg) for arg in call.args)
                 and any(asks(child) for part in node.body for child in ast.walk(part))
             ):
-                yield node, "whatever goes wrong with this call is swallowed"
+                yield node, "every error of this call is ignored"
 
 
 def _is_broad(kind: ast.expr | None) -> bool:
@@ -76,7 +76,7 @@ def blocking(file: File) -> Iterator[tuple[ast.AST, str]]:
         if names[-1] == "run_until_complete" and any(asks(child) for child in ast.walk(node)):
             yield node, "run_until_complete around a call to a model blocks everything else on the loop"
         elif inside and (name := _BLOCKING.get(names[-2:])):
-            yield node, f"{name} blocks the event loop, and with it every other conversation"
+            yield node, f"{name} blocks the event loop and every other conversation on it"
         elif inside and names[:2] == ("asyncio", "run"):
             yield node, "asyncio.run inside a coroutine fails: a loop is running already"
         elif inside and asks(node) and names[0] in clients and not isinstance(file.parents.get(node), ast.Await):

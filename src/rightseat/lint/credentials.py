@@ -28,11 +28,11 @@ def hard_coded(file: File) -> Iterator[tuple[ast.AST, str]]:
         if _PLACEHOLDERS.search(node.value):
             continue
         if _KEY_SHAPES.match(node.value):
-            yield node, "a key stands in the code"
+            yield node, "a key is written in the code"
             continue
         name = _named(file, node)
         if name and _KEY_NAMES.search(name) and not file.is_test and _may_be_key(name, node.value):
-            yield node, f"a value for {name} stands in the code"
+            yield node, f"a value for {name} is written in the code"
 
 
 def _may_be_key(name: str, value: str) -> bool:

@@ -22,7 +22,7 @@ def unbounded(file: File) -> Iterator[tuple[ast.AST, str]]:
                 and isinstance(node.op, ast.Add)
                 and _from_chunk(node.value, loop.target)
             ):
-                yield node, "a streamed answer is added up without a limit"
+                yield node, "a streamed answer is accumulated without a limit"
             elif (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
@@ -100,7 +100,7 @@ def no_window(file: File) -> Iterator[tuple[ast.AST, str]]:
             and not _is_cut(file, node.func.value.id)
             and _repeats(file, node)
         ):
-            yield node, f"{node.func.value.id} grows with every turn until it does not fit any more"
+            yield node, f"{node.func.value.id} grows with every turn until it exceeds the model's window"
 
 
 def _repeats(file: File, node: ast.AST) -> bool:

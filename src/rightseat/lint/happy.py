@@ -37,4 +37,4 @@ def happy_only(file: File) -> Iterator[tuple[ast.AST, str]]:
                 isinstance(node, ast.Call) and chain(node.func)[-1] in ("raises", "assertRaises", "assertRaisesRegex")
             ):
                 return
-    yield asking[0], f"{len(asking)} tests ask a model, and none of them what happens when it fails"
+    yield asking[0], f"{len(asking)} tests ask a model, and none of them tests what happens when it fails"

@@ -36,7 +36,7 @@ def _as_dict(node: ast.Dict) -> Iterator[tuple[ast.AST, str]]:
     found = _fields(properties) if isinstance(properties, ast.Dict) else {}
     free = {p for p, v in found.items() if p in _CATCH_ALL and isinstance(v, ast.Dict) and _is_free(_fields(v))}
     if len(free) >= 2 or (free and _VAGUE_NAMES.match(name)):
-        yield node, f"tool {name!r} takes anything ({', '.join(sorted(free))}): one tool for one purpose"
+        yield node, f"tool {name!r} accepts anything ({', '.join(sorted(free))}): one tool for one purpose"
 
 
 def _as_function(node: FunctionNode) -> Iterator[tuple[ast.AST, str]]:
@@ -47,7 +47,7 @@ def _as_function(node: FunctionNode) -> Iterator[tuple[ast.AST, str]]:
     free = {a.arg for a in (*node.args.args, *node.args.kwonlyargs) if a.arg in _CATCH_ALL and _is_open(a.annotation)}
     if node.args.kwarg is not None or len(free) >= 2 or (free and _VAGUE_NAMES.match(node.name)):
         what = ", ".join(sorted(free)) or "**" + (node.args.kwarg.arg if node.args.kwarg else "")
-        yield node, f"tool {node.name!r} takes anything ({what}): one tool for one purpose"
+        yield node, f"tool {node.name!r} accepts anything ({what}): one tool for one purpose"
 
 
 def _fields(node: ast.Dict) -> dict[str, ast.expr]:

@@ -294,7 +294,7 @@ class CopilotClient:
         if self._link is None and self._options.get("auto_start", True):
             await self.start()
         if session_id in self._sessions:
-            raise InvalidOptionError(f"session {session_id} is open on this client already")
+            raise InvalidOptionError(f"session {session_id} is already open on this client")
         session = CopilotSession(session_id, options, self)
         params = {**session.creation_params(), **await self._function_model(options)}
         self._sessions[session_id] = session  # before the call: its events come before the answer

@@ -119,7 +119,7 @@ class Link:
                 if isinstance(self._stream, ChildEnding):
                     await self._tell("runtime.shutdown", {})
         except TimeoutError:
-            logger.warning("the Copilot CLI did not answer when it was left")
+            logger.warning("the Copilot CLI did not answer when the session was closed")
             return False
         return True
 
@@ -166,7 +166,7 @@ class Link:
             )
         if version > NEWEST_PROTOCOL_SEEN:
             logger.warning(
-                "the CLI speaks protocol %s; rightseat was tested up to %s. Going on.", version, NEWEST_PROTOCOL_SEEN
+                "the CLI speaks protocol %s; rightseat was tested up to %s. Continuing.", version, NEWEST_PROTOCOL_SEEN
             )
 
 

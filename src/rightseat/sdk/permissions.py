@@ -101,7 +101,7 @@ class DefaultPolicy:
             self._warned = True
             logger.warning(
                 "a tool asked for %r and was refused: the session has no on_permission_request handler "
-                "(PermissionHandler.approve_all allows everything). Said once per session.",
+                "(PermissionHandler.approve_all allows everything). Logged once per session.",
                 request.get("kind"),
             )
         return PermissionDecision(

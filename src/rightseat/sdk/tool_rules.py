@@ -41,7 +41,7 @@ def problems(name: str, description: str, schema: Mapping[str, Any] | None) -> l
     free = sorted(p for p, inner in properties.items() if p in _CATCH_ALL and not _says_values(inner))
     if _VAGUE.fullmatch(name) or len(free) >= 2:
         found.append(f"one tool for one purpose: {name!r} may be anything")
-    found += [f"parameter {p!r} takes anything: name its values (enum, pattern, properties)" for p in free]
+    found += [f"parameter {p!r} accepts any value: name its values (enum, pattern, properties)" for p in free]
     if schema is not None and not properties and schema.get("additionalProperties") not in (None, False):
         found.append("it takes any parameters: name them")
     for parameter, inner in properties.items():

@@ -27,16 +27,16 @@ _PREFIXES: tuple[tuple[str, KeyKind], ...] = (
 )
 _SAID: dict[KeyKind, str] = {
     "empty": "it is empty",
-    "gateway": "this is a key of a gateway of this project (rsk_...)",
+    "gateway": "this is a Rightseat gateway key (rsk_...)",
     "github": "this is a GitHub token",
-    "github_app": "this is a token of a GitHub App (ghs_..., ghr_...), which has no Copilot",
+    "github_app": "this is a token of a GitHub App (ghs_..., ghr_...), which has no access to Copilot",
     "copilot": "this is a Copilot token (tid=...)",
-    "anthropic": "this is a key of Anthropic's API (sk-ant-...)",
-    "openrouter": "this is a key of OpenRouter (sk-or-...)",
-    "openai": "this is a key of OpenAI's API, or of a proxy that makes them alike (sk-...)",
-    "google": "this is a key of Google's APIs (AIza...)",
-    "aws": "this is an access key of AWS",
-    "other": "it has the form of no token that is known here",
+    "anthropic": "this is an Anthropic API key (sk-ant-...)",
+    "openrouter": "this is an OpenRouter API key (sk-or-...)",
+    "openai": "this is an OpenAI API key, or one of a proxy with the same format (sk-...)",
+    "google": "this is a Google API key (AIza...)",
+    "aws": "this is an AWS access key",
+    "other": "it has no known token format",
 }
 
 

@@ -97,7 +97,7 @@ class Keyring:
         except keyring.errors.NoKeyringError:
             return None
         except keyring.errors.KeyringError as e:
-            raise ConfigError(f"the keyring does not give {name}: {type(e).__name__}") from None
+            raise ConfigError(f"the keyring did not return {name}: {type(e).__name__}") from None
         return Secret(value) if value else None
 
     def set(self, name: str, value: Secret) -> None:
@@ -110,7 +110,7 @@ class Keyring:
         try:
             keyring.set_password(SERVICE, name, value.reveal())
         except keyring.errors.KeyringError as e:
-            raise ConfigError(f"the keyring does not take {name}: {e}") from None
+            raise ConfigError(f"the keyring did not store {name}: {e}") from None
 
 
 class Vault:

@@ -31,7 +31,7 @@ class KeyTable(Protocol):
         ...
 
     async def revoke(self, key_id: str) -> Key | None:
-        """End a key, for good. None: there is none of that id."""
+        """Revoke a key. None: there is none of that id."""
         ...
 
     async def rotate(self, key_id: str, digest: str, grace_seconds: float = 0.0) -> Key | None:

@@ -45,11 +45,11 @@ class CallMetrics:
         self.registry = registry if registry is not None else CollectorRegistry()
         who = ("operation", "dialect", "model")
         made: dict[str, Any] = {"registry": self.registry, "namespace": prefix}
-        self._requests = Counter("requests_total", "Requests that are over, by HTTP status.", (*who, "status"), **made)
+        self._requests = Counter("requests_total", "Finished requests, by HTTP status.", (*who, "status"), **made)
         self._open = Gauge("open_requests", "Requests under way.", ("operation",), multiprocess_mode="livesum", **made)
-        self._seconds = Histogram("request_seconds", "How long requests took in all.", who, buckets=SECONDS, **made)
+        self._seconds = Histogram("request_seconds", "Total duration of requests.", who, buckets=SECONDS, **made)
         self._first = Histogram(
-            "first_chunk_seconds", "How long until the first piece of a streamed answer.", who, buckets=SECONDS, **made
+            "first_chunk_seconds", "Time to the first piece of a streamed answer.", who, buckets=SECONDS, **made
         )
         self._tokens = Counter(
             "tokens_total",
@@ -57,7 +57,7 @@ class CallMetrics:
             ("model", "kind"),
             **made,
         )
-        self._retries = Counter("retries_total", "Tries beyond the first.", ("model",), **made)
+        self._retries = Counter("retries_total", "Retries.", ("model",), **made)
         self._cache = Counter(
             "cache_total",
             "Where answers came from, where there is a cache: hit, joined, miss or stale.",

@@ -102,7 +102,7 @@ class _Jumping:
         ready = self._inner.select(0)
         if not ready:
             if timeout is None:
-                raise NothingLeftError("everything waits, and nothing will ever happen")
+                raise NothingLeftError("deadlock: every task waits, and no timer is set")
             if timeout > 0:
                 self.jump(timeout)
         return ready

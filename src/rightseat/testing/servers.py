@@ -28,7 +28,7 @@ async def running_gateway(
         simulator: the cloud behind it.
         home: a folder for its accounts.
         settings: see `Settings`.
-        account: the name of an account that is ready; None: nobody has logged in.
+        account: the name of an account that is ready; None: not logged in.
 
     Raises:
         ConfigError, ConnectError: it cannot start.

@@ -70,7 +70,7 @@ class ChildProcess:
             raise CliNotFoundError(f"{argv[0]!r} does not exist, or the program its first line names does not") from e
         except OSError as e:
             raise CliNotRunnableError(
-                f"the system will not run {argv[0]!r}: {e.strerror}. Is it executable (chmod +x), and built for this machine?"
+                f"the system cannot run {argv[0]!r}: {e.strerror}. Is it executable (chmod +x), and built for this machine?"
             ) from e
         self._started = next((int(stat[19]) for _, stat in _process_stats([str(self.pid)])), 0)  # no child can be older
         _living.add(self)

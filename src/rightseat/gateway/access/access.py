@@ -113,7 +113,7 @@ class Access:
                     logger.error("%s", e)
                 failing = True
             except Exception:
-                logger.exception("the keys could not be looked at")
+                logger.exception("the keys could not be checked")
             else:
                 if failing:
                     logger.warning("the database of keys is back")

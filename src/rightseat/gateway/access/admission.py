@@ -40,7 +40,7 @@ class KeyLimitError(DeclinedError):
     def __init__(self, limit: str, wait: float, *, reserved: bool = False) -> None:
         what = "budget" if limit in _BUDGETS else "limit"
         how = "reserved by requests under way" if reserved else "used up"
-        message = f"the key's {what} {limit} is {how}; it is worth asking again in {wait:.0f} s"
+        message = f"the key's {what} {limit} is {how}; try again in {wait:.0f} s"
         super().__init__(message, code=f"key_{limit}")
         self.limit = limit
         self.reserved = reserved
@@ -160,7 +160,9 @@ class Admission:
             return
         if len(self._unsettled) >= UNSETTLED:
             # It stays reserved, and is booked in full when this process ends.
-            logger.error("what a request of the key %s used is booked in full later: too much waits already", key.id)
+            logger.error(
+                "the usage of a request of the key %s is booked in full later: too many bookings are waiting", key.id
+            )
             return
         self._unsettled.append(Settle(key, hold, spent))
         if self._settling is None or self._settling.done():
@@ -207,13 +209,13 @@ class Admission:
         try:
             await self.flush()
         except KeyDatabaseError as e:
-            logger.error("what the last requests used could not be booked: %s", e)
+            logger.error("the usage of the last requests could not be booked: %s", e)
 
     async def _settle_all(self) -> None:
         try:
             await self.flush()
         except KeyDatabaseError as e:
-            logger.error("what a request used is booked later: %s", e)
+            logger.error("the usage of a request is booked later: %s", e)
 
     def _current(self, caller_id: str) -> Key | None:
         return self._ring.get(caller_id) if caller_id else None

@@ -83,7 +83,7 @@ class Authenticator:
         kind = kind_of(text)
         if kind in _TOKENS:
             self._refuse("token", address)
-            raise ClientKeyError(f"{said_of(text)}; the gateway takes keys of its own and never a token")
+            raise ClientKeyError(f"{said_of(text)}; the gateway accepts only its own keys, never a token")
         if not self.is_needed:
             if scope == "metrics" and self._management:
                 self.check_management(headers, address)
@@ -132,7 +132,7 @@ class Authenticator:
         self._refusals.count("management")
         if text and self._admin_lockout.failed(address, now):
             logger.warning("%s sent too many wrong management keys and is locked out", address)
-        raise ClientKeyError("the management key is needed: Authorization: Bearer KEY, or x-api-key")
+        raise ClientKeyError("missing or wrong management key; send it as Authorization: Bearer KEY, or x-api-key")
 
     def _own_caller(self, parts: tuple[str, str] | None, address: str) -> Caller | None:
         if parts is None:
@@ -194,8 +194,10 @@ def _hashed(key: str) -> str:
 
 def _wrong(text: str, kind: str) -> ClientKeyError:
     if kind == "empty":
-        return ClientKeyError("an API key is needed: Authorization: Bearer KEY, or x-api-key")
+        return ClientKeyError("an API key is required; send it as Authorization: Bearer KEY, or x-api-key")
     foreign = (
-        "" if kind == "other" or text.startswith(PREFIX) else f": {said_of(text)}; the gateway takes keys of its own"
+        ""
+        if kind == "other" or text.startswith(PREFIX)
+        else f": {said_of(text)}; the gateway accepts only its own keys"
     )
     return ClientKeyError(f"Invalid API key{foreign}")

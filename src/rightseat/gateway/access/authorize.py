@@ -8,7 +8,7 @@ from rightseat.gateway.access.refusals import Refusals
 
 
 class ScopeError(CallerError):
-    """The key may not be used for this."""
+    """The key is not allowed to use this."""
 
     status_hint = 403
 
@@ -24,10 +24,10 @@ class Authorizer:
         self._refusals = refusals
 
     def check_scope(self, caller: Caller, scope: str) -> None:
-        """Raises ScopeError: the key may not be used for this."""
+        """Raises ScopeError: the key is not allowed to use this."""
         if caller.key is not None and scope not in caller.key.scopes:
             self._refusals.count("scope")
-            raise ScopeError(f"this key may not be used for {scope}; it may for {', '.join(caller.key.scopes)}")
+            raise ScopeError(f"this key is not allowed to use {scope}; it is allowed {', '.join(caller.key.scopes)}")
 
     def check_model(self, caller: Caller, model_id: str) -> None:
         """Raises ScopeError: the key may not use the model. It is asked by its id: a name may stand for another model."""

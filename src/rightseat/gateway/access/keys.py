@@ -99,13 +99,13 @@ class KeyRing:
         return key, text
 
     async def revoke(self, key_id: str) -> Key | None:
-        """End a key, for good. None: there is none of that id."""
+        """Revoke a key. None: there is none of that id."""
         key = await self._table.revoke(key_id)
         await self.look()
         return key
 
     async def rotate(self, key_id: str, grace_seconds: float = 0.0) -> tuple[Key, str] | None:
-        """A new secret for a key, and its text; the old one counts for `grace_seconds` more. None: there is no such key, or it is revoked."""
+        """Rotate a key: give it a new secret, and its text; the old one counts for `grace_seconds` more. None: there is no such key, or it is revoked."""
         await self._load_pepper()
         text, _, secret = new_text(key_id, self._ids)
         key = await self._table.rotate(key_id, self.digest(secret), grace_seconds)

@@ -21,7 +21,7 @@ class LockedOutError(DeclinedError):
     status_hint = 429
 
     def __init__(self, wait: float) -> None:
-        super().__init__(f"too many wrong keys came from this address; next try in {wait:.0f} s")
+        super().__init__(f"too many wrong keys came from this address; try again in {wait:.0f} s")
         self.retry_after = wait
 
 

@@ -35,14 +35,14 @@ def pepper_of(settings: Settings, *, make: bool) -> bytes:
         raise ConfigError(f"the pepper of the keys {path} cannot be read: {e.strerror}") from e
     if settings.database:
         raise ConfigError(
-            "where `database` is set, the pepper of its keys must be given, the same to all gateways: set the secret RIGHTSEAT_KEY_PEPPER "
+            "where `database` is set, all gateways must be given the same pepper of its keys: set the secret RIGHTSEAT_KEY_PEPPER "
             "(make one: openssl rand -hex 32), and keep it as long as its keys"
         )
     database = settings.folder / "keys.sqlite"
     if not make or database.exists():
         raise ConfigError(
-            f"the pepper of the keys is gone: {path} is not there, and RIGHTSEAT_KEY_PEPPER is not set. "
-            "Restore it from a backup, or remove the database of keys and make new ones."
+            f"the pepper of the keys is missing: {path} is not there, and RIGHTSEAT_KEY_PEPPER is not set. "
+            "Restore it from a backup, or remove the database of keys and create new keys."
         )
     try:
         return _made(path)

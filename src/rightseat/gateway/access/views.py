@@ -54,7 +54,7 @@ def key_fields(body: JsonObject, clock: Clock = SYSTEM_CLOCK) -> JsonObject:
     """
     known = {"name", "expires_in", *_NUMBERS, *_COUNTS, *_LISTS}
     if unknown := sorted(set(body) - known):
-        raise BadRequestError.at(unknown[0][:40], f"no such field; there is {', '.join(sorted(known))}")
+        raise BadRequestError.at(unknown[0][:40], f"no such field; the fields are {', '.join(sorted(known))}")
     fields: JsonObject = {"name": body.get("name")}
     if not isinstance(fields["name"], str):
         raise BadRequestError.at("name", "must be text")

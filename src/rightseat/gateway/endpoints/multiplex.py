@@ -225,7 +225,7 @@ class Multiplex:
         if task.cancelled():
             status = "cancelled"
         elif (error := task.exception()) is not None:
-            logger.error("%s ws: a fault of the gateway", exchange.id, exc_info=error)
+            logger.error("%s ws: internal error", exchange.id, exc_info=error)
             status = "broken"
         if self._clients.get(client.session.id) is client:
             channel.end(status)

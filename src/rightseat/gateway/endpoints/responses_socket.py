@@ -203,7 +203,7 @@ class _Conversation:
         except ClientGoneError:
             raise
         except Exception:
-            logger.exception("%s websocket: a fault of the gateway", exchange.id)
+            logger.exception("%s websocket: internal error", exchange.id)
             return False
         finally:
             self._exchange = None

@@ -54,15 +54,15 @@ class Metrics:
         self._requests = _counter(
             self.registry,
             "http_requests",
-            "Requests that arrived and are over, by operation of the API.",
+            "Requests received and finished, by operation of the API.",
             ("route", "method", "status"),
         )
         self._refused = _counter(self.registry, "refused", "Requests refused for their key, by reason.", ("reason",))
         self._sensitive = _counter(
-            self.registry, "sensitive_found", "Sensitive data found in what passes.", ("kind", "direction")
+            self.registry, "sensitive_found", "Sensitive data found in requests and answers.", ("kind", "direction")
         )
-        self._suspects = _counter(self.registry, "suspect_requests", "Requests that look like an injection.")
-        self._dropped = _counter(self.registry, "log_lines_dropped", "Lines of the log that were lost.")
+        self._suspects = _counter(self.registry, "suspect_requests", "Requests that look like a prompt injection.")
+        self._dropped = _counter(self.registry, "log_lines_dropped", "Log lines that were dropped.")
         self._counted: dict[tuple[str, str, int], Any] = {}
         self._seen: dict[str, int] = {}
 

@@ -60,16 +60,17 @@ class StateGauges:
         account = ("account",)
         self._breaker = gauge("breaker_state", "State of a model's breaker: 0 closed, 1 half open, 2 open.", ("model",))
         self._running = gauge("queue_running", "Answers under way, where `concurrency` limits them.", mode="livesum")
-        self._waiting = gauge("queue_waiting", "Requests that wait in the queue.", mode="livesum")
-        self._age = gauge("token_age_seconds", "How old an account's Copilot token is.", account)
-        self._left = gauge("token_left_seconds", "How long an account's Copilot token is still valid.", account)
-        self._cooldown = gauge("account_cooldown", "1 while an account is not asked after a refusal.", account)
-        self._cooling = gauge(
-            "account_models_in_cooldown", "Models that an account is not asked for after a refusal.", account
-        )
-        self._load = gauge("account_open_requests", "Requests under way of an account.", account, "livesum")
+        self._waiting = gauge("queue_waiting", "Requests waiting in the queue.", mode="livesum")
+        self._age = gauge("token_age_seconds", "Age of an account's Copilot token.", account)
+        self._left = gauge("token_left_seconds", "Remaining validity of an account's Copilot token.", account)
+        self._cooldown = gauge("account_cooldown", "1 while an account is cooling down.", account)
+        self._cooling = gauge("account_models_in_cooldown", "Models of an account that are cooling down.", account)
+        self._load = gauge("account_open_requests", "Requests of an account in progress.", account, "livesum")
         self._quota = gauge(
-            "quota_remaining_ratio", "What is left of an account's quota, 0 to 1.", ("account", "quota"), "mostrecent"
+            "quota_remaining_ratio",
+            "Remaining share of an account's quota, 0 to 1.",
+            ("account", "quota"),
+            "mostrecent",
         )
 
     def refresh(self) -> None:

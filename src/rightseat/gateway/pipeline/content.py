@@ -100,7 +100,7 @@ class Content:
             found.update(one.kind for text in _joined(texts) for one in self._finder.find(text))
         if found and self._requests == "block":
             place = self._place(body)
-            problem = f"{place}: holds {_named(found)}, which this gateway does not let through"
+            problem = f"{place}: holds {_named(found)}, which this gateway blocks"
             raise ContentBlockedError(problem, field=place)
         suspect = self._screened(body)
         if found and self._requests == "redact":
@@ -150,7 +150,7 @@ class Content:
 
     def _check(self, found: Mapping[str, int]) -> None:
         if found and self._answers == "block":
-            raise AnswerBlockedError(f"the answer holds {_named(found)}, which this gateway does not let through")
+            raise AnswerBlockedError(f"the answer holds {_named(found)}, which this gateway blocks")
 
     def _screened(self, body: JsonObject) -> tuple[str, ...]:
         if self._injections == "off":
@@ -160,7 +160,7 @@ class Content:
             if verdict.suspect:
                 signs = tuple(sign.name for sign in verdict.signs[:5])
                 if self._injections == "block":
-                    problem = f"looks like an injection ({', '.join(signs)}), which this gateway does not let through"
+                    problem = f"looks like an injection ({', '.join(signs)}), which this gateway blocks"
                     raise ContentBlockedError(f"{where}: {problem}", field=where)
                 return signs
         return ()

@@ -28,7 +28,7 @@ class Taken(Struct, frozen=True):
     Attributes:
         raw: its bytes.
         body: the same, decoded.
-        model: the model that is meant; None: unknown, because nobody has logged in yet.
+        model: the model that is meant; None: unknown, because not logged in yet.
         inspection: what it holds.
     """
 

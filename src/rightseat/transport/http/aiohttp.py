@@ -156,7 +156,7 @@ class _AiohttpStream:
                 yield chunk
         except TimeoutError as e:
             late = HttpTimeoutError(
-                f"{self._where}: nothing came for too long", public=f"{self._peer} did not answer in time"
+                f"{self._where}: no data within the timeout", public=f"{self._peer} did not answer in time"
             )
             late.reached = True
             raise late from e

@@ -82,7 +82,7 @@ class HttpStream(Protocol):
         """The body as it comes.
 
         Raises:
-            ConnectionLostError: it was cut off. HttpTimeoutError: nothing came for too long.
+            ConnectionLostError: it was cut off. HttpTimeoutError: no data within the timeout.
         """
         ...
 

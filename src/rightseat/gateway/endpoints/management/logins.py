@@ -119,7 +119,7 @@ class LoginOperations:
 
     def _named(self, login_id: str) -> _Login:
         if login_id not in self._logins:
-            raise NotFoundError("there is no such login; it may have been forgotten")
+            raise NotFoundError("there is no such login; it may have expired")
         return self._logins[login_id]
 
     async def _drive(self, login: _Login, host: str) -> None:
