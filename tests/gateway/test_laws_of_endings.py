@@ -4,14 +4,25 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import pwd
+import signal
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE
 from collections import Counter
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.gateway.raw_upstream import TOKEN_PATH, RawUpstream, answer
+from tests.postgres import PostgresServer, installed
+from tests.state.test_sql import processes_of
 
+from rightseat.accounts.store import Account, FileStore
 from rightseat.chat import Finish, ReasoningDelta, TextDelta, Usage, fold
 from rightseat.testing.servers import running_gateway
 from rightseat.wire.dialect import Envelope
@@ -507,3 +518,122 @@ class TestOneError:
                 end,
                 said,
             )
+
+
+@pytest.fixture
+def database(monkeypatch):
+    """A PostgreSQL server that may be stopped: its address, and a block in which it hangs."""
+    if not installed():
+        pytest.skip("needs PostgreSQL (Debian: apt-get install postgresql)")
+    monkeypatch.setenv("RIGHTSEAT_KEY_PEPPER", "ab" * 32)
+    with PostgresServer() as server:
+
+        @contextlib.contextmanager
+        def hanging():
+            stopped = processes_of(server)
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                for pid in stopped:
+                    os.kill(pid, signal.SIGCONT)
+
+        yield server.database(), hanging
+
+
+async def test_a_database_that_hangs_is_answered_for_in_time_named_and_waits_for_nobody(world, database):
+    """B10, and B1 and B11 with it: over HTTP, by those whose keys need the database and those whose do not."""
+    address, hanging = database
+    one = await world(database=address)
+    path, up, body = SPOKEN["chat"]
+    one.upstream.answers[up] = answer(whole("chat"))
+
+    async def key(**limits):
+        async with one.http.post(
+            f"{one.url}/v0/management/keys", json={"name": "x", **limits}, headers=ADMIN
+        ) as response:
+            return (await response.json())["key"]
+
+    async def ready():
+        async with one.http.get(f"{one.url}/readyz") as response:
+            return response.status, (await response.json())["problems"]
+
+    limited, free = await key(daily_tokens=1_000_000), await key()
+    assert (await one.post(path, body, **{"x-api-key": limited}))[0] == 200
+    assert await ready() == (200, [])
+    with hanging():
+        begun = time.monotonic()
+        (status, said), (other, _) = await asyncio.gather(
+            one.post(path, body, **{"x-api-key": limited}), one.post(path, body, **{"x-api-key": free})
+        )
+        assert (status, json.loads(said)["error"]["code"], other) == (503, "key_database", 200)
+        assert time.monotonic() - begun < 6
+        async with asyncio.timeout(10):
+            while (await ready())[1] != ["the database of keys cannot be used"]:
+                await asyncio.sleep(0.05)
+        _, writer = await one.raw(posted(path, body, f"x-api-key: {limited}"))
+        while not any(each["under_way"] for each in await one.listed()):
+            await asyncio.sleep(0.01)
+        writer.transport.abort()
+        assert (await one.ended(status=499))["seconds"] < 2
+    async with asyncio.timeout(20):
+        while (await ready())[1] or (await one.post(path, body, **{"x-api-key": limited}))[0] != 200:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_home_that_cannot_be_written_serves_and_says_so(tmp_path):
+    """B11: a real folder of somebody else's, a real process."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder to somebody else")
+    nobody = pwd.getpwnam("nobody").pw_uid
+    async with RawUpstream() as upstream, aiohttp.ClientSession() as http:
+        upstream.answers["/chat/completions"] = answer(whole("chat"))
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # pytest's own is closed to others
+            home = Path(folder)
+            FileStore(home).save(Account("ann", "gho_simulated", host=upstream.url))
+            for each in (home, *home.rglob("*")):
+                each.chmod(0o555 if each.is_dir() else 0o444)
+            env = {
+                **os.environ,
+                "HOME": folder,
+                "RIGHTSEAT_HOME": folder,
+                "RIGHTSEAT_PORT": "0",
+                "RIGHTSEAT_KEYRING": "off",
+            }
+            env |= {"RIGHTSEAT_MANAGEMENT_KEY": ADMIN["authorization"].split()[1], "NO_COLOR": "1", "COLUMNS": "200"}
+            argv = [sys.executable, "-m", "rightseat", "serve"]
+            process = await asyncio.create_subprocess_exec(
+                *argv, env=env, cwd="/", stderr=PIPE, user=nobody, group=nobody, extra_groups=[]
+            )
+            try:
+                line = (await asyncio.wait_for(process.stderr.readline(), 20)).decode()
+                one = World(line.partition("/v1 ")[0], upstream, http)
+                assert (await one.post("/v1/chat/completions", SPOKEN["chat"][2]))[0] == 200
+                async with http.get(f"{one.url}/readyz") as response:
+                    assert (response.status, (await response.json())["problems"]) == (200, ["accounts cannot be saved"])
+                async with http.get(f"{one.url}/v0/management/health", headers=ADMIN) as response:
+                    health = await response.json()
+                assert health["status"] == "degraded"
+                assert f"accounts cannot be saved in {folder}" in health["problems"][0]
+                status, said = await one.post("/v0/management/keys", {"name": "x"}, **ADMIN)
+                assert status == 500
+                assert b"cannot be made" in said
+            finally:
+                process.send_signal(signal.SIGTERM)
+                log = (await process.stderr.read()).decode()
+                assert await asyncio.wait_for(process.wait(), 15) == 0
+    assert log.count("accounts cannot be saved in") == 1
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("hangs", [TOKEN_PATH, "/models"])
+async def test_ready_asks_what_requests_need_and_answers_within_seconds(world, hangs):
+    """B5."""
+    one = await world()
+    one.upstream.answers[hangs] = None
+    begun = time.monotonic()
+    async with one.http.get(f"{one.url}/readyz") as response:
+        assert response.status == 503
+        assert "in time" in json.dumps(await response.json())
+    assert time.monotonic() - begun < 5

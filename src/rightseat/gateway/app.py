@@ -41,7 +41,7 @@ from rightseat.gateway.endpoints.models import ModelsEndpoint
 from rightseat.gateway.endpoints.multiplex import Multiplex
 from rightseat.gateway.endpoints.responses_socket import ResponsesSocket
 from rightseat.gateway.endpoints.sockets import SocketLimits, Sockets
-from rightseat.gateway.http.asgi import AsgiExchange, BodyLimits, Receive, Scope, Send, head_of
+from rightseat.gateway.http.asgi import LEFT, AsgiExchange, BodyLimits, Receive, Scope, Send, head_of
 from rightseat.gateway.http.exchange import ClientGoneError, Exchange
 from rightseat.gateway.http.limits import MemoryBudget
 from rightseat.gateway.http.live import Live
@@ -203,6 +203,7 @@ class Gateway:
         head = head_of(scope)
         request_id = self._request_id(head.headers.get("x-request-id", ""))
         exchange = AsgiExchange(head, request_id, receive, send, limits, clock=self._clock)
+        scope[LEFT] = exchange.leave
         try:
             await self.serve(exchange)
         finally:
@@ -302,7 +303,12 @@ class Gateway:
         logins = LoginOperations(self._log_in, lambda: self.settings.github_host, self._ids)
         stack.push_async_callback(logins.close)
         sources = Sources(
-            lambda: self.settings, parts.backend, parts.layers, parts.log, parts.timeseries, parts.backend.problems
+            lambda: self.settings,
+            parts.backend,
+            parts.layers,
+            parts.log,
+            parts.timeseries,
+            lambda: (*parts.backend.problems(), *parts.access.problems()),
         )
         overview = OverviewOperations(sources, accounts, clock)
         keys = KeyOperations(parts.access)
@@ -343,7 +349,7 @@ def _small(parts: Parts, upstream: Upstream, intake: Intake) -> dict[str, Endpoi
     page = parts.metrics.page if parts.metrics is not None else None
     return {
         "health": probes.health,
-        "ready": probes.ReadyEndpoint(upstream),
+        "ready": probes.ReadyEndpoint(upstream, parts.access.problems),
         "openapi": probes.document,
         "page": ui.page,
         "models": listing.all,

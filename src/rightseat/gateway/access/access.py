@@ -74,6 +74,7 @@ class Access:
         self.authenticator = Authenticator(settings, self.keys, self.refusals, clock)
         self.authorize = Authorizer(self.refusals)
         self.admission = Admission(self.state.ledger, self.keys, self.refusals, ids=ids)
+        self._problem = ""
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as undo:
@@ -94,6 +95,10 @@ class Access:
         await self.admission.close()
         await self.state.close()
 
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the database of keys, for anybody: requests of limited keys cannot be served meanwhile."""
+        return (self._problem,) if self._problem else ()
+
     async def _step(self, *, beat: bool) -> None:
         """Look for changes, write down what waits, and say that we live."""
         await self.keys.look()
@@ -112,10 +117,11 @@ class Access:
                 if not failing:
                     logger.error("%s", e)
                 failing = True
+                self._problem = "the database of keys cannot be used"
             except Exception:
                 logger.exception("the keys could not be checked")
             else:
                 if failing:
                     logger.warning("the database of keys is back")
-                failing = False
+                failing, self._problem = False, ""
                 beat_at = self._clock.now() if beat else beat_at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -27,10 +27,16 @@ class MetricsOffError(CallerError):
 
 
 class ReadyEndpoint:
-    """Whether requests can be served now: 200, or 503 with reasons that name nobody."""
+    """Whether requests can be served now: 200, or 503 with reasons that name nobody.
 
-    def __init__(self, upstream: Upstream) -> None:
+    Args:
+        upstream: who answers.
+        problems: what else is wrong although requests are served.
+    """
+
+    def __init__(self, upstream: Upstream, problems: Callable[[], Sequence[str]]) -> None:
         self._upstream = upstream
+        self._problems = problems
 
     async def __call__(self, request: Request) -> None:
         """Answer a request."""
@@ -39,7 +45,7 @@ class ReadyEndpoint:
         body = {
             "status": "not ready" if reasons else "ready",
             "reasons": reasons,
-            "problems": found.public_problems,
+            "problems": (*found.public_problems, *self._problems()),
         }
         await request.exchange.respond(503 if reasons else 200, msgspec.json.encode(body))
 

@@ -17,6 +17,10 @@ from rightseat.errors import CallerError, DeclinedError
 from rightseat.gateway.http.exchange import ClientGoneError, Exchange, Fields, Head
 from rightseat.gateway.http.limits import MemoryBudget
 
+LEFT = (
+    "rightseat.left"  # in a scope: what our own server calls when the client has left, whether its body was read or not
+)
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

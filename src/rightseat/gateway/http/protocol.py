@@ -12,6 +12,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rightseat.gateway.http.addresses import neighbourhood
+from rightseat.gateway.http.asgi import LEFT
 from rightseat.gateway.http.options import Shared
 from rightseat.gateway.http.websocket_protocol import WebSocketProtocol
 
@@ -117,6 +118,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._answering is not None and not self._answering.response_complete:
             self._answering.disconnected = True  # uvicorn tells the last that came, which may wait behind this one
             self._answering.message_event.set()
+            if (left := self._answering.scope.get(LEFT)) is not None:
+                left()
         self._closing.forget()
         self._drop_body()
 
