@@ -588,12 +588,15 @@ class Conversation(Client):
 
     def special(self):
         """A frame that only prepares."""
+        if self.chance.random() < 0.7:
+            return
         self.is_confused = True
         self.socket.say(b'{"type":"response.create","generate":false,"model":"gpt-5","input":"before"}')
 
     def junk(self):
-        self.is_confused = True  # its errors belong to no request
-        super().junk()
+        if self.chance.random() < 0.3:
+            self.is_confused = True  # its errors belong to no request
+            super().junk()
 
     def hang_up(self):
         self.world.seen["conversation left"] += 1

@@ -293,7 +293,7 @@ class World:
             client = self.chance.choice(idle)
             for _ in range(self.chance.randint(1, 4)):
                 await client.act()
-                await asyncio.sleep(self.chance.choice([0, 0.01, 0.3]))
+                await asyncio.sleep(self.chance.choice([0, 0.01, 0.3, 1.0]))
         elif self.clients:
             await self.chance.choice(self.clients).act()
 

@@ -107,6 +107,11 @@ class TestBooking:
         await read(answer)
         assert await desk.used() == Spent(1, 100, 60)
 
+    @pytest.mark.parametrize(("received", "booked"), [(850, 850), (1000, 900), (5000, 5000 - 256)])
+    async def test_what_frames_an_answer_is_not_taken_for_more_than_its_limit(self, desk, received, booked):
+        await read(await desk.ask(answering(received=received)))
+        assert await desk.used() == Spent(1, 100, booked)
+
     async def test_a_try_that_was_sent_and_lost_costs_what_was_sent(self, desk):
         tries = [ConnectionLostError("lost"), UpstreamError(503, "busy"), None]
 

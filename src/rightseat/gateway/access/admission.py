@@ -22,6 +22,7 @@ from rightseat.state.key_record import Key
 
 UNSETTLED = 100_000  # settlements that are kept while the database is away
 GROUP = 1000  # of them at a time
+_FRAME = 256  # tokens that what frames a whole answer may be reckoned as
 _SMALL_PART = 8  # nobody sends a token in more pieces
 ANSWER_SECONDS = 4.5  # for whoever asks what was used
 _BUDGETS = ("daily_tokens", "monthly_tokens")
@@ -95,8 +96,9 @@ def reckon(estimate: Estimate, usage: Usage | None, received: int, *, is_final: 
     if usage is not None and is_final and told.output_tokens * _SMALL_PART >= least:
         return Spent(0, told.input_tokens, told.output_tokens, told.cached_tokens)
     read = max(told.input_tokens, estimate.input_tokens)
-    # What is reckoned from bytes is too much rather than too little, and an answer keeps to its limit.
-    written = max(told.output_tokens, least, min(received, estimate.most - estimate.input_tokens))
+    # An answer keeps to its limit. What frames it was reckoned, too, and may seem to be more; much more is no frame.
+    limited = max(estimate.most - estimate.input_tokens, received - _FRAME)
+    written = max(told.output_tokens, least, min(received, limited))
     return Spent(0, read, written, told.cached_tokens)
 
 
