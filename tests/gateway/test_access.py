@@ -24,6 +24,7 @@ from rightseat.state.key_record import new_text
 from rightseat.state.memory import MemoryDatabase, MemoryState
 from rightseat.state.opening import open_state
 from rightseat.testing.clock import LoopClock, run_virtual
+from rightseat.wire.dialects import CHAT, MESSAGES, RESPONSES
 
 ADMIN = "management-key-0123456789"
 HERE = "192.0.2.1"
@@ -295,31 +296,51 @@ class TestRefusals:
 
 class TestEstimate:
     def test_a_limit_of_zero_is_a_limit(self):
-        assert estimate(b"x" * 400, 0) == Estimate(100, 200)
-        assert estimate(b"x" * 400, None) == Estimate(100, 200 + UNKNOWN_OUTPUT)
-        assert estimate(b"", 7) == Estimate(0, 7)
+        assert estimate(400, 0) == Estimate(100, 400)
+        assert estimate(400, None) == Estimate(100, 400 + UNKNOWN_OUTPUT)
+        assert estimate(0, 7) == Estimate(0, 7)
+
+    def test_no_prompt_is_longer_than_its_model_takes(self):
+        assert estimate(4_000_000, 10, prompt_limit=128_000) == Estimate(128_000, 128_010)
+        assert estimate(400, 10, prompt_limit=128_000) == Estimate(100, 410)
 
     @pytest.mark.parametrize(
-        "image",
+        ("dialect", "image"),
         [
-            '{"type":"image_url","image_url":{"url":"data:image/png;base64,%s"}}',
-            '{"type":"input_image","image_url":"data:image/png;base64,%s"}',
-            '{"type":"image","source":{"type":"base64","media_type":"image/png","data":"%s"}}',
-            '{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "%s"}}',
+            (CHAT, '{"type":"image_url","image_url":{"url":"data:image/png;base64,%s"}}'),
+            (RESPONSES, '{"type":"input_image","image_url":"data:image/png;base64,%s"}'),
+            (MESSAGES, '{"type":"image","source":{"type":"base64","media_type":"image/png","data":"%s"}}'),
+            (MESSAGES, '{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "%s"}}'),
+            (
+                MESSAGES,
+                '{"type":"tool_result","tool_use_id":"a","content":[{"type":"image","source":{"type":"base64","data":"%s"}}]}',
+            ),
         ],
     )
-    def test_an_image_is_not_its_bytes(self, image):
-        text = (image % ("iVBORw0KGgo" + "A" * 4_000_000)).encode()
-        assert estimate(text, 0, vision=True).most <= IMAGE_TOKENS + 100
-        assert estimate(text, 0, vision=False).most >= 1_000_000
+    def test_an_image_is_not_its_bytes(self, dialect, image):
+        name = "input" if dialect is RESPONSES else "messages"
+        part = image % ("iVBORw0KGgo" + "A" * 4_000_000)
+        text = f'{{"{name}":[{{"role":"user","content":[{part}]}}]}}'
+        found = dialect.images(json.loads(text))
+        assert found[0] == 1
+        assert estimate(len(text), 0, images=found).most <= IMAGE_TOKENS + 400
+        assert estimate(len(text), 0).most >= 1_000_000
 
-    def test_text_that_looks_like_an_image_is_text(self):
-        text = ("data:image/png;base64," + "these are words, " * 1000).encode()
-        assert estimate(b'{"text":"' + text + b'"}', 0, vision=True).input_tokens > 4000
-
-    def test_many_marks_are_looked_at_for_a_while_only(self):
-        hostile = b";base64," * 2_000_000
-        assert estimate(hostile, 0, vision=True).input_tokens >= len(hostile) // 4 - 1000
+    @pytest.mark.parametrize(
+        "part",
+        [
+            {"type": "text", "text": "data:image/png;base64," + "A" * 4000},
+            {"type": "tool_use", "id": "a", "name": "f", "input": {"data": "A" * 4000, "media_type": "image/png"}},
+            {"type": "image_url", "image_url": {"url": "https://example.org/" + "A" * 4000}},
+            {"type": "image", "source": {"type": "url", "data": "A" * 4000}},
+            {"type": "image", "source": {"type": "base64", "data": ["A" * 4000]}, "text": "A" * 4000},
+        ],
+    )
+    def test_text_that_looks_like_an_image_is_text(self, part):
+        image = {"type": "image", "source": {"type": "base64", "data": "A" * 100}}
+        body = {"messages": [{"role": "user", "content": [part, image]}]}
+        size = len(json.dumps(body))
+        assert estimate(size, 0, images=MESSAGES.images(body)).most >= 4000
 
     def test_what_was_told_is_the_least_unless_it_was_the_last_word(self):
         assert reckon(Estimate(10, 50), Usage(4, 9), 3, is_final=True) == Spent(0, 4, 9)

@@ -6,6 +6,7 @@ official one). What is wrong before the answer begins is raised; what breaks lat
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable, Mapping
 
@@ -34,6 +35,7 @@ from rightseat.transport.http.base import SMALL, HttpRequest, HttpSender, HttpSt
 
 QUOTA_SECONDS = 1.0  # how often the headers of an answer are looked at for the quota
 PEER = "Copilot"
+_LARGE_TOKENS = 16_384  # of a request; a larger one is written beside the event loop
 
 
 class CopilotBackend:
@@ -122,6 +124,15 @@ class CopilotBackend:
             NotLoggedInError, LoginError, UpstreamError, TransportError: see `relay`.
         """
         model = await self.resolve(request.model)
+        size = request.meta.estimate.input_tokens if request.meta.estimate is not None else 0
+        prepare = functools.partial(self._prepared, request, model)
+        asked, reply = await asyncio.to_thread(prepare) if size > _LARGE_TOKENS else prepare()
+        return reply(await self.relay(asked))
+
+    def _prepared(
+        self, request: ChatRequest, model: Model | None
+    ) -> tuple[UpstreamRequest, Callable[[RelayAnswer], Reply]]:
+        """What is sent for a request, and what reads the answer. Raises BadRequestError."""
         dialect = dialect_for(model)
         streams = model is None or model.streaming is not False
         plain = PlainTools(fitted(request, model, dialect, stream=streams), text_tools=dialect.has_text_tools)
@@ -139,7 +150,7 @@ class CopilotBackend:
             intent=intent(request),
             meta=meta,
         )
-        return reply_of(dialect, await self.relay(asked), plain, streamed=streams)
+        return asked, lambda answer: reply_of(dialect, answer, plain, streamed=streams)
 
     async def readiness(self) -> Readiness:
         """Whether requests can be served now: an account that is not cooling down, a usable token, and Copilot within reach.

@@ -52,6 +52,12 @@ class Model(Struct, frozen=True):
     kind: str = "chat"
     raw: JsonObject = field(default_factory=dict)
 
+    @property
+    def prompt_limit(self) -> int | None:
+        """Tokens of a prompt at most, where that is known: what is longer is refused."""
+        limits = [limit for limit in (self.max_prompt_tokens, self.context_window) if limit is not None]
+        return min(limits, default=None)
+
 
 class Registry(Struct, frozen=True):
     """The models that can be asked for.

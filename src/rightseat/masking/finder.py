@@ -17,6 +17,11 @@ from rightseat.masking.patterns import PATTERNS, SECRETS, Pattern
 from rightseat.masking.scans import Span
 
 MAX_ENGINE_BYTES = 16 << 20  # that RE2 may use for all patterns together
+# A pattern of the standard library gives way to no other thread while it looks through a text. So a long text is looked through in windows,
+# each with some of what stands before and behind it: a secret that begins in a window is seen whole.
+_WINDOW = 64 * 1024
+_BEFORE = 1024
+_BEHIND = 16 * 1024
 Gate: TypeAlias = Callable[[str], Sequence[int]]
 """Text -> indices of the patterns that may be in it."""
 
@@ -57,17 +62,35 @@ class Finder:
 
     def matches(self, text: str) -> list[tuple[int, int, Found]]:
         """What is found, and where that begins and ends by which it was recognised, such as a name before it."""
+        if len(text) <= _WINDOW + _BEHIND:
+            return self._matches(text, 0)
+        return [one for start in range(0, len(text), _WINDOW) for one in self._in_window(text, start)]
+
+    def _in_window(self, text: str, start: int) -> Iterator[tuple[int, int, Found]]:
+        """What begins in one window of a long text."""
+        begin = max(0, start - _BEFORE)
+        if begin and (blank := _BLANK.search(text, begin, start)):
+            begin = blank.end()  # rather than in the middle of a word, which may look like another
+        stop = start + _WINDOW
+        for one in self._matches(text[begin : stop + _BEHIND], begin):
+            if start <= one[0] < stop:
+                yield one
+
+    def _matches(self, text: str, shift: int) -> list[tuple[int, int, Found]]:
         text = unescaped(text)
         return [
-            (*match, Found(*span, self.patterns[i].kind))
+            (a + shift, b + shift, Found(start + shift, end + shift, self.patterns[i].kind))
             for i in sorted(self._gate(text))
-            for match, span in _matches(self.patterns[i], text)
+            for (a, b), (start, end) in _matches(self.patterns[i], text)
         ]
 
     def redact(self, text: str) -> str:
         """The text with `[REDACTED_KIND]` in the place of what is found."""
         found = self.find(text)
         return replaced(text, found) if found else text
+
+
+_BLANK = re.compile(r"\s")
 
 
 def _matches(pattern: Pattern, text: str) -> Iterator[tuple[Span, Span]]:

@@ -25,7 +25,7 @@ from rightseat.masking.finder import Gate, re2_gate
 VERSION = 1
 THRESHOLD = 0.6
 MAX_CHARS = 10_000  # of a prompt, unless somebody says otherwise
-MAX_SCREENED = 256 * 1024  # characters from the beginning, and as many from the end, of one text
+MAX_SCREENED = 128 * 1024  # characters from the beginning, and as many from the end, of one text
 MAX_WITHOUT_RE2 = 16 * 1024  # the same without RE2, where each character costs up to 15 us
 MAX_ENGINE_BYTES = 16 << 20  # that RE2 may use for all rules together
 Policy: TypeAlias = Literal["off", "report", "block"]

@@ -269,6 +269,10 @@ class Dialect(Struct, frozen=True):
         """Whether there is an image in what was said."""
         return facts.has_image(self.turns(body))
 
+    def images(self, body: Body) -> tuple[int, int]:
+        """How many images there are in what was said, and their bytes."""
+        return facts.images(self.turns(body))
+
     def lost(self, body: Body, upstream: Dialect) -> tuple[str, ...]:
         """The parameters of a body that change what is said and that the dialect upstream is asked in does not have."""
         return tuple(

@@ -11,6 +11,7 @@ from rightseat.wire.body import BadRequestError
 
 MARK = opaque.MARK.encode()  # in a body's bytes: it may hold encrypted reasoning of another dialect
 _IMAGES = frozenset({"image", "image_url", "input_image"})
+_DATA_HEAD = 128  # of a data URL (RFC 2397), before its base64
 
 
 def initiator_of(turns: Sequence[object], explicit: str | None = None) -> str:
@@ -46,6 +47,34 @@ def has_image(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return any(has_image(item) for item in value)
     return False
+
+
+def images(value: object) -> tuple[int, int]:
+    """How many images the parts of a request hold, and how many bytes of it they are: what is text however it begins does not count."""
+    count = size = 0
+    pending: list[object] = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if _kind(value) in _IMAGES:
+                count, size = count + 1, size + _image_bytes(value)
+            else:
+                pending += [
+                    value[name] for name in ("content", "output") if isinstance(value.get(name), (list, Mapping))
+                ]
+        elif isinstance(value, (list, tuple)):
+            pending += value
+    return count, size
+
+
+def _image_bytes(part: Mapping[str, object]) -> int:
+    """Bytes of an image that stands in the request itself: a data URL, or Anthropic's base64."""
+    url, source = part.get("image_url"), part.get("source")
+    url = url.get("url") if isinstance(url, Mapping) else url
+    if isinstance(url, str):
+        return len(url) if url.startswith("data:") and ";base64," in url[:_DATA_HEAD] else 0
+    data = source.get("data") if isinstance(source, Mapping) and source.get("type") == "base64" else None
+    return len(data) if isinstance(data, str) else 0
 
 
 def _kind(part: object) -> Json:

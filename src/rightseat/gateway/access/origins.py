@@ -18,6 +18,7 @@ ANY = "*"
 _METHODS = b"GET, POST, DELETE, OPTIONS"
 _HEADERS = b"authorization, content-type, x-api-key, anthropic-version, anthropic-beta, x-request-id"
 _DAY = b"86400"
+_LONGEST = 262  # characters of a Host header: a name of 253, a port, and brackets
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
 
 
@@ -39,7 +40,7 @@ def check_host(headers: Mapping[str, str], listens_on: str, allowed: Collection[
         ForeignHostError: the name is not ours.
     """
     given = headers.get("host", "")
-    if not _is_ours(given, listens_on, tuple(allowed)):
+    if len(given) > _LONGEST or not _is_ours(given, listens_on, tuple(allowed)):
         raise ForeignHostError(f"host: {given[:100]!r} is not a name of this gateway; see the setting allowed_hosts")
 
 
@@ -65,12 +66,19 @@ def check_origin(headers: Mapping[str, str], allowed: Collection[str]) -> str | 
         return None
     if origin in allowed or ANY in allowed:
         return origin
-    parts = urlsplit(origin) if origin.startswith(("http://", "https://")) else None
-    if parts is not None and parts.netloc == headers.get("host"):
+    if origin.startswith(("http://", "https://")) and _authority(origin) == headers.get("host"):
         return None
     raise ForeignHostError(
         f"origin: pages of {origin[:100]!r} may not use this gateway; see the setting allowed_origins"
     )
+
+
+def _authority(origin: str) -> str | None:
+    """The name and port in an origin; None: it is none."""
+    try:
+        return urlsplit(origin[: 2 * _LONGEST]).netloc
+    except ValueError:  # such as a bracket that is not closed
+        return None
 
 
 def host_of(header: str) -> str | None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from rightseat.accounts.selection import conversation_of
 from rightseat.backends.base import UpstreamRequest
-from rightseat.chat import Answer, Meta, Reply
+from rightseat.chat import Answer, Estimate, Meta, Reply
 from rightseat.gateway.access.estimate import estimate
 from rightseat.gateway.observe.content_log import ContentLog
 from rightseat.gateway.pipeline.content import Content
@@ -76,7 +76,8 @@ class ConversationEndpoint:
     async def __call__(self, request: Request) -> None:
         """Answer a request. What is wrong is raised."""
         taken = await self._shared.intake.take(request)
-        made = plan(self._dialect, taken, self._shared.options, initiator=request.headers.get("x-initiator"))
+        aside, owner = self._shared.intake.aside, request.exchange.owner
+        made, meta = await aside.run(owner, len(taken.raw), partial(self._planned, taken, request))
         self._note(made, request)
         fields = self._fields(made, request)
         if self._dialect.prepared is not None and taken.body.get("generate") is False:
@@ -84,7 +85,7 @@ class ConversationEndpoint:
                 await write(self._dialect.prepared(envelope_of(made)))
             return
         spoken = self._content_log(made, request)
-        asked = await self._ask(made, taken, request)
+        asked = await self._ask(made, meta, request)
         async with asked.answer:
             if made.wants_stream:
                 await self._stream(made, request, asked.pieces(), fields, spoken)
@@ -95,9 +96,13 @@ class ConversationEndpoint:
             spoken.end()
         await request.exchange.respond(200, body, fields)
 
-    async def _ask(self, made: Plan, taken: Taken, request: Request) -> OpenAnswer:
+    def _planned(self, taken: Taken, request: Request) -> tuple[Plan, Meta]:
+        made = plan(self._dialect, taken, self._shared.options, initiator=request.headers.get("x-initiator"))
+        return made, self._meta(made, taken, request)
+
+    async def _ask(self, made: Plan, meta: Meta, request: Request) -> OpenAnswer:
         """The head of the answer. A refusal because of encrypted reasoning is met once by leaving it out."""
-        upstream, meta = self._shared.upstream, self._meta(made, taken, request)
+        upstream = self._shared.upstream
         match made.how:
             case Relay(data):
                 asked = UpstreamRequest(
@@ -140,7 +145,7 @@ class ConversationEndpoint:
             caller=request.caller.id,
             request_id=request.id,
             conversation=conversation_of(request.headers, made.body),
-            estimate=estimate(taken.raw, made.reserved_output, vision=made.vision),
+            estimate=_estimated(made, taken),
             initiator=made.initiator,
             headers={**made.upstream.headers, **made.upstream.passed_headers(request.headers)},
             on_sent=request.record.sent,
@@ -164,3 +169,9 @@ class ConversationEndpoint:
                 (b"warning", f'299 rightseat "not supported and left out: {names}"'.encode("ascii", "replace"))
             )
         return fields
+
+
+def _estimated(made: Plan, taken: Taken) -> Estimate:
+    images = made.client.images(made.body) if made.vision else (0, 0)
+    limit = taken.model.prompt_limit if taken.model is not None else None
+    return estimate(len(taken.raw), made.reserved_output, images=images, prompt_limit=limit)

@@ -37,7 +37,7 @@ class EmbeddingsEndpoint:
         meta = Meta(
             caller=request.caller.id,
             request_id=request.id,
-            estimate=estimate(data, 0),
+            estimate=estimate(len(data), 0),
             initiator="user",
             on_sent=request.record.sent,
         )

@@ -16,6 +16,7 @@ from websockets.frames import Frame
 from rightseat.gateway.http.options import Shared
 from rightseat.gateway.http.websocket import EXTENSION, HELLO_LIMIT, TRY_LATER
 
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _CLOSE_SECONDS = 10.0  # for a client to take what was written before
 
 
@@ -81,6 +82,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self._begun:
             self._begun = True
             super().data_received(data)
+            if self.conn.handshake_exc is not None and not self.transport.is_closing():
+                self.transport.write(_TOO_LARGE)  # websockets would say nothing, and wait for ever
+                self.transport.close()
             return
         self._raw += data
         self._feed()

@@ -22,20 +22,18 @@ from rightseat.security.redaction import StreamRedactor
 from rightseat.security.screening import screen
 
 Policy: TypeAlias = Literal["off", "report", "redact", "block"]
+# More than this is no prompt that a model would take. What only reports looks no further; screening looks at the newest.
+_REPORTED = 2 * 1024 * 1024  # characters
+_SCREENED = 256 * 1024  # of which each can cost microseconds
+_BATCH = 32 * 1024  # short texts are looked at together
+_SHORTEST = 12  # that can hold an injection
+_NAME_CHARS = 40  # of a member, where a place is named
+_DATA_HEAD = 128  # of a data URL, before its base64
 # Members that hold no text: ids, what is encrypted, what is signed, pictures.
 _OPAQUE = frozenset({
     "call_id", "data", "encrypted_content", "file_data", "id", "image_url", "item_id", "reasoning_opaque", "signature", "thinking_signature", "tool_call_id",
     "tool_use_id", "url",
 })  # fmt: skip
-
-
-_LARGE_TEXT = 64 * 1024  # characters: looked through by itself, since putting it together with others copies it
-
-
-def _joined(texts: list[str]) -> Iterator[str]:
-    """Small texts together, which costs less, and large ones alone."""
-    yield "\n".join(text for text in texts if len(text) <= _LARGE_TEXT)
-    yield from (text for text in texts if len(text) > _LARGE_TEXT)
 
 
 class ContentBlockedError(CallerError):
@@ -88,16 +86,18 @@ class Content:
         """Answers must be read event by event."""
         return self._answers != "off"
 
+    @property
+    def is_strict(self) -> bool:
+        """What is found in requests must not go upstream."""
+        return self._requests in ("redact", "block") or self._injections == "block"
+
     def inspect(self, body: JsonObject) -> Inspection:
         """Look at a request, and do what the policies say.
 
         Raises:
             ContentBlockedError: naming what was found and where, never showing it.
         """
-        texts = list(texts_in(body)) if self._requests != "off" else []
-        found: Counter[str] = Counter()
-        if texts:
-            found.update(one.kind for text in _joined(texts) for one in self._finder.find(text))
+        found = self._found(body)
         if found and self._requests == "block":
             place = self._place(body)
             problem = f"{place}: holds {_named(found)}, which this gateway blocks"
@@ -152,21 +152,49 @@ class Content:
         if found and self._answers == "block":
             raise AnswerBlockedError(f"the answer holds {_named(found)}, which this gateway blocks")
 
+    def _found(self, body: JsonObject) -> Counter[str]:
+        found: Counter[str] = Counter()
+        if self._requests == "off":
+            return found
+        texts = texts_in(body)
+        for batch in _batches(_first(texts, _REPORTED) if self._requests == "report" else texts):
+            found.update(one.kind for one in self._finder.find(batch))
+            if found and self._requests == "block":
+                break  # one is enough
+        return found
+
     def _screened(self, body: JsonObject) -> tuple[str, ...]:
+        """Signs of an injection in what is new. Short texts are looked at together first: without a sign in all there is none in any."""
         if self._injections == "off":
             return ()
-        for where, text in _news(body):
+        left, batch, size = _SCREENED, list[tuple[_Place, str]](), 0
+        for place, text in _news(body):
+            if size and size + len(text) > _BATCH:
+                if signs := self._suspect(batch):
+                    return signs
+                batch, size = [], 0
+            batch.append((place, text))
+            size += len(text)
+            left -= len(text)
+            if left <= 0:
+                break
+        return self._suspect(batch)
+
+    def _suspect(self, batch: list[tuple[_Place, str]]) -> tuple[str, ...]:
+        if not batch or (len(batch) > 1 and not screen("\n".join(text for _, text in batch)).suspect):
+            return ()
+        for place, text in batch:
             verdict = screen(text)
             if verdict.suspect:
                 signs = tuple(sign.name for sign in verdict.signs[:5])
                 if self._injections == "block":
                     problem = f"looks like an injection ({', '.join(signs)}), which this gateway blocks"
-                    raise ContentBlockedError(f"{where}: {problem}", field=where)
+                    raise ContentBlockedError(f"{place}: {problem}", field=str(place))
                 return signs
         return ()
 
     def _place(self, body: JsonObject) -> str:
-        return next((path for path, text in _with_paths(body, "") if self._finder.find(text)), "body")
+        return next((str(place) for place, text in _with_places(body) if self._finder.find(text)), "body")
 
 
 def _named(found: Mapping[str, int]) -> str:
@@ -181,14 +209,42 @@ def texts_in(value: object) -> Iterator[str]:
         if isinstance(value, dict):
             for name, inner in value.items():
                 if isinstance(inner, str):
-                    if name not in _OPAQUE and not inner.startswith("data:"):
+                    if name not in _OPAQUE and not _is_data_url(inner):
                         yield inner
                 elif isinstance(inner, (dict, list)) and name != "image_url":
                     pending.append(inner)
         elif isinstance(value, list):
             pending += value
-        elif isinstance(value, str) and not value.startswith("data:"):
+        elif isinstance(value, str) and not _is_data_url(value):
             yield value
+
+
+def _is_data_url(text: str) -> bool:
+    """An image or a file (RFC 2397), and no text that begins in the same way."""
+    return text.startswith("data:") and ";base64," in text[:_DATA_HEAD]
+
+
+def _first(texts: Iterator[str], most: int) -> Iterator[str]:
+    """The texts, up to so many characters."""
+    for text in texts:
+        yield text[:most]
+        most -= len(text)
+        if most <= 0:
+            return
+
+
+def _batches(texts: Iterator[str]) -> Iterator[str]:
+    """The texts, short ones together, each on lines of its own."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if size and size + len(text) > _BATCH:
+            yield "\n".join(batch)
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text)
+    if batch:
+        yield "\n".join(batch)
 
 
 def _mapped(value: object, change: Callable[[str], str]) -> Any:
@@ -202,35 +258,50 @@ def _mapped(value: object, change: Callable[[str], str]) -> Any:
         }
     if isinstance(value, list):
         return [_mapped(inner, change) for inner in value]
-    if isinstance(value, str) and not value.startswith("data:"):
+    if isinstance(value, str) and not _is_data_url(value):
         return change(value)
     return value
 
 
-def _with_paths(value: object, path: str) -> Iterator[tuple[str, str]]:
+class _Place(Struct, frozen=True):
+    """Where a text is. Written out only where it is told: there may be many texts under one long name."""
+
+    name: str | int
+    within: _Place | None = None
+
+    def __str__(self) -> str:
+        names: list[str] = []
+        place: _Place | None = self
+        while place is not None:
+            names.append(f"[{place.name}]" if isinstance(place.name, int) else f".{place.name[:_NAME_CHARS]}")
+            place = place.within
+        return "".join(reversed(names)).removeprefix(".")
+
+
+def _with_places(value: object, place: _Place | None = None) -> Iterator[tuple[_Place, str]]:
     """All texts and where they are, in order."""
-    pending = [(value, path)]
+    pending: list[tuple[Any, _Place | None]] = [(value, place)]
     while pending:
-        value, path = pending.pop()
+        value, place = pending.pop()
         if isinstance(value, dict):
             inner = [
-                (one, f"{path}.{name}" if path else str(name))
+                (one, _Place(str(name), place))
                 for name, one in value.items()
                 if not (name in _OPAQUE and isinstance(one, str))
             ]
             pending += reversed(inner)
         elif isinstance(value, list):
-            pending += [(value[i], f"{path}[{i}]") for i in range(len(value) - 1, -1, -1)]
+            pending += [(value[i], _Place(i, place)) for i in range(len(value) - 1, -1, -1)]
         elif isinstance(value, str):
-            yield path, value
+            yield place or _Place("body"), value
 
 
-def _news(body: JsonObject) -> Iterator[tuple[str, str]]:
+def _news(body: JsonObject) -> Iterator[tuple[_Place, str]]:
     """The texts that came since the model last spoke: what was before has been looked at. The owner's system prompt is trusted."""
     name = "messages" if "messages" in body else "input"
-    said = body.get(name)
+    said, root = body.get(name), _Place(name)
     if isinstance(said, str):
-        yield name, said
+        yield root, said
         return
     if not isinstance(said, list):
         return
@@ -241,4 +312,5 @@ def _news(body: JsonObject) -> Iterator[tuple[str, str]]:
         if role == "assistant" or kind in ("function_call", "custom_tool_call", "reasoning"):
             return
         if role not in ("system", "developer"):
-            yield from ((path, text) for path, text in _with_paths(item, f"{name}[{i}]") if len(text) >= 12)
+            found = _with_places(item, _Place(i, root))
+            yield from ((place, text) for place, text in found if len(text) >= _SHORTEST)

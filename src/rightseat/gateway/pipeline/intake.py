@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 import msgspec
 from msgspec import Struct
 
 from rightseat.backends.registry import Model
 from rightseat.gateway.access.access import Access
+from rightseat.gateway.access.caller import Caller
 from rightseat.gateway.access.refusals import counted
 from rightseat.gateway.http.body import decode_body
+from rightseat.gateway.pipeline.aside import Aside
 from rightseat.gateway.pipeline.content import Content, Inspection
 from rightseat.gateway.pipeline.upstream import Upstream
 from rightseat.gateway.request import Request
@@ -18,8 +20,15 @@ from rightseat.masking import mask
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialect import Body
 
-_NAME_CHARS = 200  # of the name of a model, as it is shown
-_OFF_LOOP = 64 * 1024  # bytes; larger bodies are looked through in a thread
+_SHOWN_CHARS = 200  # of the name of a model, as it is shown
+_NAME_CHARS = 256  # of a model; what is longer is noted nowhere
+# Members of which something depends here: who may ask, what it costs, what is looked through.
+_DECIDING = frozenset(
+    {
+        "generate", "input", "instructions", "max_completion_tokens", "max_output_tokens", "max_tokens", "messages", "model", "n", "prompt",
+        "stream", "stream_options", "system", "thinking", "tools",
+    }
+)  # fmt: skip
 
 
 class Taken(Struct, frozen=True):
@@ -51,6 +60,9 @@ class Intake:
         content: what may be said.
         access: who may ask for what.
         max_messages, max_tools: of one request.
+
+    Attributes:
+        aside: where work on large bodies is done.
     """
 
     def __init__(self, upstream: Upstream, content: Content, access: Access, max_messages: int, max_tools: int) -> None:
@@ -58,6 +70,7 @@ class Intake:
         self._content = content
         self._access = access
         self._limits = (max_messages, max_tools)
+        self.aside = Aside()
 
     async def take(self, request: Request) -> Taken:
         """The body of a request, and the model that it names.
@@ -69,12 +82,13 @@ class Intake:
         raw, body = await self._read(request)
         name = _name_in(body)
         record = request.record
-        record.asked_for = mask(
-            name, limit=_NAME_CHARS
-        )  # whatever a client has put there: it is kept, logged and traced
-        inspection = await self._inspected(raw, body)
-        if inspection.changed:
-            body, raw = inspection.body, msgspec.json.encode(inspection.body)
+        # Whatever a client has put there: it is kept, logged and traced.
+        record.asked_for = mask(name, limit=_SHOWN_CHARS)
+        owner = request.exchange.owner
+        _check_names(body)
+        exact = self._content.is_strict or _is_restricted(request.caller)
+        raw, inspection = await self.aside.run(owner, len(raw), partial(self._inspected, raw, body, exact=exact))
+        body = inspection.body
         record.found, record.suspect = inspection.found, inspection.suspect
         model = await self._upstream.model(name)
         taken = Taken(raw, body, model, inspection)
@@ -82,25 +96,36 @@ class Intake:
         self._access.authorize.check_model(request.caller, taken.name)
         return taken
 
-    async def decoded(self, request: Request) -> Body:
-        """The body of a request that names a model and goes nowhere. Raises BadRequestError."""
-        _, body = await self._read(request)
+    async def decoded(self, request: Request) -> tuple[int, Body]:
+        """The size and the body of a request that names a model and goes nowhere. Raises BadRequestError."""
+        raw, body = await self._read(request)
         _name_in(body)
-        return body
+        return len(raw), body
 
     async def _read(self, request: Request) -> tuple[bytes, Body]:
         raw = await request.exchange.body()
         return raw, await decode_body(raw, *self._limits, request.exchange.hold)
 
-    async def _inspected(self, raw: bytes, body: Body) -> Inspection:
-        refusals = self._access.refusals
-        if len(raw) < _OFF_LOOP:
-            return counted(refusals, self._content.inspect, body)
-        return await asyncio.to_thread(counted, refusals, self._content.inspect, body)
+    def _inspected(self, raw: bytes, body: Body, *, exact: bool) -> tuple[bytes, Inspection]:
+        """What a body holds, and its bytes. `exact`: nothing is in them that is not in the decoded body, such as a name that stands twice."""
+        inspection = counted(self._access.refusals, self._content.inspect, body)
+        return (msgspec.json.encode(inspection.body) if inspection.changed or exact else raw), inspection
 
 
 def _name_in(body: Body) -> str:
     name = body.get("model")
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not 1 <= len(name) <= _NAME_CHARS:
         raise BadRequestError.at("model", "must be the name of a model")
     return name
+
+
+def _check_names(body: Body) -> None:
+    """A server that ignores case would take `Model` for `model`, and another model than the one that was checked. Raises BadRequestError."""
+    for name in body:
+        if name not in _DECIDING and (meant := name[:_NAME_CHARS].casefold()) in _DECIDING:
+            raise BadRequestError.at(name[:_NAME_CHARS], f"must be written {meant!r}")
+
+
+def _is_restricted(caller: Caller) -> bool:
+    """Whether models or tokens are limited for a caller: what is checked must be what upstream reads."""
+    return caller.key is not None and bool(caller.key.models or caller.key.limits_tokens)

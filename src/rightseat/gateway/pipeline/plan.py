@@ -21,6 +21,8 @@ from rightseat.gateway.pipeline.intake import Taken
 from rightseat.wire.dialect import Body, Dialect
 from rightseat.wire.facts import expressible
 
+_MOST_DROPPED = 32  # that are named: they become a header
+
 
 class Relay(Struct, frozen=True):
     """Bytes pass.
@@ -139,7 +141,7 @@ def plan(client: Dialect, taken: Taken, options: Options, *, initiator: str | No
         streams=streams,
         initiator=client.initiator(body, initiator),
         vision=client.has_image(body),
-        dropped=dropped,
+        dropped=tuple(dict.fromkeys(dropped))[:_MOST_DROPPED],
         output_limit=_output_limit(client, body, model),
     )
 
