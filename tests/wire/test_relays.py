@@ -115,6 +115,28 @@ def test_upstreams_own_error_ends_the_answer(dialect, tail):
     assert not relay.is_final
 
 
+@BY_NAME
+def test_an_error_of_upstreams_is_not_forgotten_whatever_follows_it(dialect):
+    relay = dialect.relay()
+    relay.feed(ERRORS[dialect.name])
+    assert relay.told
+    for piece in talk(dialect, 100, 1)[1:]:
+        relay.feed(piece)
+    assert relay.failed
+    assert relay.complete
+
+
+@BY_NAME
+def test_an_answer_that_speaks_of_errors_is_none(dialect):
+    relay = dialect.relay()
+    for piece in written(dialect, [TextDelta('{"error": {"message": "x"}} "type":"error" event: error')] * 3).split(
+        b"\n\n"
+    ):
+        relay.feed(piece + b"\n\n")
+    assert not relay.told
+    assert not relay.failed
+
+
 # How much was said, where nobody tells.
 
 

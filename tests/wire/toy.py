@@ -87,6 +87,7 @@ class ToyRelay:
     def __init__(self) -> None:
         self._rest = b""
         self._passed = b""
+        self.told = False
 
     def feed(self, chunk: bytes) -> bytes:
         whole, _, self._rest = (self._rest + chunk).rpartition(b"\n")

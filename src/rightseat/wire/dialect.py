@@ -124,7 +124,13 @@ class Fold(Protocol):
 
 
 class StreamRelay(Protocol):
-    """A stream that passes through, cut at event borders and watched. See `wire.relay`."""
+    """A stream that passes through, cut at event borders and watched. See `wire.relay`.
+
+    Attributes:
+        told: upstream's own error has passed: nothing more is to be said.
+    """
+
+    told: bool
 
     def feed(self, chunk: bytes) -> bytes:
         """The next bytes; the whole events in them. Raises ProtocolError: an event is larger than the limit."""

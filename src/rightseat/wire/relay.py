@@ -25,6 +25,9 @@ RECENT_BYTES = 1024  # of each, unless its last event is larger
 
 _ROUNDING = 1e-6
 
+# In every error event, and not in what a model says: there the quotes are escaped.
+_ERROR = b'"error"'
+
 # What is no text of the model inside a delta.
 _FORM = frozenset({"role", "type", "id", "name"})
 
@@ -37,6 +40,7 @@ class EventRelay:
 
     Attributes:
         failure: why it gave up, or None.
+        told: upstream's own error has passed: nothing that comes after it is of use, and nothing more is to be said.
     """
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
@@ -46,6 +50,7 @@ class EventRelay:
         self._marker: bytes | None = None
         self._recent: deque[bytes] = deque(maxlen=RECENT)
         self._end: Ending | None = None  # as judged, until the next chunk
+        self.told = False
         self._size = Size()
 
     def feed(self, chunk: bytes) -> bytes:
@@ -60,6 +65,8 @@ class EventRelay:
                 return chunk
         self._end = None
         self._size.add(chunk)
+        if _ERROR in chunk and not self.told:
+            self.told = self._judge(events_in(chunk)).failed
         if self._marker is not None and self._marker in chunk:
             chunk = self._rewritten(chunk)
         self._recent.append(chunk if len(chunk) <= RECENT_BYTES else _last_events(chunk))
@@ -106,6 +113,8 @@ class EventRelay:
     def _judged(self) -> Ending:
         if self._end is None:
             self._end = self._judge(events_in(b"".join(self._recent)))
+            if self.told:
+                self._end = msgspec.structs.replace(self._end, complete=True, failed=True)
         return self._end
 
     def _judge(self, events: list[Json]) -> Ending:

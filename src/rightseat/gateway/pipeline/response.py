@@ -45,6 +45,8 @@ async def relayed(plan: Plan, answer: RelayAnswer) -> AsyncGenerator[bytes, None
         async for chunk in answer:
             if said := relay.feed(chunk):
                 yield said
+            if relay.told:
+                break
         if rest := relay.eof():
             yield rest
     except TransportError as e:
