@@ -22,6 +22,7 @@ _decode = msgspec.json.Decoder().decode
 
 RECENT = 8  # pieces that are kept for the question how the answer ended
 RECENT_BYTES = 1024  # of each, unless its last event is larger
+_LARGE = 16 * 1024  # bytes: of pieces that are larger only the last is kept
 
 _ROUNDING = 1e-6
 
@@ -69,7 +70,10 @@ class EventRelay:
             self.told = self._judge(events_in(chunk)).failed
         if self._marker is not None and self._marker in chunk:
             chunk = self._rewritten(chunk)
-        self._recent.append(chunk if len(chunk) <= RECENT_BYTES else _last_events(chunk))
+        if len(chunk) <= RECENT_BYTES:
+            self._recent.append(chunk)
+        else:
+            self._keep(_last_events(chunk))
         return chunk
 
     def eof(self) -> bytes:
@@ -109,6 +113,12 @@ class EventRelay:
     def least(self) -> int:
         """Tokens that it surely had so far."""
         return self._size.events
+
+    def _keep(self, events: bytes) -> None:
+        """The last events of a large piece. An end may be large, as in responses; what is large before it is no end."""
+        if len(events) > _LARGE:
+            self._recent = deque((one for one in self._recent if len(one) <= _LARGE), RECENT)
+        self._recent.append(events)
 
     def _judged(self) -> Ending:
         if self._end is None:
