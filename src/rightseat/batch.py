@@ -1,4 +1,4 @@
-"""Many prompts from a file of JSON lines, answered side by side into another; can be stopped at any time and goes on where it was.
+"""Many prompts from a file of JSON lines, answered concurrently into another; can be stopped at any time and continued later.
 
 A line is a prompt as a JSON text, or an object with `prompt`, and if wanted `id`, `system`, `model` and options of the request
 (temperature ...). An answer is a line `{"id", "line", "text", "model", "finish_reason", "usage"}`, or `{"id", "line", "error"}`. Answers

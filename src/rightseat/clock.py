@@ -1,6 +1,6 @@
 """Time: what the clock shows and how to wait. The only module that reads the machine's clock.
 
-Whatever needs time takes a `Clock`, `SYSTEM_CLOCK` where nobody gives another one, so that tests can own it: `rightseat.testing`
+Code that needs the time takes a `Clock`, by default `SYSTEM_CLOCK`, so that tests can own it: `rightseat.testing`
 has `FakeClock`, turned by hand, and a `LoopClock` for virtual time. What sets timers of the event loop takes its time from `LOOP_CLOCK`.
 """
 

@@ -1,4 +1,4 @@
-"""The one interface: a request goes in, an answer comes out, perhaps slowly.
+"""The central interface: a request goes in, an answer comes out piece by piece.
 
     Handler = async (ChatRequest) -> Reply
     Layer   = Handler -> Handler
@@ -54,7 +54,7 @@ Handler: TypeAlias = Callable[[ChatRequest], Awaitable[Reply]]
 
 
 class Layer(Protocol):
-    """A recipe: wraps a handler. Its state is born when it wraps, unless it was given some to share."""
+    """Wraps a handler. Its state is created when it wraps, unless it was given some to share."""
 
     def __call__(self, inner: Service[Q, A], /) -> Service[Q, A]:
         """The handler, wrapped."""

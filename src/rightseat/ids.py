@@ -1,6 +1,6 @@
 """Chance: ids, keys and random numbers. The only module that asks the system for randomness.
 
-Whatever makes an id or throws dice takes an `Ids`, `SYSTEM_IDS` where nobody gives another one; `rightseat.testing.SeededIds` gives the
+Code that needs an id or a random number takes an `Ids`, by default `SYSTEM_IDS`; `rightseat.testing.SeededIds` gives the
 same ids in every run.
 """
 

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of whoever builds on Rightseat. Loaded by pytest itself where Rightseat is installed.
+"""Fixtures for tests of code that uses Rightseat. Loaded by pytest itself where Rightseat is installed.
 
     scripted_handler   a ScriptedHandler: canned answers, calls kept
     scripted_session   a ScriptedSession: the same as a chat session

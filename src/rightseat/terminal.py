@@ -1,4 +1,4 @@
-"""Answers at a terminal: Markdown that grows without flicker, or plain text where nobody looks.
+"""Answers at a terminal: Markdown that is updated without flicker, or plain text where the output is no terminal.
 
 Needs `rich`. Drawn at most ten times a second; only the last screenful is drawn while it grows, and all of it at the end.
 """

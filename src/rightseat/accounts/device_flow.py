@@ -4,7 +4,7 @@
     step = next(flow)                       # HttpRequest: send it, and send the HttpAnswer back
     step = flow.send(answer)                # Prompt: show it; Wait: let time pass; send None back for both
 
-The generator returns the GitHub token. GitHub answers 200 with an `error` while nobody has approved yet.
+The generator returns the GitHub token. GitHub answers 200 with an `error` until the login is approved.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ async def log_in(
     on_prompt: Callable[[Prompt], None],
     clock: Clock = SYSTEM_CLOCK,
 ) -> Account:
-    """Log somebody in, and save the account.
+    """Run a device login, and save the account.
 
     Args:
         store: where the account is kept.
@@ -39,7 +39,7 @@ async def log_in(
     `host` and `base_url` are the owner's: from the settings file or the command line, never from a request over HTTP.
 
     Raises:
-        LoginError: GitHub refused, or nobody approved in time. Nothing is saved.
+        LoginError: GitHub refused, or the login was not approved in time. Nothing is saved.
         TransportError: GitHub cannot be reached.
     """
     hosts = Hosts.of(host)

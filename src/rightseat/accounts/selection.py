@@ -27,11 +27,11 @@ _MOST_COOLDOWNS = 1000  # of an account
 
 
 class Cooldown(Struct, frozen=True):
-    """Something is not asked for a while.
+    """Something is not used for a while after a refusal.
 
     Attributes:
         until: in seconds of the caller's clock.
-        status, code, message: the refusal as the server said it, for whoever must be refused meanwhile.
+        status, code, message: the refusal as the server said it, for callers that are refused meanwhile.
         avoid: asked nevertheless where no other account can serve.
     """
 
@@ -43,7 +43,7 @@ class Cooldown(Struct, frozen=True):
 
     @property
     def reason(self) -> str:
-        """In a word, for people."""
+        """A short text, for people."""
         return self.code or f"HTTP {self.status}"
 
 
@@ -70,7 +70,7 @@ class Candidate(Struct):
         name: the account.
         models: the ids on its live list; None: not known yet.
         load: requests under way.
-        cooldowns: (model, caller) -> what it waits for; "" stands for every model, and for every caller.
+        cooldowns: (model, caller) -> cooldown; "" means every model, or every caller.
         quota: kind -> what is left of it, from 0 to 1, as an answer told.
         quota_at: when it was looked at, in seconds of the caller's clock.
     """
@@ -129,7 +129,7 @@ def pick_next(
         model: the model's id.
         now: the caller's clock, in seconds.
         conversation: what ties requests together; "" for nothing.
-        caller: who asks; "" for nobody in particular.
+        caller: the caller; "" if unknown.
         tried: accounts that have refused this request already.
 
     Returns:

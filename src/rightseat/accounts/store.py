@@ -1,7 +1,7 @@
 """Where accounts are kept: one JSON file each, readable by its owner only, replaced whole or not at all.
 
 The file holds the fields `access_token` (Copilot's), `github_access_token`, `expires_at` and `refresh_in`, and what else is needed
-to renew them. A file that cannot be read stops nobody: it is named, and the others serve. This module refuses to know how tokens
+to renew them. A file that cannot be read is reported, and the other accounts are used. This module refuses to know how tokens
 are got.
 """
 
@@ -25,7 +25,7 @@ from rightseat.errors import ConfigError
 from rightseat.log import logger
 from rightseat.security.files import write_private
 
-LOCK_SECONDS = 20.0  # more than an exchange can take: whoever holds the lock for longer has stopped
+LOCK_SECONDS = 20.0  # more than an exchange can take: a process that holds the lock for longer has stopped
 _LOCK_POLL_SECONDS = 0.05
 _MOST_BYTES = 256 * 1024  # of an account file
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -200,7 +200,7 @@ class FileStore:
     async def lock(self, name: str) -> AsyncIterator[None]:
         """Be the only one on this machine who renews this account's token.
 
-        Nobody waits longer than LOCK_SECONDS, and where no lock can be made nobody waits at all: two renewals are better than none.
+        Waits for at most LOCK_SECONDS, and not at all where no lock can be made: two renewals are better than none.
         """
         handle = self._open_lock(name)
         try:
@@ -272,7 +272,7 @@ class FileStore:
 
 
 def _with_login(value: object, path: Path) -> Any:
-    """Other programs' files, and the first ones of this kind, hold no login: the file's name stands for it."""
+    """Other programs' files, and the first ones of this kind, hold no login: the file's name is used instead."""
     if isinstance(value, dict) and "login" not in value:
         return {**value, "login": path.stem.partition("@")[0]}
     return value

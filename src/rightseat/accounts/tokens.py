@@ -61,7 +61,7 @@ def account_after(account: Account, answer: HttpAnswer, now: float) -> Account:
     `expires_at` is reckoned from our own clock and `refresh_in`, so that a wrong clock here does not end the token early.
 
     Raises:
-        LoginError: GitHub refused for good: no Copilot, a lapsed subscription, a revoked token.
+        LoginError: GitHub refused permanently: no Copilot, a lapsed subscription, a revoked token.
         UpstreamError: it could not answer now.
     """
     try:
@@ -107,7 +107,7 @@ def _seconds(value: Any) -> float:
 
 
 def _refused(account: Account, answer: HttpAnswer, body: object) -> LoginError:
-    """GitHub has said no, for good."""
+    """GitHub refused permanently."""
     body = body if isinstance(body, dict) else {}
     given = body.get("error_details")
     details = given if isinstance(given, dict) else {}
@@ -180,11 +180,11 @@ class TokenSource:
         """The account with another token than the one it has, which was refused. Raises as `get` does."""
         current = self._accounts.get(account.name, account)
         if current.access_token != account.access_token:
-            return current  # somebody else has done it meanwhile
+            return current  # another process has renewed it meanwhile
         return await asyncio.shield(self._renew(current))
 
     def _renew(self, account: Account) -> asyncio.Task[Account]:
-        """One exchange for all who wait. It belongs to nobody: whoever is cancelled, the others still get it."""
+        """One exchange for all who wait. It belongs to no caller: if one is cancelled, the others still get it."""
         task = self._renewals.get(account.name)
         if task is None:
             task = self._renewals[account.name] = asyncio.ensure_future(self._exchange(account))

@@ -1,4 +1,4 @@
-"""The seam of whoever answers: the Copilot API, a compatible server, the CLI, a double for tests.
+"""The protocol of backends: the Copilot API, a compatible server, the CLI, a double for tests.
 
 The facade and the gateway know a backend by this alone. It refuses to know who asks.
 """
@@ -52,7 +52,7 @@ class RelayAnswer(Answer[bytes]):
         close: see Answer.
         status: the HTTP status.
         headers: names in any case, looked up in lower case.
-        account: who answers, for logs; "" for nobody in particular.
+        account: the account that answers, for logs; "" if there is none.
         framed: see HttpStream.
     """
 
@@ -106,7 +106,7 @@ class Readiness(Struct, frozen=True):
     """Whether requests can be served now.
 
     Attributes:
-        reasons: why not; empty: they can. They may name accounts and addresses, so they are for whoever runs this.
+        reasons: why not; empty: they can. They may name accounts and addresses, so they are for the operator.
         public: the same for anybody: no account and no address is named.
         problems: what is wrong although requests are served, such as a store that cannot be written; they may name places.
         public_problems: the same for anybody.
@@ -133,7 +133,7 @@ class Backend(Protocol):
 
         Raises:
             UpstreamError: the answer is an HTTP error. TransportError: there is none.
-            NotLoggedInError, LoginError: there is nobody to ask as.
+            NotLoggedInError, LoginError: there is no account to ask as.
         """
         ...
 
@@ -158,7 +158,7 @@ class AccountBackend(Backend, Protocol):
         ...
 
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the store of accounts, for whoever runs this."""
+        """What is wrong with the store of accounts, for the operator."""
         ...
 
     def reload(self) -> None:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Work that is under way at most once. It belongs to nobody: whoever is cancelled, the others still get the result.
+    """Work that is under way at most once. It belongs to no caller: if one is cancelled, the others still get the result.
 
     Args:
         work: does it.
@@ -49,7 +49,7 @@ class SingleFlight(Generic[T]):
     def _done(self, task: asyncio.Task[T]) -> None:
         self.task = None
         if not task.cancelled():
-            task.exception()  # whoever waited has seen it; nobody need have
+            task.exception()  # the waiting callers have seen it, if there are any
 
 
 class Cached(Generic[T]):

@@ -70,7 +70,7 @@ class Catalogue:
         return self._merged
 
     def offers(self, model: str) -> bool:
-        """Whether the last lists have a model of this id. Asks nobody."""
+        """Whether the last lists have a model of this id. Does not ask upstream."""
         return any(cached.value is not None and model in cached.value.models for _, cached in self._lists.values())
 
     async def aclose(self) -> None:

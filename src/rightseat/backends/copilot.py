@@ -160,11 +160,11 @@ class CopilotBackend:
         return await self._readiness.get()
 
     async def resolve(self, name: str) -> Model | None:
-        """The model that somebody means; None while only the seed list is known. Raises UpstreamError: there is none (404)."""
+        """The model that a name means; None while only the seed list is known. Raises UpstreamError: there is none (404)."""
         return (await self.models()).require(name)
 
     def offers(self, model: str) -> bool:
-        """Whether the last lists have a model of this id. Asks nobody."""
+        """Whether the last lists have a model of this id. Does not ask upstream."""
         return self._catalogue.offers(model)
 
     def accounts(self) -> list[tuple[Account, Candidate]]:

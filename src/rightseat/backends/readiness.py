@@ -106,7 +106,7 @@ class CopilotReadiness:
         return Readiness(tuple(reasons), public, self._pool.problems(), self._pool.public_problems())
 
     async def _reasons(self, accounts: Mapping[str, Account]) -> dict[str, str]:
-        """Why nothing can be served: for whoever runs this -> the same for anybody."""
+        """Why nothing can be served: for the operator -> the same for clients."""
         if not accounts:
             return {NO_ACCOUNT: NO_ACCOUNT}
         now = self._clock.now()

@@ -35,7 +35,7 @@ async def events(
         dialect: what it is in.
         answer: the answer, whose head is there.
         streamed: it was asked for as a stream. One that says it is JSON is read whole all the same.
-        reply: who is told of usage, and when the answer is complete.
+        reply: gets the usage, and whether the answer is complete.
 
     Raises:
         UpstreamError: it held an error, or ended in the middle (408, "stream_disconnected"), or is not of its kind.

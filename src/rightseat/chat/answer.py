@@ -39,14 +39,14 @@ class Answer(Generic[T]):
 
     Args:
         pieces: the source. Asked for its `aclose`, if it has one, when the answer is closed.
-        close: called after that, once, also for an answer that nobody has read.
+        close: called after that, once, also for an answer that was never read.
 
     Attributes:
-        account: who answers, for logs; "" for nobody in particular.
+        account: the account that answers, for logs; "" if there is none.
         usage: tokens, as far as the answer has told.
         is_final: `usage` is the last word: the answer was complete when it was told.
-        account: who answers, for logs; "" for nobody in particular.
-        received: tokens that the answer had so far, reckoned from its size by whoever reads it; for answers that break off before they tell.
+        account: the account that answers, for logs; "" if there is none.
+        received: tokens that the answer had so far, estimated from its size by its reader; for answers that break off before they report usage.
         least: tokens that it surely had, one for each piece of text; for answers whose last word on usage cannot be true.
     """
 
@@ -93,14 +93,14 @@ class Answer(Generic[T]):
         self._on_close.append(callback)
 
     def guard(self, guard: Guard) -> None:
-        """Have somebody watch over the waiting. For layers, before anybody reads; the first one is the innermost."""
+        """Add a watcher of the waiting. For layers, before the answer is read; the first one is the innermost."""
         if self._guard is not None:
             inner = self._guard
             self.through(lambda pieces: _guarded(pieces, inner))
         self._guard = guard
 
     async def aclose(self) -> None:
-        """Stop the source. May be called twice, and while somebody waits for the next piece, who then gets an error or the end."""
+        """Stop the source. May be called twice, and while a reader waits for the next piece; the reader then gets an error or the end."""
         try:
             for source in (self._tracked, *reversed(self._sources)):
                 close = getattr(source, "aclose", None)

@@ -45,7 +45,7 @@ class Message(Struct, frozen=True):
         content: its text.
         tool_calls: with role "assistant": what the model called.
         tool_call_id: with role "tool": the call that this answers.
-        parts: empty when the message is text alone; else all of it in order: texts, images, and what nobody here knows, as it came.
+        parts: empty when the message is text alone; else all of it in order: texts, images, and parts of unknown kinds, unchanged.
         reasoning: with role "assistant": what it thought before it said the rest, as text.
         reasoning_opaque: the same, encrypted by who made it; goes back byte for byte.
 
@@ -102,7 +102,7 @@ class Meta(Struct, frozen=True, gc=False):
         caller: who asks, for limits that are counted apart.
         request_id: the same in every log.
         conversation: what ties requests together; they are kept to one account.
-        estimate: what the request may use; None: nobody has reckoned.
+        estimate: what the request may use; None: not estimated.
         initiator: who began the turn, "user" or "agent"; "": the backend decides.
         headers: more headers for upstream, such as `anthropic-beta`; checked where they came in.
         on_sent: called each time right before the bytes of a request for this one go out; from then on it may cost something.

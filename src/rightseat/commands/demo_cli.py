@@ -1,4 +1,4 @@
-"""`rightseat demo-cli`: the first thing to see. The real CLI, a simulated cloud, a streamed answer with a tool call."""
+"""`rightseat demo-cli`: the real CLI, a simulated cloud, a streamed answer with a tool call."""
 
 from __future__ import annotations
 

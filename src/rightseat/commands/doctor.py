@@ -1,4 +1,4 @@
-"""`rightseat doctor`: looks at everything that has to fit together, and says what to do about what does not."""
+"""`rightseat doctor`: checks an installation and suggests fixes."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def list_(path: Path | None, *, as_json: bool) -> None:
 @click.argument("key_id", metavar="ID")
 @_CONFIG
 def revoke(key_id: str, path: Path | None) -> None:
-    """End the key ID, for good. Gateways refuse it within a second."""
+    """Revoke the key ID. Gateways refuse it within a second."""
     if _done(path, lambda ring, _: ring.revoke(key_id)) is None:
         raise ConfigError(f"there is no key {key_id!r}")
     console.print(f"revoked {key_id}")

@@ -104,7 +104,7 @@ async def _work(settings: Settings, listener: socket.socket, read: Callable[[], 
     stop, supervisor = asyncio.Event(), int(os.environ[SUPERVISOR_VARIABLE])
 
     async def watch() -> None:
-        while os.getppid() == supervisor:  # noqa: ASYNC110 - nobody tells
+        while os.getppid() == supervisor:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(1)
         stop.set()
 
@@ -136,7 +136,7 @@ def _settle() -> None:
 
 
 def _give_memory_back() -> None:
-    """Let glibc give large blocks back to the system when they are freed. Else it keeps what bursts of large requests took, for good.
+    """Let glibc give large blocks back to the system when they are freed. Otherwise it keeps what bursts of large requests took.
 
     See mallopt(3). Nothing happens with another C library.
     """

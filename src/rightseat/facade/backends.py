@@ -44,7 +44,7 @@ async def backend_for(
 
 
 def store_for(api_key: str | None, host: str, account: str | None, home: Path | None) -> AccountStore:
-    """The accounts that a key stands for. Raises as `backend_for` does."""
+    """The accounts for a key. Raises as `backend_for` does."""
     if api_key is None:
         return _stored(account, home)
     kind = kind_of(api_key)

@@ -47,8 +47,8 @@ class ChatResponse(Struct, frozen=True):
     Attributes:
         text: what was said.
         model: who said it.
-        finish_reason: "stop", "length", "tool_calls" (with calls that nobody here can run) or "content_filter".
-        usage: tokens of all steps together, or None where nobody told.
+        finish_reason: "stop", "length", "tool_calls" (with calls of tools that are not registered) or "content_filter".
+        usage: tokens of all steps together; None: not reported.
         tool_calls: calls of the last step that were not run here.
         reasoning: what the model thought, as far as it tells.
         steps: how many times the model was asked.
@@ -92,7 +92,7 @@ class ChatSession:
         options: sent with each request.
         keeps_history: the conversation is kept here; False: where the answers come from.
         on_close: called, and awaited if it is a coroutine function, when the session is closed.
-        clock: what deadlines are told in.
+        clock: the clock of deadlines.
         ids: the ids of the session and of its requests come from here.
     """
 
@@ -255,7 +255,7 @@ class ChatStream:
             self._begun = True
             self._session._open.add(self)
             chunks = self._run()
-            # Without a block nobody but the reader holds it: whoever breaks out of the loop lets go of it, and it ends.
+            # Without a block only the reader holds a reference: breaking out of the loop drops it, and the stream ends.
             self._chunks = weakref.ref(chunks)
             self._held = chunks if self._block else None
         return chunks

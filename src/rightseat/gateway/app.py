@@ -164,7 +164,7 @@ class Gateway:
         return self._parts.live
 
     async def serve(self, exchange: Exchange, caller: Caller | None = None) -> None:
-        """Answer an exchange; see Router. For whoever speaks HTTP, and for callers in the same process."""
+        """Answer an exchange; see Router. For the HTTP servers, and for callers in the same process."""
         await self._router.serve(exchange, caller)
 
     async def converse(self, socket: Socket) -> None:
@@ -183,7 +183,7 @@ class Gateway:
         await endpoint(socket)
 
     def reload(self, settings: Settings) -> tuple[str, ...]:
-        """Take other settings; requests under way go on with the old ones. The names of those that need a restart, and were not taken."""
+        """Apply other settings; requests in progress keep the old ones. Returns the names of those that need a restart and were not applied."""
         _, needs_restart = self.settings.changes(settings)
         kept = {name: getattr(self.settings, name) for name in needs_restart}
         self.settings = msgspec.structs.replace(settings, **kept)
@@ -211,7 +211,7 @@ class Gateway:
 
     def _request_id(self, given: str) -> str:
         """The client's own id for the request, if it gives one that can stand in a log; else a new one."""
-        if _REQUEST_ID.fullmatch(given) and mask(given) == given:  # it may be anything that somebody has put there
+        if _REQUEST_ID.fullmatch(given) and mask(given) == given:  # clients may put anything there
             return given
         return self._ids.uuid()
 
@@ -380,7 +380,7 @@ def _traces(stack: AsyncExitStack) -> list[ObserverOf[RequestRecord]]:
 
 @contextlib.contextmanager
 def _cancelled(work: Coroutine[object, object, None]) -> Iterator[None]:
-    """Something that goes on until the block ends."""
+    """A task that runs until the block ends."""
     task = asyncio.ensure_future(work)
     try:
         yield

@@ -19,7 +19,7 @@ class Request(Struct, frozen=True):
     Attributes:
         exchange: the request's head, its body on demand, and where the answer goes.
         route: what it asks for.
-        value: what stands for the name in its path.
+        value: the value of the parameter in its path.
         caller: who asks.
         record: what is noted of it.
     """

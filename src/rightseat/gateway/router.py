@@ -1,7 +1,7 @@
 """From the head of a request to its endpoint, and whatever ends it back to the client. Every request takes this way, whatever it came over.
 
 What can be decided by the head is decided before a byte of the body is read: the path, the page it comes from, the key, its scope, its
-limits. What goes wrong is told in one place: before the answer has begun as an error in the client's dialect, after that as an event in it.
+limits. Errors are answered in one place: before the answer has begun as an error in the client's dialect, after that as an event in it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ManagementOffError(CallerError):
 
 
 class TooDeepError(CallerError):
-    """A body that nobody can read."""
+    """A body that is nested too deeply to decode."""
 
 
 class InternalError(RightseatError):

@@ -117,7 +117,7 @@ SOCKETS = {
     "/v1/responses": Route("GET", "/v1/responses", "responses_socket", "OpenAI responses over a WebSocket", "openai", "responses_socket", "chat", "responses"),
     "/v1/ws": Route("GET", "/v1/ws", "multiplex", "Many requests over one WebSocket", "openai", "multiplex", "chat"),
 }  # fmt: skip
-# A request to a path that nobody serves: it is counted and listed under this name.
+# A request to an unknown path: it is counted and listed under this name.
 UNKNOWN = Route("GET", "", "unknown", "The path is not served", "open", "")
 
 _EXACT = {(r.method, r.path): r for r in ROUTES if "{" not in r.path}
@@ -129,7 +129,7 @@ _VARYING += [(method, path.split("/"), route) for (method, path), route in _SHOR
 
 
 def find(method: str, path: str) -> tuple[Route, str] | None:
-    """The route of a request, and what stands for the name in its path; None: there is none."""
+    """The route of a request, and the value of the parameter in its path; None: there is no route."""
     method = "GET" if method == "HEAD" else method
     path = path.rstrip("/") or "/"
     if (route := _EXACT.get((method, path))) is not None:
@@ -188,13 +188,13 @@ def _operation(route: Route) -> JsonObject:
     said: JsonObject = {route.kind: {"schema": {"type": "object" if "json" in route.kind else "string"}}}
     if route.streams:
         said["text/event-stream"] = {"schema": {"type": "string"}}
-    wrong = {"description": "What is wrong", "content": {"application/json": {"schema": {"type": "object"}}}}
+    wrong = {"description": "An error", "content": {"application/json": {"schema": {"type": "object"}}}}
     operation: JsonObject = {
         "operationId": route.name,
         "summary": route.summary,
         "tags": [route.tag],
         "responses": {
-            str(route.status): {"description": "All is well", "content": said},
+            str(route.status): {"description": "Success", "content": said},
             **{str(status): {"description": text, "content": said} for status, text in route.fails},
             "default": wrong,
         },

@@ -16,7 +16,7 @@ from rightseat.errors import UpstreamError
 from rightseat.handler import A, Q, Service
 from rightseat.layers.observe import CURRENT
 
-UNKNOWN = Estimate(0, 8192)  # where nobody has reckoned
+UNKNOWN = Estimate(0, 8192)  # where there is no estimate
 
 
 class Reserved(Protocol):
@@ -50,7 +50,7 @@ class Admit(Struct, frozen=True, kw_only=True):
 
     Attributes:
         desk: who decides.
-        tries: how often a call may be made. An estimate has room for a second one that was sent in vain, for more it is raised.
+        tries: how often a call may be made. An estimate has room for a second, failed attempt; for more it is raised.
     """
 
     desk: Desk

@@ -1,7 +1,7 @@
 """Answers from before, and one call for all who ask the same at the same time. For chat.
 
 An answer is kept as its events and replayed as such: a stream comes as a stream. A call that is under way is a task of its own that
-fills a shared list: whoever asked first may leave, the others get all of it; when the last one leaves, it is stopped. What a model
+fills a shared list: the first caller may leave, the others get all of it; when the last one leaves, it is cancelled. What a model
 may act upon (tools) is never answered from before unless that is asked for, and an answer that broke is not kept.
 """
 
@@ -288,7 +288,7 @@ class _Flight:
                     self._head.set_result(None)
                 else:
                     self._head.set_exception(self._error)
-                    self._head.exception()  # it may be that nobody is left to hear it
+                    self._head.exception()  # there may be no caller left
             self._tell()
 
     def _tell(self) -> None:

@@ -23,7 +23,7 @@ class Deadline(Struct, frozen=True):
     Attributes:
         seconds: for the whole call. A deadline that the request has already is kept if it is earlier.
         silence: seconds without a piece of the answer; None: as long as there is time.
-        clock: what deadlines are told in; must run as the event loop's.
+        clock: the clock of deadlines; must run as the event loop's.
     """
 
     seconds: float = 300.0
@@ -121,7 +121,7 @@ class _Watch:
             timer.cancel()
 
     def _ours(self) -> bool:
-        """A cancellation is ours, and nobody else's too."""
+        """The cancellation is ours alone."""
         task = asyncio.current_task()
         return self._expired and task is not None and task.uncancel() == 0
 

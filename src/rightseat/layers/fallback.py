@@ -1,4 +1,4 @@
-"""Something instead of nothing: when a model cannot answer, ask the next one of a list.
+"""Fallback models: when a model cannot answer, ask the next one of a list.
 
 Stands outside `Retry` and `Breaker`: what is left after them is worth another model. For an answer from before, see `Cache` with
 `stale_seconds`.
@@ -18,7 +18,7 @@ from rightseat.layers.transient import is_transient
 
 
 def is_worth_another(error: BaseException) -> bool:
-    """Another model may be able to: this one is in trouble, or we have stopped asking it."""
+    """Another model may help: this one failed, or its circuit is open or its queue full."""
     return is_transient(error) or isinstance(error, (CircuitOpenError, OverloadedError))
 
 

@@ -1,7 +1,7 @@
 """Being told of every call: what was asked of whom, how long it took, what it used, how it ended. Never what was said.
 
-`Call` is what is known of one; observers are told when it begins and when it is over, and must be quick and must not fail: one that
-raises is logged and the call goes on. The gateway notes its calls in the same form, so that metrics and traces are written once.
+`Call` is the record of one; observers are called when it begins and when it ends, and must be quick and must not fail: one that
+raises is logged and the call continues. The gateway notes its calls in the same form, so that metrics and traces are written once.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class Call:
     """One call, under way or over. Times are seconds on its clock.
 
     Attributes:
-        clock: what its times are told in.
+        clock: the clock of its times.
         operation: "chat", "embeddings" ...
         model: the model's id.
         dialect: what the caller speaks; "" for none in particular.
         stream: the answer comes in pieces.
         request_id: the same in every log.
-        key: who asks: the id of a key; "" for nobody in particular.
+        key: the id of the caller's key; "" if there is none.
         trace: the caller's `traceparent` and `tracestate` (W3C Trace Context), as far as there are any.
         trace_id: of the trace that the call belongs to; "" for none.
         begun, head_at, first_at, ended_at: when it began, when the answer's head came, the first piece of a streamed one, and its end.
         account: who answers.
         cache: "hit", "joined", "miss" or "stale" where there is a cache; else "".
-        usage: tokens, where somebody told.
+        usage: tokens; None: not reported.
         finish: why the answer ended, where that is known.
         reached: upstream has been asked, or is being asked: from now on the call may cost something. Set by `Meta.on_sent`.
         retries: how many tries there were beyond the first.
@@ -45,7 +45,7 @@ class Call:
         reached: upstream has been asked, so the call may have cost something.
         status: the HTTP status that fits; None while it is under way.
         error: what went wrong, by its type's name; "" for nothing.
-        span: of whoever traces it.
+        span: the trace's span, set by the tracing observer.
     """
 
     __slots__ = (
@@ -107,7 +107,7 @@ R = TypeVar("R", bound=Call)
 
 
 class ObserverOf(Protocol[C_contra]):
-    """Somebody who is told of calls of one kind, on the event loop."""
+    """An observer of calls of one kind; called on the event loop."""
 
     def began(self, call: C_contra, /) -> None:
         """A call begins."""
@@ -117,7 +117,7 @@ class ObserverOf(Protocol[C_contra]):
 
 
 class Observer(ObserverOf[Call], Protocol):
-    """Somebody who is told of any call."""
+    """An observer of any call."""
 
 
 CURRENT: contextvars.ContextVar[Call | None] = contextvars.ContextVar("rightseat_call", default=None)
@@ -154,9 +154,9 @@ class Observe(Struct, frozen=True, kw_only=True):
     Where a call is under way already (`CURRENT`), it is filled in and not begun again: the gateway's record of a request.
 
     Attributes:
-        observers: who is told.
+        observers: called for each call.
         operation: what to call it.
-        clock: what a call's times are told in.
+        clock: the clock of a call's times.
     """
 
     observers: Sequence[Observer] = ()

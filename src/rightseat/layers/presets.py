@@ -1,6 +1,6 @@
-"""The only place where layers are put together: what stands around each call, from the outermost in, and what each option means.
+"""The only place where layers are assembled: their order, from the outermost in, and what each option means.
 
-`Resilience` is what was asked for, a value; `Layers` is that with its state born, to wrap any number of handlers that then share it.
+`Resilience` holds the options, as a value; `Layers` are built from it, with state that all handlers they wrap share.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Resilience(Struct, frozen=True, kw_only=True):
         window: tokens of a prompt.
         summarise: see Window.
         extra: layers within all of these, next to the upstream.
-        observers: told of each call; None: nobody is, and nothing is noted.
+        observers: called for each call; None: calls are not recorded.
         admission: takes a reservation for each call.
     """
 

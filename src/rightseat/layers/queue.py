@@ -1,6 +1,6 @@
-"""A bounded number of calls at once, and a bounded line before them: the urgent go first, and nobody waits for ever.
+"""Bounded concurrency with a bounded priority queue; ageing keeps low priorities from waiting forever.
 
-`QueueState` is the decision: who is next, who has to go. A call's rank is its priority less the time since it came, measured in `ageing_seconds`;
+`QueueState` is the decision: which call is next, which one is dropped. A call's rank is its priority less the time since it came, measured in `ageing_seconds`;
 as all wait equally fast, the order of two that wait never changes, so it is a heap and no scan. A call of priority p waits behind
 later ones of priority q for at most (q - p) x ageing_seconds. The place is given back when the answer is over, not when it begins.
 A call whose deadline is nearer than answers usually take gets no place any more: under overload, all would be spent on answers that
@@ -29,7 +29,7 @@ class QueuePolicy(Struct, frozen=True, kw_only=True):
         concurrency: answers under way at once.
         length: calls that may wait; one more sends away the least urgent.
         wait_seconds: how long a call may wait.
-        ageing_seconds: so long in line is worth one step of priority.
+        ageing_seconds: so much waiting counts as one step of priority.
     """
 
     concurrency: int = 64
@@ -69,7 +69,7 @@ class _LeastUrgent:
 
 
 class QueueState:
-    """Who waits, and who is next. Pure: who calls tells the time, and what to put in the queue.
+    """Which calls wait, and which is next. Pure: the caller passes the time and the item to queue.
 
     Attributes:
         running: answers under way.
@@ -85,14 +85,14 @@ class QueueState:
         self._count = itertools.count()
 
     def enter(self) -> bool:
-        """Take a free place, if there is one and nobody waits for it."""
+        """Take a free place, if there is one and no call waits for it."""
         if self.running >= self.policy.concurrency or self.waiting:
             return False
         self.running += 1
         return True
 
     def wait(self, priority: int, now: float, item: object) -> tuple[_Waiter | None, Any]:
-        """Get in line: one's place in it or None, and who had to go for it or None."""
+        """Join the queue: the place in it, or None; and the call that was dropped for it, or None."""
         waiter = _Waiter((now - priority * self.policy.ageing_seconds, next(self._count)), item)
         gone = None
         if self.waiting >= self.policy.length:
@@ -127,7 +127,7 @@ class QueueState:
             heapq.heapify(self._last)
 
     def over(self) -> Any:
-        """An answer is over: who has the place now, or None."""
+        """An answer is over: the call that takes its place, or None."""
         while self._heap:
             waiter = heapq.heappop(self._heap)
             if not waiter.gone:
@@ -138,16 +138,16 @@ class QueueState:
 
 
 class WaitQueue:
-    """The live line, on an event loop. May be shared by many handlers.
+    """The queue on an event loop. May be shared by many handlers.
 
     Args:
         policy: how many at once, and how many may wait.
-        clock: what deadlines are told in; must run as the event loop's.
+        clock: the clock of deadlines; must run as the event loop's.
 
     Attributes:
-        line: who waits and how many are under way.
+        state: the calls that wait, and how many are in progress.
         waited: calls that had to wait.
-        declined: calls that were sent away.
+        declined: calls that were declined.
     """
 
     def __init__(self, policy: QueuePolicy | None = None, clock: Clock = LOOP_CLOCK) -> None:
@@ -196,7 +196,7 @@ class WaitQueue:
             self._deadlines.pop(future, None)
 
     def release(self, held: float | None = None) -> None:
-        """A place is free; whoever is next has it.
+        """Release a place; the next call takes it.
 
         Args:
             held: seconds since it was given; None: it was never used.
@@ -225,7 +225,7 @@ class Queue(Struct, frozen=True, kw_only=True):
     """The layer.
 
     Attributes:
-        queue: shared with others; None: a line of its own for each handler that is wrapped.
+        queue: shared with others; None: a queue of its own for each handler that is wrapped.
         policy: of that.
     """
 

@@ -1,6 +1,6 @@
-"""Rate limits: so many requests, and so many tokens, a minute; a burst at once; whoever came first goes first.
+"""Rate limits: requests and tokens a minute, with a burst; first come, first served.
 
-`Limits` are the live buckets (see `rightseat.state.buckets`) of one subject, with a line before them.
+`Limits` are the live buckets (see `rightseat.state.buckets`) of one subject, with a queue of waiting calls.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Limits:
         self._buckets = [Bucket(limit.size, clock.now()) for limit in self._limits]
         self._max_wait = max_wait
         self._clock = clock
-        self._line = asyncio.Lock()  # fair: whoever came first holds it first
+        self._line = asyncio.Lock()  # fair: first come, first served
         self.waiting = 0
         self.waited = 0
         self.declined = 0
@@ -60,7 +60,7 @@ class Limits:
         return self._tokens is not None
 
     async def acquire(self, tokens: float = 0) -> None:
-        """One call, with about so many tokens. Waits in line until it may be made; may be cancelled.
+        """One call, with about so many tokens. Waits until it may be made; may be cancelled.
 
         Raises:
             RateLimitedError: the wait would be longer than `max_wait`.
@@ -102,7 +102,7 @@ class Limits:
         now = self._clock.now()
         wait = 0.0
         for bucket, limit in zip(self._buckets, self._limits, strict=True):
-            # Those in line take about as much as this call.
+            # Waiting calls take about as much as this call.
             amount = (tokens if limit is self._tokens else 1.0) * (self.waiting + 1)
             missing = min(amount, limit.size * (self.waiting + 1)) - bucket.filled(limit, now).level
             wait = max(wait, missing * 60 / limit.per_minute)

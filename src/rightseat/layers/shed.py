@@ -21,7 +21,7 @@ from rightseat.layers.transient import is_refusal
 
 _SLOTS = 24
 _MOST = 0.95  # probability of declining: one of twenty goes and sees
-_STEPS = 4  # of priority, up and down, that are told apart
+_STEPS = 4  # of priority, up and down, that are distinguished
 
 
 class ShedPolicy(Struct, frozen=True, kw_only=True):

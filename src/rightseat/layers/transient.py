@@ -1,4 +1,4 @@
-"""Whose fault an error is, as far as the next try is concerned. Tables, and nothing else."""
+"""Which errors are worth another attempt, which count as failures of the server, and which say that it is overloaded. Tables only."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ REFUSING = frozenset({429, 529})
 
 
 def is_transient(error: BaseException) -> bool:
-    """Another try may help: nobody answered, or the answer was one of TRANSIENT."""
+    """Another attempt may help: there was no answer, or its status is one of TRANSIENT."""
     if isinstance(error, UpstreamError):
         return error.status in TRANSIENT
     return isinstance(error, TransportError)
 
 
 def is_failure(error: BaseException) -> bool:
-    """The other side is in trouble: it did not answer, answered nonsense, or said that it cannot."""
+    """The server failed: no answer, an invalid one, or an error of its own."""
     if isinstance(error, UpstreamError):
         return error.status in TRANSIENT and error.status not in _NO_FAILURE
     return isinstance(error, (TransportError, ProtocolError))
 
 
 def is_refusal(error: BaseException) -> bool:
-    """The other side is asked too much."""
+    """The server is overloaded."""
     return isinstance(error, UpstreamError) and error.status in REFUSING
 
 
@@ -36,5 +36,5 @@ _CLIENTS_OWN = frozenset({408, 425, 429})
 
 
 def is_worth_retrying(error: BaseException) -> bool:
-    """Another try may help, and is not better left to a client at the other end, who knows what the request is for."""
+    """Another attempt may help, and should not be left to the client."""
     return is_transient(error) and not (isinstance(error, UpstreamError) and error.status in _CLIENTS_OWN)

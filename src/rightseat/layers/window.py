@@ -181,7 +181,7 @@ class Window(Struct, frozen=True, kw_only=True):
 
     Attributes:
         limit: tokens of a prompt, or (model's name) -> tokens.
-        summarise: what was left out -> a text that stands for it; its failure is the call's. None: nothing does.
+        summarise: messages that were left out -> a summary; if it fails, the call fails. None: no summary.
         summary_tokens: kept free for it; a longer one is cut.
         count, recent, priority: see `fit`.
         on_left_out: told what was left out.

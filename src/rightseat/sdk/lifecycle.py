@@ -1,4 +1,4 @@
-"""Who is told when sessions come, change and go. It refuses to know what a session is."""
+"""Listeners for sessions that are created, changed and deleted. Knows nothing else of sessions."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Link:
 
     @property
     def lost(self) -> RightseatError | None:
-        """Why the conversation has ended, or None while it goes on."""
+        """Why the connection has ended, or None while it is open."""
         return self.pump.lost
 
     @property

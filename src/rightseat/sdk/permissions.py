@@ -42,7 +42,7 @@ class PermissionDecision:
     Attributes:
         kind: "approve-once", "reject", "user-not-available", "approve-for-session", "approve-for-location",
             "approve-permanently", "approve-read-only-for-session", or "no-result" to leave it to another client.
-        feedback: with "reject": what the model is told.
+        feedback: with "reject": text for the model.
         approval, location_key: with the lasting approvals: what is approved, as the CLI describes it.
     """
 

@@ -76,7 +76,7 @@ class Pump:
 
     @property
     def lost(self) -> RightseatError | None:
-        """Why the conversation has ended, or None while it goes on."""
+        """Why the connection has ended, or None while it is open."""
         return self._lost
 
     async def call(self, method: str, params: object, timeout: float | None = None) -> Raw:  # noqa: ASYNC109

@@ -130,7 +130,7 @@ def _make_tool(
 
 
 def _with_descriptions(schema: JsonObject | None, of_parameters: Mapping[str, str]) -> JsonObject | None:
-    """The schema, with what a docstring says of its parameters where it says nothing itself."""
+    """The schema, with descriptions of parameters from the docstring where it has none."""
     if not schema or not of_parameters:
         return schema
     properties = {

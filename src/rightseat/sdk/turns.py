@@ -1,7 +1,7 @@
 """Waiting for the answer to a message: the only place where that is done.
 
 The turns of a session run one after another, in the order in which they were asked for, so that each caller gets his own
-answer and leaving one turn ends no other. A time limit covers the whole of it: the place in line, `session.send`, the turn.
+answer and leaving one turn ends no other. A time limit covers the whole of it: the wait in the queue, `session.send`, the turn.
 What ends a turn and which events belong to it is decided by `Turn`; what an answer is made of is for the callers.
 """
 
@@ -62,7 +62,7 @@ class Turns:
                     pending.ended()
 
     def end(self, error: RightseatError) -> None:
-        """No more events will come: pending calls, also those in line, raise the error."""
+        """No more events will come: pending calls, also queued ones, raise the error."""
         for pending in self._everybody():
             pending.turn.fail(error)
             pending.ended()
@@ -115,7 +115,7 @@ class Turns:
 
 
 class PendingTurn:
-    """One message: its place in line, its sending, its turn.
+    """One message: its wait in the queue, its sending, its turn.
 
     Args:
         turns: of the session.
@@ -190,7 +190,7 @@ class PendingTurn:
                 self._wake()
 
     def close(self) -> None:
-        """Wait no more; the turn itself goes on. May be called twice."""
+        """Stop waiting; the turn itself continues. May be called twice."""
         self.left = True
         self._turns.remove(self)
         if self._timer is not None:
@@ -202,7 +202,7 @@ class PendingTurn:
     async def leave(self) -> None:
         """The answer is no longer wanted: abort the turn if it still runs. Takes CLOSE_SECONDS at most.
 
-        The next in line is let in when the turn has ended, or after that time.
+        The next queued message is sent when the turn has ended, or after that time.
         """
         if self.left or not self._sent:
             self.close()

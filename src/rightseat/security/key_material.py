@@ -8,7 +8,7 @@ KeyKind: TypeAlias = Literal[
     "empty", "gateway", "github", "github_app", "copilot", "anthropic", "openai", "openrouter", "google", "aws", "other"
 ]
 
-# Tokens that the token exchange takes; Copilot's own; and what belongs to somebody else's API. The first prefix that fits counts.
+# Tokens that the token exchange takes; Copilot's own; and keys of other services. The first prefix that fits counts.
 _PREFIXES: tuple[tuple[str, KeyKind], ...] = (
     ("gho_", "github"),
     ("ghu_", "github"),

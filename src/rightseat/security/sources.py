@@ -1,7 +1,7 @@
 """Where keys come from, in a stated order; the first source that has one gives it.
 
 1. the environment, 2. a file that the environment names, 3. the system's keyring, 4. HashiCorp Vault, 5. Azure Key Vault, 6. an encrypted
-file of our own. A source that is not set up is passed over without a word; one that is set up and fails is an error, because a key from
+file of our own. A source that is not set up is skipped silently; one that is set up and fails is an error, because a key from
 further down may be an old one. Nothing here knows what a key is for.
 """
 
@@ -19,7 +19,7 @@ from rightseat.security.sealed import SealedFile
 from rightseat.security.secret import Secret
 
 SERVICE = "rightseat"  # in keyrings
-REFERENCE = "secret:"  # in settings: "secret:NAME" stands for the secret of that name
+REFERENCE = "secret:"  # in settings: "secret:NAME" is replaced by the secret of that name
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,126}")
 _FILE_BYTES = 64 * 1024
 
@@ -263,7 +263,7 @@ def find_secret(
 
 
 def resolve(value: str, where: str, *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> str:
-    """`value`, or the secret that it stands for if it is `secret:NAME`. Raises ConfigError: there is none of that name."""
+    """`value`, or the secret it refers to if it is `secret:NAME`. Raises ConfigError: there is none of that name."""
     if not value.startswith(REFERENCE):
         return value
     name = value.removeprefix(REFERENCE)

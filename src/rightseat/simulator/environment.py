@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-# Looks like a token to the CLI and to nobody else.
+# Looks like a token to the CLI, but is none.
 DUMMY_TOKEN = "gho_simulatedtokensimulatedtokensimula"  # noqa: S105
 
 # What would lead elsewhere: tokens and addresses of the real thing, and proxies, which loopback does not need.

@@ -1,4 +1,4 @@
-"""Habits of Copilot's streams, each a switch, so that whoever reads them can be tested against every one.
+"""Quirks of Copilot's streams, each a switch, so that readers can be tested against every one.
 
 Facts from public clients of the API and from bug reports about its gateways. A quirk changes frames that are written already.
 """

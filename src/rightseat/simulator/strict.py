@@ -1,4 +1,4 @@
-"""What the real API refuses, refused: so that whoever passes here has a chance there.
+"""Refuses what the real API is known to refuse.
 
 Facts from public clients of the API and from bug reports about its gateways; the texts are our own. Only requests with a Copilot
 token are judged: others play a provider of their own (BYOK).

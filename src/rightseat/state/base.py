@@ -74,7 +74,7 @@ class Ledger(Protocol):
 
 
 class StoredCooldown(Struct, frozen=True):
-    """Why something is left alone, and until when.
+    """Why something is cooling down, and until when.
 
     Attributes:
         until: by the store's clock, in seconds since 1970.
@@ -172,7 +172,7 @@ class State(Protocol):
     ) -> None: ...
 
     async def close(self) -> None:
-        """Let go of everything. Reservations of this worker that nobody has settled are booked in full."""
+        """Let go of everything. Unsettled reservations of this worker are booked in full."""
         ...
 
     async def crash(self) -> None:

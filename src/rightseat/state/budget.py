@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from rightseat.state.buckets import Bucket, Limit
 from rightseat.state.key_record import Key
 
-LEAST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds that a client is told while a budget is only reserved
+LEAST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds of `retry-after` while a budget is only reserved
 
 
 class Spent(Struct, frozen=True, gc=False):
@@ -48,7 +48,7 @@ class Hold(Struct, frozen=True, gc=False):
     """A reservation that is open.
 
     Attributes:
-        id: chosen by whoever reserves.
+        id: chosen by the caller.
         worker: the process that reserved.
         input_tokens: of `most`, about what the request says.
         most: tokens that the request can use at most.
@@ -64,7 +64,7 @@ class Hold(Struct, frozen=True, gc=False):
 
     @property
     def in_full(self) -> Spent:
-        """All of it as used, for a reservation whose end nobody can tell."""
+        """All of it as used, for a reservation whose outcome is unknown."""
         return Spent(0, min(self.input_tokens, self.most), max(0, self.most - self.input_tokens))
 
 
@@ -291,7 +291,7 @@ def _apply(
 
 
 def expire(book: Book, holds: Iterable[Hold], now: float) -> int:
-    """End reservations of workers that have died: all of each is booked as used, since nobody can tell. Gives how many."""
+    """End reservations of workers that have died: all of each is booked as used, since the outcome is unknown. Gives how many."""
     changes = BudgetChanges()
     for hold in holds:
         changes.ended.append(hold.id)

@@ -1,6 +1,6 @@
 """A thread with a connection of its own, and a time limit around everything it is asked to do.
 
-A database that hangs is not waited for: whoever asked is told so in time, and the connection that hangs is cut, so that the thread is
+A database that hangs is not waited for: callers get an error in time, and the connection that hangs is cut, so that the thread is
 free again. Refuses to know what is asked.
 """
 
@@ -79,7 +79,7 @@ class Lane:
 
     @property
     def is_absent(self) -> bool:
-        """The database is a file that nobody has made yet; it is made by whatever is asked first."""
+        """The database is a file that does not exist yet; the first operation creates it."""
         return self._engine is None and isinstance(self._place, Path) and not self._place.exists()
 
     async def run(self, work: Callable[[Transaction], T], *, reads: bool = False) -> T:
@@ -130,7 +130,7 @@ class Lane:
                 return
             if error is not None:
                 future.set_exception(error)
-                future.exception()  # whoever asked may have left
+                future.exception()  # the caller may have left
             else:
                 future.set_result(result)  # type: ignore[arg-type]
 

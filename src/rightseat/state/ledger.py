@@ -158,7 +158,7 @@ class SqlLedger:
         await self._book_dead()
 
     async def close(self) -> None:
-        """Book in full what this worker has reserved and nobody has settled, and leave."""
+        """Book in full what this worker has reserved and not settled, and leave."""
         while self._draining is not None and not self._draining.done():
             await asyncio.wait([self._draining])
         if self._reserves:

@@ -1,4 +1,4 @@
-"""For the tests of whoever builds on Rightseat: scripted models and sessions, virtual time, faults, recordings.
+"""For tests of code that uses Rightseat: scripted models and sessions, virtual time, faults, recordings.
 
     from rightseat.testing import ScriptedHandler, run_virtual
 

@@ -35,7 +35,7 @@ class LoopClock(clock.EventLoopClock):
 
 
 class FakeClock:
-    """A clock that stands still until it is told. Its `sleep` moves it and returns at once.
+    """A clock that a test sets. Its `sleep` moves it and returns at once.
 
     Args:
         at: what it shows first.

@@ -1,4 +1,4 @@
-"""Layers that break things, for whoever wants to know how the rest takes it."""
+"""Layers that inject faults, to test how code handles them."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ class Replayer:
             self._calls[call.key].append(call)
 
     async def __call__(self, request: ChatRequest) -> Reply:
-        """See Handler. The same call asked several times gets its recorded answers in turn, the last one for ever."""
+        """See Handler. The same call asked several times gets its recorded answers in turn, the last one repeatedly."""
         self.calls.append(request)
         found = self._calls.get(key_of(request, self._redact))
         if not found:

@@ -1,7 +1,7 @@
 """Models and sessions whose answers a test writes down: canned by pattern, in chosen pieces, failing on cue, with all calls kept.
 
 `ScriptedHandler` stands where an upstream would, below the layers; `ScriptedSession` where a chat session would, for code that only
-uses `chat` and `stream`. `Played` is an upstream that the test plays by hand, call by call.
+uses `chat` and `stream`. `Played` is an upstream whose calls the test answers one by one.
 """
 
 from __future__ import annotations

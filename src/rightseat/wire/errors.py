@@ -1,4 +1,4 @@
-"""Our error tree as clients are told of it: a status, words, names for programs, and headers. The forms are the dialects'.
+"""How errors are shown to clients: status, message, type, code and headers. The forms are the dialects'.
 
 What a client reads is an error's public message, never an address of upstream's or another library's words. Trouble with our own token is never
 the client's 401: clients would ask their user for another key, and some try for minutes.
@@ -43,7 +43,7 @@ _OPENAI_TYPES = {
 
 
 class ErrorInfo(Struct, frozen=True):
-    """An error as a client is told of it.
+    """An error as a client sees it.
 
     Attributes:
         status: the HTTP status.
@@ -68,7 +68,7 @@ def status_of(error: RightseatError) -> int:
 
 
 def info_of(error: RightseatError) -> ErrorInfo:
-    """What a client is told of an error."""
+    """An error as a client sees it."""
     if isinstance(error, UpstreamError) and error.status == 401:
         return ErrorInfo(502, _OWN_TOKEN, code="upstream_authentication")
     if _is_cut(error):
@@ -77,7 +77,7 @@ def info_of(error: RightseatError) -> ErrorInfo:
 
 
 def _is_cut(error: RightseatError) -> bool:
-    """The connection was lost after upstream was asked: nobody is overloaded, and something may have been done."""
+    """The connection was lost after upstream was asked: it is no overload, and the request may have been processed."""
     return isinstance(error, ConnectionLostError) and error.reached and error.public == CUT
 
 
@@ -89,7 +89,7 @@ def cut() -> UpstreamError:
 
 
 def interrupted(error: RightseatError) -> ErrorInfo:
-    """What a client is told inside a stream: there a connection that was lost is an answer that ended in the middle."""
+    """An error as a client sees it inside a stream: there, a lost connection is an answer that broke off."""
     if isinstance(error, (ConnectError, ConnectionLostError)):
         return ErrorInfo(502, CUT, code=CUT_CODE)
     found = info_of(error)

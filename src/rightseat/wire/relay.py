@@ -2,7 +2,7 @@
 
 What goes out is always whole events, so that whatever else is written goes between events. Nearly every chunk of upstream's ends at a
 border and passes as it came: one look at its end, one search for what a dialect must mend, no copy, nothing decoded. What was told of usage
-and of the end is read out of the last events when somebody asks.
+and of the end is read from the last events on demand.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Access:
         authenticator: who asks.
         authorize: what they may do.
         admission: how much.
-        refusals: reason -> how many requests were turned away.
+        refusals: reason -> how many requests were refused.
 
     Raises:
         ConfigError: the database of keys cannot be used.

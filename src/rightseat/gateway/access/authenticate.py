@@ -64,7 +64,7 @@ class Authenticator:
         Args:
             headers: names in lower case.
             address: where the request comes from.
-            scope: what it is for; whoever shows the management key may read metrics.
+            scope: what it is for; the management key may read metrics, too.
 
         Raises:
             ClientKeyError: no key, or a wrong one. LockedOutError: a wrong one, and too many of them came from this address.

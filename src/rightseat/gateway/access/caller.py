@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from rightseat.state.key_record import Key
 
-MANAGEMENT = "management"  # the id of whoever shows the management key
+MANAGEMENT = "management"  # the id of callers with the management key
 
 
 class Caller(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Who may talk to a gateway on this machine: not a web page that somebody happens to look at.
+"""Which hosts and web origins may use a gateway: not any web page that is open in a browser on this machine.
 
 A page can make a browser send requests to loopback: by a name of its own that resolves to 127.0.0.1 (DNS rebinding, which the Host header gives
 away), or plainly across origins (which the Origin header gives away). Keys do not help where none are set. Pure: headers in, a verdict out.
@@ -23,7 +23,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,
 
 
 class ForeignHostError(CallerError):
-    """The request was sent to a name that is not this gateway's, or by a page of somebody else."""
+    """The request was sent to a host name that is not this gateway's, or by a page of another origin."""
 
     status_hint = 403
 
@@ -59,7 +59,7 @@ def check_origin(headers: Mapping[str, str], allowed: Collection[str]) -> str | 
         The origin that is allowed by the settings and wants to be told so (CORS); None: the page is ours, or it is no page.
 
     Raises:
-        ForeignHostError: the page is somebody else's.
+        ForeignHostError: the page is of another origin.
     """
     origin = headers.get("origin")
     if origin is None:

@@ -1,4 +1,4 @@
-"""Why requests are turned away, counted by reasons of a closed set: they become labels of metrics."""
+"""Why requests are refused, counted by a closed set of reasons, which become labels of metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 Reason: TypeAlias = Literal[
     "missing",  # a key is needed and none was shown
     "wrong",
-    "token",  # somebody's token instead of a key
+    "token",  # a token of another service instead of a key
     "expired",
     "revoked",
     "replaced",  # the secret before a rotation
@@ -38,7 +38,7 @@ class Refusals(Mapping[str, int]):
         self._counts: dict[str, int] = dict.fromkeys(REASONS, 0)
 
     def count(self, reason: str) -> None:
-        """A request was turned away. Raises KeyError: there is no such reason."""
+        """A request was refused. Raises KeyError: there is no such reason."""
         self._counts[reason] += 1
 
     def __getitem__(self, reason: str) -> int:
@@ -52,7 +52,7 @@ class Refusals(Mapping[str, int]):
 
 
 def counted(refusals: Refusals, inspect: Callable[[JsonObject], T], body: JsonObject) -> T:
-    """Inspect a body; one that is blocked counts as turned away. Raises what `inspect` does."""
+    """Inspect a body; one that is blocked counts as refused. Raises what `inspect` does."""
     try:
         return inspect(body)
     except CallerError:

@@ -122,7 +122,7 @@ class LineWriter:
             end = data.rfind(b"\n", start, start + select.PIPE_BUF) + 1 or len(data)
             try:
                 start += os.write(self._descriptor, data[start:end])
-            except BlockingIOError:  # somebody else has made it non-blocking
+            except BlockingIOError:  # another process has made it non-blocking
                 _wait_writable(self._descriptor)
             except OSError:
                 return data.count(b"\n", start)

@@ -106,7 +106,7 @@ class GatheringHandler(logging.Handler):
 
     @property
     def dropped(self) -> int:
-        """Lines that were lost because nobody took them."""
+        """Lines that were dropped because they could not be written in time."""
         return self._writer.dropped if self._writer is not None else 0
 
     def emit(self, record: logging.LogRecord) -> None:

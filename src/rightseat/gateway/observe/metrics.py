@@ -30,7 +30,7 @@ class Metrics:
 
     Args:
         accounts: the accounts.
-        layers: what stands around each call.
+        layers: the layers around each call.
         refusals: reason -> how many requests were refused for their key.
         known_model: whether a model is one of the live list; others are counted as "other".
         clock: time.

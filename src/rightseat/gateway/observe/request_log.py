@@ -1,6 +1,6 @@
 """What is noted of each request: who asked what of whom, and how it went. Never what was said.
 
-Every request that arrives has one record, from its head to its last byte: over HTTP, within a socket, let in or turned away. Observers are
+Every request that arrives has one record, from its head to its last byte: over HTTP, within a socket, accepted or refused. Observers are
 told of it once when it begins and once when it is over; the last ones are kept for people.
 """
 

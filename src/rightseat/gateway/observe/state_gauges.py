@@ -26,7 +26,7 @@ class Accounts(Protocol):
 
 
 class LayerStates(Protocol):
-    """What stands around each call."""
+    """The state of the layers around each call."""
 
     def shown(self) -> Mapping[str, Any]:
         """`circuits`: model -> state; `running` and `waiting`: answers under way, requests in the queue."""

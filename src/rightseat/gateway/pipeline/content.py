@@ -1,7 +1,7 @@
 """What the gateway does about secrets and injections in what passes: report, redact or block, for each direction apart.
 
 Texts are looked at as they are meant, not as bytes: out of the decoded body on the way in, out of chat events on the way out. Encrypted
-reasoning, signatures and images are left alone. What was found is told by kind and number, never by itself.
+reasoning, signatures and images are left alone. Findings are reported by kind and number, never by their text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From the body of a request to what may go on: read, decoded within limits, looked through for secrets, its model found and allowed."""
+"""The intake of a request: read the body, decode it within limits, screen it for secrets, find its model and check that it is allowed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DECIDING = frozenset(
 
 
 class Taken(Struct, frozen=True):
-    """A body that may go on.
+    """A body that passed the checks.
 
     Attributes:
         raw: its bytes.

@@ -1,7 +1,7 @@
 """From what upstream answers to what the client gets: streamed or whole, passing or written anew.
 
 Everything that goes out is whole events. A stream that breaks is an error that is raised, never a polite end: several clients take a clean
-end for a full answer. What the answer used is noted on it, so that whoever holds a reservation settles it by facts.
+end for a full answer. What the answer used is noted on it, so that its reservation is settled by what was used.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ class Upstream:
 
     Args:
         backend: who answers.
-        layers: what stands around each call.
+        layers: the layers around each call.
 
     Attributes:
         relay, handle: see Backend.
@@ -36,7 +36,7 @@ class Upstream:
         return await self._backend.readiness()
 
     async def model(self, name: str) -> Model | None:
-        """The model that somebody means; None while only the seed list is known.
+        """The model that a name means; None while only the seed list is known.
 
         Raises:
             UpstreamError: there is no such model (404).

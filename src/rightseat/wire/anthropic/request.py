@@ -122,7 +122,7 @@ class _TurnReader:
     def _think(self, block: JsonObject) -> None:
         if block["type"] == "redacted_thinking":
             self._opaque = seal(MESSAGES, str(block.get("data") or ""), REDACTED)
-        elif signature := str(block.get("signature") or ""):  # without one nobody takes it back
+        elif signature := str(block.get("signature") or ""):  # without one it is refused
             self._reasoning, self._opaque = str(block.get("thinking") or ""), taken(signature, MESSAGES)
 
 
@@ -216,7 +216,7 @@ def _output_config(config: object) -> JsonObject:
 
 
 def encode_request(request: ChatRequest) -> bytes:
-    """A request for somebody who speaks this dialect.
+    """A request for an upstream that speaks this dialect.
 
     Raises:
         BadRequestError: it has tools that this dialect has no form for.

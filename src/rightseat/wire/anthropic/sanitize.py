@@ -1,4 +1,4 @@
-"""Messages requests that pass, without what Copilot is known to refuse. Fields that nobody here knows are kept."""
+"""Messages requests that pass, without what Copilot is known to refuse. Unknown fields are kept."""
 
 from __future__ import annotations
 

@@ -22,5 +22,5 @@ def error_event(error: RightseatError) -> bytes:
 
 
 def encode_error(message: str, kind: str, code: str | None = None) -> bytes:
-    """An error body out of its parts, for whoever plays the API."""
+    """An error body out of its parts, for the simulator."""
     return _encode({"error": {"message": message, "type": kind, "code": code}})

@@ -84,7 +84,7 @@ class ChunkRelay(EventRelay):
         return changed
 
 
-_CHOICES = 64  # that are told apart
+_CHOICES = 64  # that are distinguished
 
 
 class Indexes:

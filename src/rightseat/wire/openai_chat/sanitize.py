@@ -1,4 +1,4 @@
-"""Chat requests that pass, without what Copilot is known to refuse. Fields that nobody here knows are kept.
+"""Chat requests that pass, without what Copilot is known to refuse. Unknown fields are kept.
 
 `sanitize` returns the very object it was given when there is nothing to change, so that the client's own bytes can go on.
 """

@@ -203,7 +203,7 @@ def _tool_choice(body: JsonObject) -> JsonObject:
 
 
 def encode_request(request: ChatRequest) -> bytes:
-    """A request for somebody who speaks this dialect. Nothing is kept there: encrypted reasoning comes back instead."""
+    """A request for an upstream that speaks this dialect. Nothing is kept there: encrypted reasoning comes back instead."""
     body: JsonObject = {
         "model": request.model,
         "input": [item for message in request.messages for item in _sent(message)],

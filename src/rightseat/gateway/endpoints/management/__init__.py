@@ -1,1 +1,1 @@
-"""`/v0/management/*`: the gateway for whoever runs it, behind a key of its own. No secret leaves here, masked or not at all."""
+"""`/v0/management/*`: management of the gateway, with a separate key. Secrets are masked or left out."""

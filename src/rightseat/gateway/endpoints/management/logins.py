@@ -1,4 +1,4 @@
-"""Device logins that are begun over HTTP: each runs by itself, and whoever began it asks how it stands.
+"""Device logins that are started over HTTP: each runs in the background, and clients poll its state.
 
 Where a login goes is never taken from a request: the host is GitHub's, or the one that the settings name.
 """
@@ -49,7 +49,7 @@ class LoginOperations:
     """Operations on logins.
 
     Args:
-        log_in: logs somebody in at a host.
+        log_in: runs a device login at a host.
         host: the host of the settings, where logins go that name none.
         ids: makes the ids of logins.
     """
@@ -81,7 +81,7 @@ class LoginOperations:
         both = (login.prompt, login.task)
         try:
             await asyncio.wait(both, timeout=PROMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:  # whoever asked has left, and nobody else knows the login's name
+        except asyncio.CancelledError:  # the client has left, and no other client knows the login's name
             login.task.cancel()
             self._logins.pop(login_id, None)
             raise

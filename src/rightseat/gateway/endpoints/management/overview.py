@@ -27,7 +27,7 @@ class Sources(Struct, frozen=True):
     Attributes:
         settings: those in force.
         backend: who answers.
-        layers: the state of what stands around each call.
+        layers: the state of the layers around each call.
         log, timeseries: what was noted of requests.
         problems: what keeps the gateway from working well.
     """

@@ -1,4 +1,4 @@
-"""Reservations that can be booked by somebody else, and workers whose death is seen at once."""
+"""Reservations that other workers can book, and detection of dead workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What is under way is booked by nobody."""
+    """Open reservations are not booked."""
     op.drop_column("workers", "lock")
     op.drop_column("reservations", "at")
     op.drop_column("reservations", "input_tokens")
