@@ -1,5 +1,6 @@
 """Which account is asked: the decision alone, then through the gateway."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,3 +105,14 @@ def test_what_ties_a_conversation_together():
         {}, {"messages": [{"role": "user", "content": "ho"}]}
     )
     assert conversation_of({}, {}) == ""
+
+
+@pytest.mark.parametrize("odd", ["a\r\nx-evil: 1", "k" * 5000, "schlüssel", "\x00"])
+def test_a_conversation_has_a_name_that_may_stand_in_a_header(odd):
+    """A16: a backend sends it on as one."""
+    for headers, body in (({"x-session-id": odd}, {}), ({}, {"prompt_cache_key": odd}), ({}, {"user": odd})):
+        name = conversation_of(headers, body)
+        assert name == conversation_of(headers, body) != conversation_of({}, {"user": odd + "2"})
+        assert name.isascii()
+        assert name.isprintable()
+        assert len(name) <= 200

@@ -2,12 +2,13 @@
 
 import random
 
+import msgspec
 import pytest
 
 from rightseat import ConnectError, InvalidOptionError, ProtocolError
 from rightseat.chat import ChatRequest, Message, Meta
 from rightseat.errors import CircuitOpenError, ContextTooLargeError, UpstreamError
-from rightseat.layers import Backoff, Budget, Retry
+from rightseat.layers import Backoff, Budget, CallerBudgets, Retry
 from rightseat.testing import FakeClock, ScriptedHandler
 
 ASK = ChatRequest("gpt-5", (Message("user", "hi"),))
@@ -91,6 +92,33 @@ async def test_the_budget_bounds_the_extra_traffic_of_an_outage():
             await handler(ASK)
     assert 10_000 < len(upstream.calls) <= 11_000 + 10
     assert budget.refused > 0
+
+
+@pytest.mark.parametrize("budget", [None, CallerBudgets()])
+async def test_tries_that_one_caller_has_used_up_are_not_missing_to_others(budget):
+    """A19: one caller's own faults never count against others."""
+    layer, _ = retry(budget=budget)
+    mallory, ann = (msgspec.structs.replace(ASK, meta=Meta(caller=name)) for name in ("mallory", "ann"))
+    failing, well = ScriptedHandler(default=passing()), ScriptedHandler(sequence=[passing(), "well"])
+
+    async def upstream(request):
+        return await (failing if request.meta.caller == "mallory" else well)(request)
+
+    handler = layer(upstream)
+    for _ in range(40):
+        with pytest.raises(UpstreamError):
+            await handler(mallory)
+    assert len(failing.calls) < 60
+    assert await said(handler, ann) == "well"
+
+
+async def test_budgets_of_callers_are_not_kept_without_end():
+    budgets = CallerBudgets()
+    first = budgets.of("0")
+    for i in range(5000):
+        assert budgets.of(str(i)).left == 10
+    assert budgets.of("4999") is budgets.of("4999")
+    assert budgets.of("0") is not first
 
 
 async def test_whoever_wants_to_know_is_told():

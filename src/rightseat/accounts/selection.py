@@ -178,6 +178,7 @@ def _weight(conversation: str, name: str) -> bytes:
     return hashlib.blake2b(f"{conversation}\0{name}".encode(), digest_size=8).digest()
 
 
+_LONGEST_NAME = 200  # characters
 _HEADERS = (
     "x-claude-code-session-id",
     "x-session-id",
@@ -192,7 +193,7 @@ def conversation_of(headers: Mapping[str, str], body: Mapping[str, object]) -> s
     """What ties the requests of one conversation together: a session header, a cache key, else how it began; "" for nothing."""
     for name in _HEADERS:
         if headers.get(name):
-            return headers[name]
+            return _as_header(headers[name])
     metadata = body.get("metadata")
     for value in (
         body.get("prompt_cache_key"),
@@ -200,7 +201,7 @@ def conversation_of(headers: Mapping[str, str], body: Mapping[str, object]) -> s
         body.get("user"),
     ):
         if isinstance(value, str) and value:
-            return value
+            return _as_header(value)
     messages = body.get("messages") or body.get("input")
     first = (
         next((m for m in messages if isinstance(m, Mapping) and m.get("role") == "user"), None)
@@ -209,4 +210,13 @@ def conversation_of(headers: Mapping[str, str], body: Mapping[str, object]) -> s
     )
     if first is None:
         return ""
-    return hashlib.blake2b(repr(first.get("content")).encode("utf-8", "replace"), digest_size=16).hexdigest()
+    return _digest(repr(first.get("content")))
+
+
+def _as_header(name: str) -> str:
+    """A client's name for a conversation. A backend may send it on as a header (RFC 9110, section 5.5), so it is short and printable."""
+    return name if len(name) <= _LONGEST_NAME and name.isascii() and name.isprintable() else _digest(name)
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()

@@ -16,7 +16,7 @@ from rightseat.layers.fallback import Fallback
 from rightseat.layers.observe import Call, Observe, Observer
 from rightseat.layers.queue import Queue, QueuePolicy, QueueState, WaitQueue
 from rightseat.layers.rate import Limits, RateLimiter
-from rightseat.layers.retry import Backoff, Budget, Retried, Retry
+from rightseat.layers.retry import Backoff, Budget, CallerBudgets, Retried, Retry
 from rightseat.layers.shed import Shed, ShedPolicy, Throttle
 from rightseat.layers.window import ContextWindow, Fitted, Priority, Window, extract, fit
 from rightseat.state.buckets import Limit
@@ -29,6 +29,7 @@ __all__ = [
     "Cache",
     "CachePolicy",
     "Call",
+    "CallerBudgets",
     "Circuits",
     "ContextWindow",
     "Deadline",

@@ -37,7 +37,7 @@ from rightseat.layers import (
 from rightseat.layers.admit import Admit, Desk
 from rightseat.layers.checks import number
 from rightseat.layers.observe import Observe, Observer, retried
-from rightseat.layers.retry import Budget
+from rightseat.layers.retry import CallerBudgets
 from rightseat.layers.transient import is_transient
 from rightseat.layers.window import Summariser
 
@@ -136,7 +136,12 @@ class Layers:
         backoff = _policy("retry", given.retry, Backoff)
         chance = self._ids.chance
         return Retry(
-            backoff=backoff, budget=Budget(), on=given.retry_on, on_retry=retried, clock=self._clock, chance=chance
+            backoff=backoff,
+            budget=CallerBudgets(),
+            on=given.retry_on,
+            on_retry=retried,
+            clock=self._clock,
+            chance=chance,
         )
 
     def shown(self) -> JsonObject:

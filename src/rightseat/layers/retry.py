@@ -7,6 +7,7 @@ The loop below knows nothing of streams: an answer that has begun is never asked
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -17,6 +18,8 @@ from rightseat.handler import A, Q, Service
 from rightseat.ids import SYSTEM_IDS
 from rightseat.layers.checks import number
 from rightseat.layers.transient import is_transient
+
+_CALLERS = 1000  # whose budgets are kept
 
 
 class Backoff(Struct, frozen=True, kw_only=True):
@@ -94,6 +97,29 @@ class Budget:
         return True
 
 
+class CallerBudgets:
+    """A budget for each caller: whoever provokes failures uses up their own tries, and nobody else's.
+
+    Args:
+        ratio, reserve: of each, see Budget.
+    """
+
+    def __init__(self, ratio: float = 0.1, reserve: float = 10) -> None:
+        self._ratio, self._reserve = ratio, reserve
+        self._budgets: OrderedDict[str, Budget] = OrderedDict()
+
+    def of(self, caller: str) -> Budget:
+        """The budget of a caller; "" for nobody in particular. The last 1000 are kept."""
+        budget = self._budgets.get(caller)
+        if budget is None:
+            budget = self._budgets[caller] = Budget(self._ratio, self._reserve)
+            if len(self._budgets) > _CALLERS:
+                self._budgets.popitem(last=False)
+        else:
+            self._budgets.move_to_end(caller)
+        return budget
+
+
 class Retried(Struct, frozen=True):
     """A try that failed and is made again.
 
@@ -115,7 +141,7 @@ class Retry(Struct, frozen=True, kw_only=True):
 
     Attributes:
         backoff: how long to wait, and how often.
-        budget: what may be spent; None: one of its own for each handler that is wrapped.
+        budget: what may be spent, by all callers or by each; None: by each, of its own for each handler that is wrapped.
         on: whether another try may help with an error.
         on_retry: told of each.
         clock: time.
@@ -123,7 +149,7 @@ class Retry(Struct, frozen=True, kw_only=True):
     """
 
     backoff: Backoff = Backoff()
-    budget: Budget | None = None
+    budget: Budget | CallerBudgets | None = None
     on: Callable[[BaseException], bool] = is_transient
     on_retry: Callable[[Retried], None] | None = None
     clock: Clock = SYSTEM_CLOCK
@@ -131,9 +157,10 @@ class Retry(Struct, frozen=True, kw_only=True):
 
     def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
         """See Layer."""
-        budget = self.budget or Budget()
+        budgets = self.budget or CallerBudgets()
 
         async def handler(request: Q) -> A:
+            budget = budgets if isinstance(budgets, Budget) else budgets.of(request.meta.caller)
             budget.deposit()
             tries = 0
             while True:
