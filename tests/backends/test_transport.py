@@ -109,7 +109,7 @@ async def test_it_is_said_whether_anything_was_sent():
         assert closed in str(refused.value)  # for the log
     async with serving(hang=True) as server, AiohttpSender() as sender:
         with pytest.raises(HttpTimeoutError) as late:
-            await sender.open(request(server.url, timeouts=Timeouts(head=0.05)))
+            await sender.open(request(server.url, timeouts=Timeouts(head=0.5)))
         assert (late.value.reached, late.value.public) == (True, "Copilot did not answer in time")
 
 
