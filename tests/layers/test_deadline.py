@@ -48,6 +48,20 @@ def test_an_answer_that_does_not_end_in_time_and_its_source_is_closed():
     run_virtual(main)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_what_is_done_after_an_answer_that_came_in_time_is_not_cut(layers):
+    """Such as writing its last piece to a client that reads slowly."""
+
+    async def main():
+        handler = stack(*[deadline(5, silence=4)] * layers)(ScriptedHandler(default="one two", pause=1))
+        async with await handler(ASK) as reply:
+            async for _ in reply:
+                pass
+            await asyncio.sleep(60)
+
+    run_virtual(main)
+
+
 def test_a_silence_in_the_middle():
     async def main():
         handler = deadline(100, silence=3)(Cut(after=2, error=None)(ScriptedHandler(default="one two three", pause=2)))

@@ -19,7 +19,7 @@ class Guard(Protocol):
         """The next piece is waited for from now on. May raise, which ends the answer."""
 
     def came(self) -> None:
-        """It has come."""
+        """It has come, or there is none any more."""
 
     def error(self, e: BaseException) -> BaseException:
         """What ended the answer, as it shall be told."""
@@ -134,6 +134,7 @@ class Answer(Generic[T]):
                     guard.came()
                     yield piece
                     guard.waiting()
+                guard.came()  # the end: what is done after it is not waited for here
         except GeneratorExit:
             raise
         except BaseException as e:
@@ -159,6 +160,7 @@ async def _guarded(pieces: AsyncIterator[T], guard: Guard) -> AsyncIterator[T]:
             guard.came()
             yield piece
             guard.waiting()
+        guard.came()
     except GeneratorExit:
         raise
     except BaseException as e:
