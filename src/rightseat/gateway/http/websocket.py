@@ -1,7 +1,6 @@
 """WebSockets as the gateway sees them: a Socket carries messages, and requests within it are Exchanges like any other.
 
-The seam is `Socket`, with ASGI under it (`AsgiSocket`); its twin is in `memory_socket`. This module refuses to know what the messages mean
-and who sends them.
+The seam is `Socket`, with ASGI under it (`AsgiSocket`); its twin is in `memory_socket`. Refuses to know what messages mean and who sends them.
 """
 
 from __future__ import annotations
