@@ -95,6 +95,7 @@ async def test_no_secret_is_found_in_anything_that_is_written_down(simulate, tmp
         "lockout_failures": 0,
         "attempts": 1,
         "breaker": False,
+        "sockets_per_key": 10_000,
     }
     async with running_gateway(cloud, tmp_path, settings) as url, aiohttp.ClientSession() as http:
         good = {"x-api-key": KEY}
@@ -167,11 +168,75 @@ async def test_no_secret_is_found_in_anything_that_is_written_down(simulate, tmp
             await post(f"/{quote(one_line)}?key={quote(one_line)}", {})  # in a path
             await post("/v0/management/accounts", {"host": text}, {"x-api-key": ADMIN})
             await post("/v0/management/keys", {"name": 5, text[:40]: 1}, {"x-api-key": ADMIN})
+            await manage(one_line)
+            await converse(text, one_line, say)
+
+        async def manage(text):
+            """What management says of what is wrong."""
+            for method, path, body in (
+                ("DELETE", "/keys/{}", None),
+                ("POST", "/keys/{}/rotate", {"grace_seconds": text}),
+                ("GET", "/logins/{}", None),
+                ("DELETE", "/accounts/{}", None),
+                ("GET", "/requests?limit={}", None),
+                ("POST", "/keys", {"name": "x", "models": [f"{text} {text}"], "scopes": [text]}),
+                ("POST", "/keys", {"name": "x", "scopes": [text]}),
+            ):
+                where = f"{url}/v0/management{path.format(quote(text, safe=''))}"
+                async with http.request(method, where, json=body, headers={"x-api-key": ADMIN}) as response:
+                    assert response.status >= 400
+                    bodies.append(await response.read())
+
+        async def converse(text, one_line, say):
+            """Frames of both sockets with a secret in each place."""
+            parent = f"00-{'a' * 32}-{'b' * 16}-01"
+            async with http.ws_connect(f"{url}/v1/ws") as ws:
+                await ws.send_json({"type": "hello", "key": KEY, "session": text})
+                body = {"model": text[:200], "messages": say}
+                for frame in (
+                    {"type": text},
+                    {"type": text, "id": "a"},
+                    {"type": "request", "id": "b", "path": text},
+                    {"type": "request", "id": "c", "body": text},
+                    {"type": "request", "id": "d", "headers": {"x-initiator": text, text: text}, "body": body},
+                    {"type": "request", "id": "e", "headers": {"traceparent": parent, "tracestate": f"a={one_line}"}, "body": body},
+                    {"type": "request", "id": "f", "headers": {text: 1}, "body": body},
+                    {"type": "ack", "id": "e", "seq": text},
+                ):  # fmt: skip
+                    await ws.send_json(frame)
+                bodies.extend(await heard(ws, 8))
+            async with http.ws_connect(f"{url}/v1/ws") as ws:
+                await ws.send_json({"type": "hello", "key": one_line})
+                bodies.extend(await heard(ws, 1))
+            async with http.ws_connect(f"{url}/v1/responses", headers=good) as ws:
+                for frame in (
+                    {"type": text},
+                    {"type": "response.create", "model": "gpt-5", "input": "hi", "previous_response_id": text[:100]},
+                    {"type": "response.create", "model": text[:200], "input": "hi", "initiator": text},
+                    {"type": "response.create", "model": "gpt-5", "input": [{"type": text}]},
+                ):
+                    await ws.send_json(frame)
+                    bodies.extend(await heard(ws, 1))
+
+        async def heard(ws, errors):
+            """What is said until so many errors were."""
+            said = []
+            async with asyncio.timeout(60):
+                while errors:
+                    message = await ws.receive()
+                    if message.type is not aiohttp.WSMsgType.TEXT:
+                        break
+                    said.append(message.data.encode())
+                    errors -= json.loads(message.data)["type"] in ("error", "answer")
+            return said
 
         for start in range(0, len(SECRETS), 16):
             await asyncio.gather(*(plant(i, *SECRETS[i]) for i in range(start, min(start + 16, len(SECRETS)))))
         for path in (
             "/metrics",
+            "/readyz",
+            "/v0/management/overview",
+            "/v0/management/health",
             "/v0/management/requests?limit=1000",
             "/v0/management/config",
             "/v0/management/accounts",

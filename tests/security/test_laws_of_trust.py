@@ -5,16 +5,20 @@ state/test_budget, accounts/test_hosts and wire/test_limits_of_reading.
 """
 
 import asyncio
+import contextlib
 import json
 import sys
+import threading
 import tracemalloc
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from rightseat.gateway.pipeline.aside import SMALL, Aside
 from rightseat.gateway.pipeline.content import Content, ContentBlockedError
 from rightseat.masking.finder import Finder
+from rightseat.simulator.script import Rule, Script, ScriptedError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from hostile import cpu
@@ -23,6 +27,7 @@ from planted import planted
 ADMIN = "management-key-0123456789"
 SAY = [{"role": "user", "content": "Reply with exactly: hello"}]
 ASK = {"model": "gpt-4.1", "messages": SAY}
+LONG = [{"role": "user", "content": "Reply with exactly: " + "word " * 400}]
 
 
 @pytest.fixture
@@ -129,6 +134,122 @@ class TestA4WhatIsCheckedIsWhatIsSent:
         status, said = await post("/v1/chat/completions", {**ASK, name: "gpt-5"})
         assert status == 400
         assert "must be written" in json.loads(said)["error"]["message"]
+
+
+class TestA3WhatReachedUpstreamIsBooked:
+    async def used(self, admin, key):
+        """What is booked of a key, as soon as something is."""
+        async with asyncio.timeout(20):
+            while True:
+                _, listed = await admin("GET", "/keys")
+                day = next(one["used"].get("day") for one in listed["keys"] if one["id"] == key["id"])
+                if day and day["input_tokens"]:
+                    return day
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/v1/chat/completions", {"model": "gpt-4.1", "stream_options": {"include_usage": False}}),
+            ("/v1/messages", {"model": "claude-sonnet-4.5", "max_tokens": 2000}),
+            ("/v1/messages", {"model": "gpt-4.1", "max_tokens": 2000}),
+            ("/v1/responses", {"model": "gpt-5"}),
+        ],
+    )
+    async def test_a_client_that_leaves_after_the_first_words(self, asked, path, body):
+        served, admin, _ = await asked(pace=100)
+        _, key = await admin("POST", "/keys", {"name": "ann", "daily_tokens": 1_000_000})
+        body = {**body, "input" if path == "/v1/responses" else "messages": LONG, "stream": True}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(served.url + path, json=body, headers={"x-api-key": key["key"]}) as answer,
+        ):
+            async for piece in answer.content.iter_any():
+                if b"word" in piece:
+                    break
+            answer.close()
+        assert (await self.used(admin, key))["input_tokens"] >= len(LONG[0]["content"]) // 5
+
+    async def test_a_stream_without_its_usage_is_booked_whole(self, asked):
+        _, admin, post = await asked()
+        _, key = await admin("POST", "/keys", {"name": "ann", "daily_tokens": 1_000_000})
+        body = {"model": "gpt-4.1", "messages": LONG, "stream": True, "stream_options": {"include_usage": False}}
+        assert (await post("/v1/chat/completions", body, **{"x-api-key": key["key"]}))[0] == 200
+        day = await self.used(admin, key)
+        assert day["output_tokens"] >= 400
+
+
+class TestA6LargeBodiesHoldNobodyElse:
+    async def test_large_bodies_of_one_caller_wait_for_each_other_and_no_others_for_them(self):
+        aside, gate = Aside(), threading.Event()
+        many = [asyncio.ensure_future(aside.run("mallory", SMALL, gate.wait)) for _ in range(50)]
+        try:
+            async with asyncio.timeout(20):
+                assert await aside.run("ann", SMALL, lambda: "ann's") == "ann's"
+            assert await aside.run("mallory", SMALL - 1, lambda: "small") == "small"
+            many[7].cancel()
+        finally:
+            gate.set()
+        done = await asyncio.gather(*many, return_exceptions=True)
+        assert done.count(True) == 49
+
+    async def test_what_the_work_raises_is_raised_and_the_next_goes_on(self):
+        aside = Aside()
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await aside.run("ann", SMALL, lambda: 1 // 0)
+        assert await aside.run("ann", SMALL, lambda: 1) == 1
+
+
+class TestA8AnEndedSecretEndsEverywhere:
+    @pytest.mark.parametrize("how", ["DELETE /keys/{}", "POST /keys/{}/rotate"])
+    async def test_streams_sockets_and_what_is_idle_within_a_second(self, asked, how):
+        served, admin, _ = await asked(pace=20)
+        _, key = await admin("POST", "/keys", {"name": "ann"})
+        slow = {
+            "model": "gpt-4.1",
+            "messages": [{"role": "user", "content": "Reply with exactly: " + "word " * 5000}],
+            "stream": True,
+        }
+        head = {"x-api-key": key["key"]}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{served.url}/v1/chat/completions", json=slow, headers=head) as stream,
+            http.ws_connect(f"{served.url}/v1/ws") as ws,
+            http.ws_connect(f"{served.url}/v1/responses", headers=head) as busy,
+            http.ws_connect(f"{served.url}/v1/responses", headers=head) as idle,
+        ):
+            await ws.send_json({"type": "hello", "key": key["key"]})
+            await ws.send_json({"type": "request", "id": "a", "path": "/v1/chat/completions", "body": slow})
+            await busy.send_json({"type": "response.create", "model": "gpt-5", "input": slow["messages"]})
+            await stream.content.readany()
+            await busy.receive()
+            begun = asyncio.get_running_loop().time()
+            method, path = how.split()
+            assert (await admin(method, path.format(key["id"]), {} if method == "POST" else None))[0] == 200
+            said = await asyncio.gather(*(self.all_of(one) for one in (stream.content.iter_any(), ws, busy, idle)))
+            assert asyncio.get_running_loop().time() - begun < 5  # of a busy machine; a check comes twice a second
+        for text in said[:3]:
+            assert "this key " in text
+
+    async def all_of(self, pieces):
+        text = ""
+        with contextlib.suppress(aiohttp.ClientPayloadError):  # no polite end, which would look like a whole answer
+            async for piece in pieces:
+                text += piece.decode() if isinstance(piece, bytes) else str(piece.data)
+        return text
+
+
+class TestA19OnesOwnFaultsCountForOneself:
+    @pytest.mark.parametrize("status", [403, 500, 502, 503])
+    async def test_a_key_that_provokes_errors_closes_no_model_for_others(self, asked, status):
+        script = Script([Rule(when="break it", error=ScriptedError(status, "no", None))])
+        _, admin, post = await asked(script=script, settings={"attempts": 2})
+        keys = [(await admin("POST", "/keys", {"name": name}))[1]["key"] for name in ("mallory", "ann")]
+        bad = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "break it"}]}
+        for _ in range(40):
+            assert (await post("/v1/chat/completions", bad, **{"x-api-key": keys[0]}))[0] >= 400
+        for _ in range(3):
+            assert (await post("/v1/chat/completions", ASK, **{"x-api-key": keys[1]}))[0] == 200
 
 
 class TestValuesAreValidatedWhereTheyEnter:

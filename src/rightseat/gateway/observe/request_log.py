@@ -19,6 +19,7 @@ from rightseat.masking import mask
 
 KEEP = 1000
 _LONGEST_PATH = 200
+_LONGEST_STATE = 512  # W3C Trace Context, section 3.3.1.5
 
 
 class RequestRecord(Call):
@@ -172,7 +173,9 @@ def trace_of(headers: Mapping[str, str]) -> dict[str, str]:
     if not parent or not _is_well_formed(parent):
         return {}
     state = headers.get("tracestate", "")
-    given = {"tracestate": state} if 0 < len(state) <= 512 and state.isprintable() else {}
+    # It goes out with every span, so what looks like a secret does not go in.
+    is_fine = 0 < len(state) <= _LONGEST_STATE and state.isprintable() and mask(state) == state
+    given = {"tracestate": state} if is_fine else {}
     return {"traceparent": parent[:55], **given}
 
 
