@@ -17,7 +17,7 @@ from rightseat.backends.registry import Registry
 from rightseat.chat import Answer, ChatRequest, Meta, Reply
 from rightseat.chat.message import USUAL
 from rightseat.errors import ConnectionLostError
-from rightseat.transport.http.base import CUT, joined
+from rightseat.transport.http.base import CUT, HttpStream, joined
 
 _BYTES_A_TOKEN = 4  # about; of an answer that broke off before it told
 
@@ -54,6 +54,7 @@ class RelayAnswer(Answer[bytes]):
         headers: names in any case, looked up in lower case.
         account: the account that answers, for logs; "" if there is none.
         framed: see HttpStream.
+        source: what `pieces` come from, for whoever lets it push them instead; None: they can only be pulled.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class RelayAnswer(Answer[bytes]):
         headers: Mapping[str, str] | None = None,
         account: str = "",
         framed: bool = True,
+        source: HttpStream | None = None,
     ) -> None:
         super().__init__(pieces, close)
+        self.source = source
         self.status = status
         self.headers: Mapping[str, str] = headers if headers is not None else {}
         self.account = account

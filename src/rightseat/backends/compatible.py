@@ -72,7 +72,12 @@ class CompatibleBackend:
         with sent.marking():
             stream = await self._post(request, sent)
         return RelayAnswer(
-            stream.chunks(), stream.aclose, status=stream.status, headers=stream.headers, framed=stream.framed
+            stream.chunks(),
+            stream.aclose,
+            status=stream.status,
+            headers=stream.headers,
+            framed=stream.framed,
+            source=stream,
         )
 
     async def handle(self, request: ChatRequest) -> Reply:

@@ -257,6 +257,7 @@ class CopilotBackend:
             headers=stream.headers,
             account=candidate.name,
             framed=stream.framed,
+            source=stream,
         )
 
     async def _fetch_models(self, account: Account) -> Registry:

@@ -15,8 +15,8 @@ from rightseat.backends.compatible import CompatibleBackend
 from rightseat.backends.copilot import CopilotBackend
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError
-from rightseat.transport.http.aiohttp import AiohttpSender
 from rightseat.transport.http.base import HttpSender
+from rightseat.transport.http.choice import HttpClient, sender_of
 from rightseat.transport.http.compress import CompressingSender
 
 
@@ -30,6 +30,7 @@ async def open_backend(
     editor: Editor | None = None,
     aliases: Mapping[str, str] | None = None,
     compression: bool = False,
+    http_client: HttpClient = "aiohttp",
     clock: Clock = SYSTEM_CLOCK,
 ) -> Backend:
     """A backend with a connection pool of its own, both closed with `stack`.
@@ -43,6 +44,7 @@ async def open_backend(
         editor: with `store`: who we say we are.
         aliases: with `store`: names of models -> ids.
         compression: large requests are sent compressed, where the server takes it.
+        http_client: what sends; see `transport.http.choice`.
         clock: time.
 
     Raises:
@@ -50,7 +52,7 @@ async def open_backend(
     """
     if (store is None) == (not base_url):
         raise ConfigError("a backend needs either a store of accounts or a base_url")
-    sender: HttpSender = await stack.enter_async_context(AiohttpSender())
+    sender: HttpSender = await stack.enter_async_context(sender_of(http_client))
     if compression:
         sender = CompressingSender(sender)
     backend: Backend

@@ -65,8 +65,8 @@ from rightseat.masking import mask
 from rightseat.state.base import State
 from rightseat.telemetry.metrics import is_shared
 from rightseat.telemetry.tracing import Tracing, is_wanted, provider_of_environment
-from rightseat.transport.http.aiohttp import AiohttpSender
 from rightseat.transport.http.base import HttpSender
+from rightseat.transport.http.choice import sender_of
 from rightseat.wire.dialects import ALL
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -223,7 +223,7 @@ class Gateway:
         store: AccountStore
         if outside is None:
             access = await stack.enter_async_context(Access(settings, clock, ids))
-            sender = await stack.enter_async_context(AiohttpSender())
+            sender = await stack.enter_async_context(sender_of(settings.http_client))
             store = FileStore(settings.folder)
         else:
             access = Access(settings, clock, ids, state=outside.state, pepper=outside.pepper)

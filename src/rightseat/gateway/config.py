@@ -24,6 +24,7 @@ from rightseat.json_types import JsonObject
 from rightseat.log import logger
 from rightseat.masking import mask_secret
 from rightseat.security.sources import NamedFile, resolve
+from rightseat.transport.http.choice import HttpClient
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -38,7 +39,7 @@ _OTHER_VARIABLES = (
 # Settings that are built into what runs: a change of one needs a restart. All others may change on SIGHUP.
 _NEED_RESTART = frozenset({
     "host", "port", "home", "database", "editor", "metrics", "answer_seconds", "attempts", "breaker", "concurrency", "queue", "queue_seconds",
-    "body_memory", "socket_memory",
+    "http_client", "body_memory", "socket_memory",
 })  # fmt: skip
 _AT_LEAST_1 = (
     "body_limit", "header_limit", "body_memory", "socket_memory", "connections", "sockets_per_key", "max_messages", "max_tools", "attempts",
@@ -102,6 +103,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         concurrency: concurrent answers; 0: no limit.
         queue: requests that may wait while `concurrency` is reached.
         queue_seconds: how long they may wait in the queue.
+        http_client: what requests are sent to Copilot with: "aiohttp", or "direct", a client of our own that costs less.
         custom_tools: "pass" tools with free-text input unchanged, or make each a "function" with one text parameter.
         unsupported_tools: "refuse" or "drop" tools that only OpenAI or Anthropic can run, where the model speaks another dialect.
         log: "console": a readable line per request; "json": the same as JSON; "off": warnings only.
@@ -147,6 +149,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: int = 0
     queue: int = 1000
     queue_seconds: float = 30.0
+    http_client: HttpClient = "aiohttp"
     custom_tools: Literal["pass", "function"] = "pass"
     unsupported_tools: Literal["refuse", "drop"] = "refuse"
     log: Literal["off", "console", "json"] = "console"

@@ -6,16 +6,24 @@ import asyncio
 import contextvars
 import functools
 import ssl
-import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import aiohttp
 
-from rightseat.errors import ConnectError, ConnectionLostError, HttpTimeoutError, RightseatError
-from rightseat.transport.http.base import CUT, READ_BYTES, HttpRequest, Timeouts, joined
+from rightseat.errors import RightseatError
+from rightseat.transport.http.base import READ_BYTES, HttpRequest, Sink, Timeouts, joined
+from rightseat.transport.http.failures import (
+    cut_off,
+    lost_before,
+    no_answer_in_time,
+    no_connection_in_time,
+    silent,
+    unreachable,
+)
+from rightseat.transport.http.proxies import proxy_for
+from rightseat.transport.http.pump import Pump
 
 
 class _Sending:
@@ -48,16 +56,26 @@ class _Request(aiohttp.ClientRequest):
 
 
 class AiohttpSender:
-    """Sends over pooled connections: `async with AiohttpSender() as sender`. Belongs to one event loop."""
+    """Sends over pooled connections: `async with AiohttpSender() as sender`. Belongs to one event loop.
 
-    def __init__(self, *, limit: int = 0) -> None:
+    Args:
+        limit: requests at a time, further ones wait in order; 0: no limit.
+        trust: a file of certificates (PEM) that are trusted beside the system's; "" for none.
+    """
+
+    def __init__(self, *, limit: int = 0, trust: str = "") -> None:
         self._limit = limit
+        self._trust = trust
         self._session: aiohttp.ClientSession | None = None
         self._proxies: dict[str, str | None] = {}  # scheme://host -> its proxy; looked up once, not for each request
 
     async def __aenter__(self) -> Self:
+        tls: ssl.SSLContext | bool = True
+        if self._trust:
+            tls = ssl.create_default_context()
+            tls.load_verify_locations(self._trust)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._limit, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(limit=self._limit, ttl_dns_cache=60, ssl=tls),
             auto_decompress=True,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers={"User-Agent"},
@@ -96,16 +114,11 @@ class AiohttpSender:
         return _AiohttpStream(response, where, request.peer)
 
     def _proxy(self, url: str) -> str | None:
-        """The proxy for an address by the usual variables (HTTPS_PROXY, NO_PROXY ...), or None."""
+        """The proxy for an address, or None. Raises ConnectError: it is none."""
         origin = url[: url.find("/", 8)] if url.find("/", 8) > 0 else url
         if origin not in self._proxies:
-            parts = urlsplit(origin)
-            bypass = (
-                not parts.hostname
-                or _is_this_machine(parts.hostname)
-                or bool(urllib.request.proxy_bypass(parts.hostname))
-            )
-            self._proxies[origin] = None if bypass else urllib.request.getproxies().get(parts.scheme)
+            proxy = proxy_for(origin)
+            self._proxies[origin] = None if proxy is None else proxy.url
         return self._proxies[origin]
 
 
@@ -120,24 +133,13 @@ def _timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
 def _no_answer(e: Exception, where: str, sending: _Sending) -> RightseatError:
     """The library's error as ours: the log is told the cause, a client is not told the address."""
     peer = sending.request.peer
-    error: RightseatError
     if isinstance(e, TimeoutError):
-        if sending.sent:
-            error = HttpTimeoutError(f"{where}: no answer in time", public=f"{peer} did not answer in time")
-        else:
-            error = HttpTimeoutError(f"{where}: no connection in time", public=f"could not reach {peer}")
-    elif isinstance(e, (aiohttp.ClientConnectorError, aiohttp.InvalidURL, ssl.SSLError)):
-        error = ConnectError(f"cannot reach {where}: {e}", public=f"could not reach {peer}")
-    else:
-        error = ConnectionLostError(
-            f"{where}: the connection ended before the answer: {e or type(e).__name__}", public=CUT
-        )
-    error.reached = sending.sent
-    return error
-
-
-def _is_this_machine(host: str) -> bool:
-    return host == "localhost" or host.startswith("127.") or host == "::1"
+        return (no_answer_in_time if sending.sent else no_connection_in_time)(where, peer)
+    if isinstance(e, (aiohttp.ClientConnectorError, aiohttp.InvalidURL, ssl.SSLError)):
+        error: RightseatError = unreachable(where, peer, e)
+        error.reached = sending.sent
+        return error
+    return lost_before(where, e or type(e).__name__, sent=sending.sent)
 
 
 class _AiohttpStream:
@@ -145,6 +147,7 @@ class _AiohttpStream:
         self._response = response
         self._where = where
         self._peer = peer
+        self._pump: Pump | None = None
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self.framed = "content-length" in response.headers or "transfer-encoding" in response.headers
@@ -155,20 +158,27 @@ class _AiohttpStream:
             while chunk := await content.readany():
                 yield chunk
         except TimeoutError as e:
-            late = HttpTimeoutError(
-                f"{self._where}: no data within the timeout", public=f"{self._peer} did not answer in time"
-            )
-            late.reached = True
-            raise late from e
+            raise silent(self._where, self._peer) from e
         except (aiohttp.ClientError, OSError) as e:
-            lost = ConnectionLostError(f"{self._where}: the answer was cut off: {e or type(e).__name__}", public=CUT)
-            lost.reached = True
-            raise lost from e
+            raise cut_off(self._where, e or type(e).__name__) from e
 
     async def read(self) -> bytes:
         return await joined(self.chunks(), self._where)
 
+    def into(self, sink: Sink) -> None:
+        self._pump = Pump(self.chunks(), sink)
+
+    def pause(self) -> None:
+        if self._pump is not None:
+            self._pump.pause()
+
+    def resume(self) -> None:
+        if self._pump is not None:
+            self._pump.resume()
+
     async def aclose(self) -> None:
+        if self._pump is not None:
+            self._pump.stop()
         if self._response.content.at_eof():
             self._response.release()
         else:

@@ -66,8 +66,24 @@ class HttpAnswer(Struct, frozen=True):
     body: bytes
 
 
+class Sink(Protocol):
+    """Takes the body of an answer as it comes. Called on the event loop, with no coroutine and no future for a chunk."""
+
+    def write(self, data: bytes) -> None:
+        """Some more of it, never nothing, 64 KiB at most. What this raises closes the connection and is given to `end`."""
+        ...
+
+    def end(self, error: Exception | None) -> None:
+        """It is over; called once, and nothing after it. None: the body is whole. Never called once the stream was closed.
+
+        Args:
+            error: what `HttpStream.chunks` raises, or what `write` raised.
+        """
+        ...
+
+
 class HttpStream(Protocol):
-    """An answer whose body is still coming. Close it, however it ends.
+    """An answer whose body is still coming: pulled by `chunks` or `read`, or pushed by `into`. Close it, however it ends.
 
     Attributes:
         framed: the length of the body is told (`content-length`, or chunks with a last one), so a body that ends early is an error.
@@ -90,8 +106,20 @@ class HttpStream(Protocol):
         """The whole body. Raises as `chunks` does."""
         ...
 
+    def into(self, sink: Sink) -> None:
+        """Push the body. What has come already may be written, and ended, before this returns."""
+        ...
+
+    def pause(self) -> None:
+        """Write no more to the sink for now: reading from the server rests once some KiB have come. May be called twice, and in `write`."""
+        ...
+
+    def resume(self) -> None:
+        """Write on. May write before it returns."""
+        ...
+
     async def aclose(self) -> None:
-        """Drop the rest. May be called twice."""
+        """Drop the rest; nothing is written and nothing ended from now on. May be called twice."""
         ...
 
 
