@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import NotStartedError
@@ -15,6 +15,7 @@ from rightseat.facade.session import ChatResponse, ChatSession, ChatStream
 from rightseat.layers.checks import number
 
 if TYPE_CHECKING:
+    from rightseat.facade.options import ChatOptions, PooledOptions
     from rightseat.facade.sdk import CopilotSDK
 
 
@@ -37,7 +38,13 @@ class SessionPool:
     """
 
     def __init__(
-        self, sdk: CopilotSDK, size: int = 8, *, max_age: float = 3600.0, clock: Clock = SYSTEM_CLOCK, **options: Any
+        self,
+        sdk: CopilotSDK,
+        size: int = 8,
+        *,
+        max_age: float = 3600.0,
+        clock: Clock = SYSTEM_CLOCK,
+        **options: Unpack[PooledOptions],
     ) -> None:
         number("size", size, least=1, whole=True)
         number("max_age", max_age, above=0)
@@ -108,7 +115,7 @@ class LazySession:
         **options: see `CopilotSDK.create_session`.
     """
 
-    def __init__(self, sdk: CopilotSDK, **options: Any) -> None:
+    def __init__(self, sdk: CopilotSDK, **options: Unpack[PooledOptions]) -> None:
         self._sdk = sdk
         self._options = options
         self._session: ChatSession | None = None
@@ -129,11 +136,11 @@ class LazySession:
                 self._session = await self._sdk.create_session(**self._options)
         return self._session
 
-    async def chat(self, prompt: str, **options: object) -> ChatResponse:
+    async def chat(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatResponse:
         """See ChatSession."""
         return await (await self.get()).chat(prompt, **options)
 
-    async def stream(self, prompt: str, **options: object) -> ChatStream:
+    async def stream(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatStream:
         """See ChatSession; to be awaited: `async for chunk in await lazy.stream(...)`."""
         return (await self.get()).stream(prompt, **options)
 

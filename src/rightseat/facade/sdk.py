@@ -8,9 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
-from rightseat.errors import ConfigError, InvalidOptionError, NotStartedError, UnknownOptionError
+from rightseat.errors import ConfigError, InvalidOptionError, NotStartedError
+from rightseat.facade.options import (
+    CLI,
+    QUESTION,
+    REQUEST,
+    SESSION,
+    OneShotOptions,
+    ResilienceOptions,
+    SessionKeywords,
+    cli_options,
+    refuse_unknown,
+    resilience_options,
+)
 from rightseat.facade.session import ChatResponse, ChatSession
 from rightseat.handler import Handler, Layer, as_handler, stack
 from rightseat.layers.observe import Observe, Observer
@@ -21,6 +33,17 @@ from rightseat.security.secret import Secret
 from rightseat.security.sources import find_secret
 
 DEFAULT_MODEL = "gpt-5"
+# Options of CopilotSDK besides those of the layers, to be told by a hint.
+_OWN = frozenset(
+    {"api_key", "base_url", "model", "client", "handler", "account", "host", "home", "compression", "observers"}
+)
+# What says where Copilot is asked and as whom -> what answers elsewhere, so that it would mean nothing.
+_NOT_WITH = {
+    "client": ("api_key", "account", "host", "home", "compression"),
+    "handler": ("api_key", "account", "host", "home", "compression"),
+    "base_url": ("account", "host"),
+    "api_key": ("account",),
+}
 
 
 class CopilotSDK:
@@ -43,8 +66,9 @@ class CopilotSDK:
         home: where accounts are stored.
         compression: large requests are sent compressed, where the server takes it.
         observers: told of every call: `rightseat.telemetry` has metrics and traces.
-        **resilience: the layers; see `Resilience`: timeout, silence, retry, breaker, concurrency, requests_per_minute,
-            tokens_per_minute, cache, fallbacks, window, summarise, extra.
+        **resilience: the layers; see `ResilienceOptions`: timeout, silence, retry, breaker, concurrency, requests_per_minute,
+            tokens_per_minute, cache, fallbacks, window, summarise, extra. With `client`, those that would need the conversation,
+            or ask twice, are off and refused: retry, cache, fallbacks, window, summarise; concurrency is unlimited unless given.
 
     Nothing is opened before it is used. Belongs to one event loop.
 
@@ -65,20 +89,18 @@ class CopilotSDK:
         home: Path | str | None = None,
         compression: bool = False,
         observers: Sequence[Observer] = (),
-        **resilience: Any,
+        **resilience: Unpack[ResilienceOptions],
     ) -> None:
-        if sum(given is not None for given in (client, handler, base_url)) > 1:
-            raise InvalidOptionError("client, handler, base_url: give one of them")
+        places = {"client": client, "handler": handler, "base_url": base_url}
+        _check_places(
+            places,
+            {"api_key": api_key, "account": account, "host": host, "home": home, "compression": compression or None},
+        )
         if not isinstance(model, str) or not model:
             raise InvalidOptionError(f"model: must be a name, not {model!r}")
-        unknown = [name for name in resilience if name not in Resilience.__struct_fields__]
-        if unknown:
-            raise UnknownOptionError(
-                f"{unknown[0]}: no such option; there is {', '.join(Resilience.__struct_fields__)}"
-            )
         self.model = model
-        self._given = Resilience(**resilience)
-        self.state = Layers(self._given)
+        given = resilience_options(resilience, cli=client is not None, known=_OWN)
+        self.state = Layers(Resilience(**given))
         self._api_key = api_key.reveal() if isinstance(api_key, Secret) else api_key
         self._where: dict[str, Any] = {
             "base_url": base_url,
@@ -110,8 +132,9 @@ class CopilotSDK:
         model: str | None = None,
         system: str | None = None,
         tools: Sequence[Any] = (),
-        max_steps: int = 10,
-        **options: Any,
+        max_steps: int | None = None,
+        response_format: Mapping[str, object] | None = None,
+        **options: Unpack[SessionKeywords],
     ) -> ChatSession:
         """Begin a conversation.
 
@@ -119,31 +142,42 @@ class CopilotSDK:
             model: the model; None: the SDK's.
             system: a system message.
             tools: functions, or Tools made by `define_tool`, which the model may call.
-            max_steps: how many times the model is asked for one answer, as long as it calls tools.
+            max_steps: how many times the model is asked for one answer, as long as it calls tools; None: 10. Not with a CLI, which
+                runs the tools itself.
+            response_format: what every answer shall look like, as OpenAI names it; for a type of yours see `ChatSession.chat`.
             **options: sent with each request (temperature, max_tokens, reasoning_effort ...); with a CLI: options of
                 `CopilotClient.create_session`.
 
         Raises:
+            UnknownOptionError, InvalidOptionError: an option that makes no sense, or that this backend does not have.
             NotStartedError: the SDK is closed.
             ConfigError, NotLoggedInError: the key is of no use; see `CopilotSDK`.
             InvalidToolError: a tool that cannot be offered to a model.
         """
         name = model or self.model
         if self._client is not None:
-            handler, close = await self._cli_session(name, system, tools, options)
-            session = ChatSession(handler, name, keeps_history=False, on_close=close)
+            handler, close = await self._cli_session(name, system, tools, {"max_steps": max_steps, **options})
+            asked = {"response_format": response_format}
+            session = ChatSession(handler, name, options=asked, keeps_history=False, on_close=close)
         else:
             session = ChatSession(
-                await self.open(), name, system=system, tools=tools, max_steps=max_steps, options=options
+                await self.open(),
+                name,
+                system=system,
+                tools=tools,
+                max_steps=10 if max_steps is None else max_steps,
+                options={**options, "response_format": response_format},
             )
         self._sessions.add(session)
         session.on_close(lambda: self._sessions.discard(session))
         return session
 
-    async def chat(self, prompt: str, **options: Any) -> ChatResponse:
+    async def chat(self, prompt: str, **options: Unpack[OneShotOptions]) -> ChatResponse:
         """One question without a conversation. Options are those of `create_session` and of `ChatSession.chat`."""
-        own = {name: options.pop(name) for name in ("timeout", "priority", "images") if name in options}
-        async with await self.create_session(**options) as session:
+        refuse_unknown(options, {*REQUEST, *QUESTION, *SESSION, *CLI}, "chat")
+        given: dict[str, Any] = dict(options)
+        own = {name: given.pop(name) for name in QUESTION if name in given}
+        async with await self.create_session(**given) as session:
             return await session.chat(prompt, **own)
 
     async def open(self) -> Handler:
@@ -183,20 +217,27 @@ class CopilotSDK:
         if self._closed:
             raise NotStartedError("this CopilotSDK is closed")
         assert self._client is not None
-        more: dict[str, Any] = dict(options)
+        more = cli_options(options)
         if system is not None:
             more["system_message"] = {"mode": "append", "content": system}
         if tools:
             more["tools"] = list(tools)
         session = await self._client.create_session(**{"model": model, "streaming": True, **more})
-        # The CLI tries again by itself, and a turn that has begun may have done things: it is not asked twice.
-        layers = Layers(
-            Resilience(timeout=self._given.timeout, silence=self._given.silence, retry=None, cache=None, window=None)
-        ).layers
-        handler: Handler = stack(*self._observers, *layers)(SessionHandler(session))
+        handler: Handler = stack(*self._observers, *self.state.layers)(SessionHandler(session))
         return handler, session.disconnect
 
     @property
     def sessions(self) -> int:
         """How many are open."""
         return len(self._sessions)
+
+
+def _check_places(places: Mapping[str, object], others: Mapping[str, object]) -> None:
+    """Refuse two places that answer, and what one of them has no use for."""
+    given = [name for name, value in places.items() if value is not None]
+    if len(given) > 1:
+        raise InvalidOptionError("client, handler, base_url: give one of them")
+    for name in [*given, *(["api_key"] if others["api_key"] is not None else [])]:
+        for other in _NOT_WITH[name]:
+            if others[other] is not None:
+                raise InvalidOptionError(f"{other}: has no meaning with {name}=; leave one of them out")

@@ -12,7 +12,7 @@ import json
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from msgspec import Struct
 
@@ -33,6 +33,7 @@ from rightseat.chat import (
 )
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import InvalidOptionError, NotStartedError, ToolLoopError
+from rightseat.facade.options import QUESTION, SESSION, ChatOptions, request_options
 from rightseat.handler import Handler
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.layers.checks import number
@@ -119,7 +120,7 @@ class ChatSession:
         self._handler = handler
         self._tools = {tool.name: tool for tool in map(as_tool, tools)}
         self._specs = tuple(ToolSpec(t.name, t.description, t.parameters or {}) for t in self._tools.values())
-        self._options = {name: value for name, value in (options or {}).items() if value is not None}
+        self._options = request_options(options or {}, "create_session", also=SESSION)
         self._keeps = keeps_history
         self._system = (Message("system", system),) if system else ()
         self._history: list[Message] = []
@@ -135,37 +136,35 @@ class ChatSession:
     ) -> None:
         await self.close()
 
-    async def chat(self, prompt: str, **options: object) -> ChatResponse:
+    async def chat(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatResponse:
         """Ask, and wait for the whole answer.
 
         Args:
             prompt: the question.
             **options: timeout (seconds, for this call alone), priority, images (URLs, or `data:` URLs), and what is to be sent with
-                this request (temperature ...).
+                this request (temperature ...); see `ChatOptions`.
 
         Raises:
-            InvalidOptionError: the prompt is empty, or an option makes no sense.
+            UnknownOptionError, InvalidOptionError: the prompt is empty, or an option makes no sense.
             ContextTooLargeError, RateLimitedError, QueueFullError, CircuitOpenError, DeadlineExceededError: see the layers.
             UpstreamError, LoginError, TransportError: it went wrong on the other side.
             ToolLoopError: the model went on calling tools.
         """
-        async with self.stream(prompt, **options) as stream:
+        self._note("chat", prompt, options)
+        async with self._stream(prompt, options) as stream:
             async for _ in stream:
                 pass
         assert stream.response is not None
         return stream.response
 
-    def stream(self, prompt: str, **options: object) -> ChatStream:
+    def stream(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatStream:
         """Ask, and iterate over the answer as it comes: `async for chunk in session.stream(...): chunk.text`.
 
         As a context manager it stops the answer when the block is left; afterwards `response` is the whole of it. Options and
         errors are those of `chat`; errors come while iterating.
         """
-        if self.closed:
-            raise NotStartedError("this session is closed")
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise InvalidOptionError("prompt: must be a non-empty string")
-        return ChatStream(self, prompt, dict(options))
+        self._note("stream", prompt, options)
+        return self._stream(prompt, options)
 
     @property
     def history(self) -> tuple[Message, ...]:
@@ -196,6 +195,16 @@ class ChatSession:
     def on_close(self, callback: Callable[[], object]) -> None:
         """Call, and await if it is a coroutine function, when the session is closed."""
         self._on_close.append(callback)
+
+    def _note(self, method: str, prompt: str, options: Mapping[str, object]) -> None:
+        """A question is asked by `chat` or `stream`. For doubles that keep a record."""
+
+    def _stream(self, prompt: str, options: Mapping[str, object]) -> ChatStream:
+        if self.closed:
+            raise NotStartedError("this session is closed")
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise InvalidOptionError("prompt: must be a non-empty string")
+        return ChatStream(self, prompt, dict(options))
 
     # What a stream needs of its session.
 
@@ -241,7 +250,7 @@ class ChatStream:
         self._timeout = timeout
         self._priority = options.pop("priority", 0)
         number("priority", self._priority, least=-1000, most=1000, whole=True)
-        self._extra = {name: value for name, value in options.items() if value is not None}
+        self._extra = request_options(options, "chat", also=QUESTION)
         self._begun = False
         self._block = False
         self._held: AsyncGenerator[ChatChunk, None] | None = None

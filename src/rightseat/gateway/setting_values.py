@@ -6,14 +6,14 @@ choices.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
 from rightseat.errors import ConfigError
+from rightseat.errors.nearest import did_you_mean
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -47,12 +47,6 @@ def convert(values: Mapping[str, object], kind: type[S], places: Mapping[str, st
             raise ConfigError(f"{prefix}{name[:_SHOWN]}: no such setting{hint}{_place(places, name)}")
     made = {name: _value(value, fields[name], f"{prefix}{name}", places, name) for name, value in values.items()}
     return kind(**made)
-
-
-def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """A hint at the nearest known name, to be put after an error; "" where none is near."""
-    near = difflib.get_close_matches(name[:_SHOWN], list(known), n=1)
-    return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
 def unknown_variables(environment: Collection[str], prefix: str, known: Collection[str]) -> list[tuple[str, str]]:

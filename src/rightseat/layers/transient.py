@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rightseat.errors import ProtocolError, TransportError, UpstreamError
+from rightseat.errors import ProtocolError, SessionError, TransportError, UpstreamError
 
 # Statuses that may be gone at the next try: too early, too many, and trouble of the server (RFC 9110, section 15; RFC 8470, section
 # 5.2; 529 is Anthropic's "overloaded").
@@ -21,9 +21,10 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_failure(error: BaseException) -> bool:
-    """The server failed: no answer, an invalid one, or an error of its own."""
-    if isinstance(error, UpstreamError):
-        return error.status in TRANSIENT and error.status not in _NO_FAILURE
+    """The server failed: no answer, an invalid one, or an error of its own; a session of the CLI tells it by its status."""
+    if isinstance(error, (UpstreamError, SessionError)):
+        status = error.status if isinstance(error, UpstreamError) else error.status_code
+        return status in TRANSIENT and status not in _NO_FAILURE
     return isinstance(error, (TransportError, ProtocolError))
 
 

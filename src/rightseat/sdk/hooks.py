@@ -6,10 +6,10 @@ and answers, and refuses to know how they travel.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 
 from rightseat.errors import InvalidOptionError, UnknownOptionError
+from rightseat.errors.nearest import did_you_mean
 from rightseat.log import logger
 from rightseat.sdk.calling import call
 from rightseat.wire.record import Record, to_camel, to_snake
@@ -40,8 +40,7 @@ def check_hooks(hooks: Mapping[str, object]) -> dict[str, Callable[..., object]]
             continue
         plain = to_snake(name).removeprefix("on_")
         if plain not in _HOOKS:
-            near = difflib.get_close_matches(plain, _HOOKS, n=1)
-            hint = f"; did you mean 'on_{near[0]}'?" if near else f"; known: {', '.join('on_' + h for h in _HOOKS)}"
+            hint = did_you_mean(plain, _HOOKS, "on_", quote=True) or f"; known: {', '.join('on_' + h for h in _HOOKS)}"
             raise UnknownOptionError(f"unknown hook {name!r}{hint}")
         if not callable(function):
             raise InvalidOptionError(f"hook {name!r} must be a function, not {type(function).__name__}")

@@ -7,11 +7,11 @@ to know what the CLI does with it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from rightseat.errors import InvalidOptionError, UnknownOptionError
+from rightseat.errors.nearest import did_you_mean
 from rightseat.ids import Ids
 from rightseat.masking import mask
 from rightseat.wire.record import to_camel
@@ -22,21 +22,16 @@ _OPAQUE = frozenset(
 )
 
 
-class SessionOptions(TypedDict, total=False):
-    """Options of `create_session` and `resume_session`. All may be left out; the CLI's defaults then hold.
-
-    Handlers may be sync or async functions. Names follow the CLI's `session.create` parameters in snake_case.
-    """
+class SharedSessionOptions(TypedDict, total=False):
+    """The part of `SessionOptions` that means the same wherever a session of the CLI is made."""
 
     # The conversation.
     session_id: str  # chosen by the caller; a UUID is made otherwise
     name: str
-    model: str | Callable[..., object]  # a model's id, or a Python function to be the model
     streaming: bool  # deltas as they come; off by default
     system_message: Mapping[
         str, object
     ]  # {"mode": "append" | "replace" | "customize", "content": ..., "sections": {...}}
-    reasoning_effort: str
     reasoning_summary: str
     context_tier: str
     working_directory: str
@@ -49,7 +44,6 @@ class SessionOptions(TypedDict, total=False):
     client_name: str
 
     # Tools and what they may do.
-    tools: Sequence[object]
     available_tools: Sequence[str]
     excluded_tools: Sequence[str]
     tool_search: Mapping[str, object]
@@ -113,6 +107,17 @@ class SessionOptions(TypedDict, total=False):
 
     # Anything newer than this version: sent as it is, under the wire's own names.
     extra: Mapping[str, object]
+
+
+class SessionOptions(SharedSessionOptions, total=False):
+    """Options of `create_session` and `resume_session`. All may be left out; the CLI's defaults then hold.
+
+    Handlers may be sync or async functions. Names follow the CLI's `session.create` parameters in snake_case.
+    """
+
+    model: str | Callable[..., object]  # a model's id, or a Python function to be the model
+    tools: Sequence[object]
+    reasoning_effort: str
 
 
 class SendOptions(TypedDict, total=False):
@@ -307,9 +312,7 @@ def _checked(
         real = _ALIASES.get(name, name)
         option = table.get(real)
         if option is None:
-            near = difflib.get_close_matches(str(real), [*table, *_ALIASES], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UnknownOptionError(f"unknown {what} {name!r}{hint}")
+            raise UnknownOptionError(f"unknown {what} {name!r}{did_you_mean(real, [*table, *_ALIASES], quote=True)}")
         if value is None:
             continue
         if real in checked:

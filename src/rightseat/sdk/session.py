@@ -21,6 +21,7 @@ from rightseat.errors import (
     RpcTimeoutError,
     UnknownOptionError,
 )
+from rightseat.errors.nearest import did_you_mean
 from rightseat.log import logger
 from rightseat.sdk.context import current_context
 from rightseat.sdk.creation import SessionSetup
@@ -298,7 +299,8 @@ class CopilotSession:
         given = {**prompt, **options} if isinstance(prompt, Mapping) else {"prompt": prompt, **options}
         for name in given:
             if name not in _SEND:
-                raise UnknownOptionError(f"unknown option {name!r} of send; known: {', '.join(sorted(_SEND))}")
+                hint = did_you_mean(name, _SEND, quote=True) or f"; known: {', '.join(sorted(_SEND))}"
+                raise UnknownOptionError(f"unknown option {name!r} of send{hint}")
         if not isinstance(given.get("prompt"), str):
             raise InvalidOptionError(f"send needs a prompt, which is text; not {given.get('prompt')!r}")
         params = {name: value for name, value in given.items() if value is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rightseat.facade.session import ChatResponse, ChatSession, ChatStream
+from rightseat.facade.session import ChatSession
 from rightseat.json_types import JsonObject
 from rightseat.testing.scripted import Canned, ScriptedHandler
 
@@ -43,16 +43,5 @@ class ScriptedSession(ChatSession):
         self.call_history: list[tuple[str, str, JsonObject]] = []
         super().__init__(self.handler, model, tools=tools, system=system, max_steps=max_steps)
 
-    async def chat(self, prompt: str, **options: object) -> ChatResponse:
-        """See ChatSession."""
-        self.call_history.append(("chat", prompt, options))
-        async with super().stream(prompt, **options) as stream:
-            async for _ in stream:
-                pass
-        assert stream.response is not None
-        return stream.response
-
-    def stream(self, prompt: str, **options: object) -> ChatStream:
-        """See ChatSession."""
-        self.call_history.append(("stream", prompt, options))
-        return super().stream(prompt, **options)
+    def _note(self, method: str, prompt: str, options: Mapping[str, object]) -> None:
+        self.call_history.append((method, prompt, dict(options)))
