@@ -5,13 +5,15 @@ import fcntl
 import json
 import os
 
+import msgspec
 import pytest
 
+from rightseat.accounts.formats import hashed_login
 from rightseat.accounts.store import LOCK_SECONDS, Account, FileStore
 from rightseat.errors import ConfigError
 from rightseat.testing import LoopClock, run_virtual
 
-SEED = {"access_token": "tid=1;exp=2", "github_access_token": "gho_x", "expires_at": 1762000000, "refresh_in": 1500}
+SEED = {"access_token": "tid=1;exp=2", "github_access_token": "gho_four", "expires_at": 1762000000, "refresh_in": 1500}
 
 
 @pytest.fixture
@@ -20,15 +22,35 @@ def folder(tmp_path):
     return tmp_path / "accounts"
 
 
-def test_a_file_of_four_fields_is_named_by_its_file(folder, tmp_path):
-    (folder / "bob.json").write_text(json.dumps(SEED))
+@pytest.mark.parametrize("file", ["bob.json", "Copilot token (work).json", "\u4ee4\u724c.json"])
+def test_a_file_of_four_fields_has_a_name_whatever_it_is_called(folder, tmp_path, file):
+    (folder / file).write_text(json.dumps(SEED))
     store = FileStore(tmp_path)
-    assert [account.name for account in store.list()] == ["ann", "bob"]
-    bob = store.load("bob")
-    assert (bob.access_token, bob.github_access_token, bob.refresh_in) == ("tid=1;exp=2", "gho_x", 1500)
-    store.save(bob)
-    assert [account.name for account in store.list()] == ["ann", "bob"]
-    assert store.remove("bob")
+    hashed = hashed_login(SEED["github_access_token"])
+    assert [account.name for account in store.list()] == [hashed, "ann"]
+    bob = store.load(hashed)
+    assert (bob.access_token, bob.github_access_token, bob.refresh_in) == ("tid=1;exp=2", "gho_four", 1500)
+    assert not bob.is_named
+    store.save(msgspec.structs.replace(bob, access_token="tid=2"))
+    assert [account.access_token for account in store.list()] == ["tid=2", ""]
+    assert len(list(folder.glob("*.json"))) == 2
+    assert store.remove(hashed)
+    assert [account.name for account in store.list()] == ["ann"]
+
+
+def test_a_token_that_two_files_hold_is_one_account(folder, tmp_path):
+    (folder / "old.json").write_text(json.dumps({**SEED, "github_access_token": "gho_x"}))
+    store = FileStore(tmp_path)
+    assert [account.name for account in store.list()] == ["ann"]
+    assert "old.json is a second file of ann" in store.problems()[0]
+
+
+def test_what_other_programs_keep_with_an_account_stays(folder, tmp_path):
+    kept = {"base_url": "https://proxy.example", "note": [1]}
+    (folder / "bob.json").write_text(json.dumps({**SEED, "login": "bob", "metadata": kept}))
+    store = FileStore(tmp_path)
+    store.save(store.load("bob"))
+    assert json.loads((folder / "bob.json").read_text())["metadata"] == kept
 
 
 BAD = {
@@ -44,6 +66,10 @@ BAD = {
     "a token that is no header": b'{"login": "bob", "github_access_token": "gho_x\\nx: y"}',
     "a host that is none": b'{"login": "bob", "github_access_token": "gho_x", "host": "evil.example"}',
     "an address in plain text": b'{"login": "bob", "github_access_token": "gho_x", "base_url": "http://evil.example"}',
+    "an address that is no text": b'{"login": "bob", "github_access_token": "gho_x", "metadata": {"base_url": 5}}',
+    "an address in plain text in the metadata": b'{"login": "bob", "github_access_token": "gho_x", "metadata": {"base_url": "http://evil.example"}}',
+    "an account of another service": b'{"type": "claude", "access_token": "sk-ant-x"}',
+    "a Copilot token alone": b'{"token": "tid=1;exp=2", "expires_at": 5}',
     "another's": b'{"login": "ann", "github_access_token": "x"}',
 }
 

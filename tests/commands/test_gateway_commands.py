@@ -266,6 +266,57 @@ def test_a_damaged_account_file_is_named_and_the_others_are_shown(run, tmp_path)
     (folder / "bob.json").write_text('{"login": "bob"')
     done = run("status", "--json", "--offline")
     assert done.returncode == 0, done.stderr
-    assert [row["name"] for row in json.loads(done.stdout)] == ["ann"]
+    (row,) = json.loads(done.stdout)
+    assert row["name"].startswith("account-")  # GitHub was not asked
     assert done.stderr.count("bob.json") == 1
     assert "Traceback" not in done.stderr
+
+
+def test_accounts_of_another_program_are_imported(cloud, run, tmp_path):
+    theirs = tmp_path / "auths"
+    theirs.mkdir()
+    named = {"type": "github-copilot", "access_token": "gho_one", "username": "octocat"}
+    (theirs / "github-copilot-octocat.json").write_text(json.dumps(named))
+    (theirs / "claude.json").write_text('{"type": "claude"}')
+    (tmp_path / "github_token").write_text("gho_two")
+    done = run("accounts", "import", "--host", cloud, str(theirs), str(tmp_path / "github_token"))
+    assert done.returncode == 0, done.stderr
+    assert f"Took over octocat@{cloud.removeprefix('http://').replace(':', '-')}" in done.stderr.replace("\n", "")
+    assert "rightseat-simulator@" in done.stderr
+    assert "left out" in done.stderr
+    assert "gho_" not in done.stderr
+    rows = json.loads(run("status", "--json").stdout)
+    assert [row["name"].partition("@")[0] for row in rows] == ["octocat", "rightseat-simulator"]
+    assert all(row["quota"]["plan"] for row in rows)
+    wrong = run("accounts", "import", str(theirs / "claude.json"))
+    assert (wrong.returncode, "not of Copilot" in wrong.stderr) == (1, True)
+    assert "Traceback" not in wrong.stderr
+
+
+def test_the_gateway_serves_a_token_of_the_environment_and_a_file_of_four_fields(cloud, run, tmp_path):
+    folder = tmp_path / "home" / "accounts"
+    folder.mkdir(parents=True)
+    four = {"access_token": "", "github_access_token": "gho_four", "expires_at": 1, "refresh_in": 1500, "host": cloud}
+    (folder / "copilot.json").write_text(json.dumps(four))
+    (folder / "broken.json").write_text("{")
+    env = {**run.env, "COPILOT_API_KEY": "gho_environment", "RIGHTSEAT_GITHUB_HOST": cloud}
+    with subprocess.Popen([*RIGHTSEAT, "serve", "--port", "0"], stderr=subprocess.PIPE, text=True, env=env) as server:
+        try:
+            said = ""
+            while "/v1 serves" not in said:
+                said += server.stderr.readline()
+            said += server.stderr.readline() + server.stderr.readline()
+            url = re.search(r"http://127.0.0.1:\d+", said[said.index("/v1 serves") - 30 :])[0]
+            assert "broken.json" in said
+            said = said.replace("\n", "")
+            assert "COPILOT_API_KEY@" in said
+            assert "rightseat-simulator@" in said
+            models = json.loads(do_as_curl_would(f"curl {url}/v1/models"))["data"]
+            assert {model["owned_by"] for model in models} == {"copilot"}
+            assert {model["vendor"] for model in models} == {"Rightseat"}
+            body = json.dumps({"model": "gpt-5", "messages": [{"role": "user", "content": "Reply with exactly: hi"}]})
+            answer = do_as_curl_would(f"curl {url}/v1/chat/completions -H 'content-type: application/json' -d '{body}'")
+            assert '"hi"' in answer
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(10)

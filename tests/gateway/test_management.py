@@ -75,7 +75,11 @@ async def test_accounts_models_health_and_settings_without_a_secret(managed):
     _, health = await call("GET", "/health")
     assert (health["status"], health["accounts"], health["placeholder_models"]) == ("ok", 1, False)
     _, models = await call("GET", "/models")
-    assert "gpt-5" in [m["id"] for m in models["providers"]["Rightseat"]]
+    assert set(models["providers"]) == {"copilot"}
+    (gpt,) = [m for m in models["providers"]["copilot"] if m["id"] == "gpt-5"]
+    assert (gpt["provider"], gpt["vendor"], gpt["raw"]["id"]) == ("copilot", "Rightseat", "gpt-5")
+    assert (await call("GET", "/models?provider=copilot"))[1] == models
+    assert (await call("GET", "/models?provider=openai"))[1]["providers"] == {}
     _, accounts = await call("GET", "/accounts")
     (ann,) = accounts["accounts"]
     assert ann["name"].startswith("ann@")

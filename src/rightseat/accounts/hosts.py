@@ -17,6 +17,7 @@ from rightseat.errors import ConfigError
 
 _TENANT = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,3}ghe\.com")
 _BARE = re.compile(r"[\x21-\x7e]+")  # visible ASCII
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")  # a name, or an IP address: no percent signs, which libraries read differently
 _PUBLIC_API = "https://api.githubcopilot.com"
 _PUBLIC_DOMAIN = ".githubcopilot.com"
 _FOREIGN_PATH = "/backend-api/codex"  # of addresses that were meant for another service
@@ -71,17 +72,29 @@ def clean_url(url: str) -> str:
         text = f"https://{text}"
     try:
         parts = urlsplit(text)
-        fits = _BARE.fullmatch(text) is not None and parts.username is None and "\\" not in text
+        fits = (
+            _BARE.fullmatch(text) is not None
+            and not set("\\?#@") & set(text)
+            and _HOST.fullmatch(parts.hostname or "") is not None
+        )
         _ = parts.port
     except ValueError:
         fits = False
     if not fits:
-        raise ConfigError(f"{url[:200]!r} is not an address of the form https://host")
+        raise ConfigError(
+            f"{_shown(text)!r} is not an address of the form https://host, without a user, a query and a fragment"
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{url!r} is not an address of the form https://host")
+        raise ConfigError(f"{_shown(text)!r} is not an address of the form https://host")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ConfigError(f"{url!r}: plain HTTP is allowed to this machine only; use https://")
+        raise ConfigError(f"{_shown(text)!r}: plain HTTP is allowed to this machine only; use https://")
     return _PUBLIC_API if is_foreign(text) else text.rstrip("/")
+
+
+def _shown(url: str) -> str:
+    """An address for an error: a user and a password before an "@" are left out."""
+    head, at, tail = url.rpartition("@")
+    return (f"{head.partition('://')[0]}://...@{tail}" if at else url)[:200]
 
 
 @functools.lru_cache(maxsize=256)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from rightseat.accounts.device_flow import Prompt, Wait, device_flow
 from rightseat.accounts.hosts import Hosts
 from rightseat.accounts.identity import Editor, github_headers
@@ -44,8 +46,8 @@ async def log_in(
     """
     hosts = Hosts.of(host)
     token = await _github_token(sender, hosts, editor, on_prompt, clock)
-    name = await _user_name(sender, hosts, editor, token)
-    account = Account(name, token, host=host, base_url=base_url)
+    account = Account("", token, host=host, base_url=base_url)
+    account = msgspec.structs.replace(account, login=await user_name(sender, editor, account))
     store.save(account)
     source = TokenSource(store, sender, editor, clock)
     try:
@@ -77,14 +79,20 @@ async def _github_token(
                 await clock.sleep(seconds)
 
 
-async def _user_name(sender: HttpSender, hosts: Hosts, editor: Editor, token: str) -> str:
-    url = f"{hosts.api}/copilot_internal/user"
-    headers = github_headers(editor, token)
+async def user_name(sender: HttpSender, editor: Editor, account: Account) -> str:
+    """The login of an account, which GitHub is asked for with its token.
+
+    Raises:
+        LoginError: GitHub does not say.
+        TransportError: GitHub cannot be reached.
+    """
+    url = f"{Hosts.of(account.host).api}/copilot_internal/user"
+    headers = github_headers(editor, account.github_access_token)
     answer = await fetch(sender, HttpRequest("GET", url, headers, timeouts=SMALL, peer="GitHub"))
     try:
         name = json.loads(answer.body).get("login")
     except (ValueError, AttributeError):
         name = None
     if not isinstance(name, str) or not name:
-        raise LoginError("unexpected", f"GitHub did not say who logged in (HTTP {answer.status})")
+        raise LoginError("unexpected", f"GitHub did not say whose token this is (HTTP {answer.status})")
     return name

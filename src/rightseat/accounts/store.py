@@ -1,8 +1,8 @@
 """Where accounts are kept: one JSON file each, readable by its owner only, replaced whole or not at all.
 
 The file holds the fields `access_token` (Copilot's), `github_access_token`, `expires_at` and `refresh_in`, and what else is needed
-to renew them. A file that cannot be read is reported, and the other accounts are used. This module refuses to know how tokens
-are got.
+to renew them; see `formats` for what else is read. A file that cannot be read is reported, and the other accounts are used. This
+module refuses to know how tokens are got.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
+from rightseat.accounts.formats import fields_of, hashed_login
 from rightseat.accounts.hosts import copilot_url
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import ConfigError
@@ -27,7 +28,7 @@ from rightseat.security.files import write_private
 
 LOCK_SECONDS = 20.0  # more than an exchange can take: a process that holds the lock for longer has stopped
 _LOCK_POLL_SECONDS = 0.05
-_MOST_BYTES = 256 * 1024  # of an account file
+MOST_BYTES = 256 * 1024  # of an account file
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -35,7 +36,7 @@ class Account(Struct, frozen=True, omit_defaults=False):
     """One login and its current Copilot token.
 
     Attributes:
-        login: the GitHub user name.
+        login: the GitHub user name; `formats.hashed_login` while it is not known.
         github_access_token: the GitHub token; it renews the other.
         host: "github.com", "TENANT.ghe.com", or one URL that plays all of GitHub, for tests.
         access_token: the Copilot token, "" before the first exchange.
@@ -44,6 +45,7 @@ class Account(Struct, frozen=True, omit_defaults=False):
         last_refresh: when it was got, in seconds of the wall clock.
         api_url: the Copilot API that the token named, "" if it named none.
         base_url: the Copilot API that the owner configured, "" for none. Goes before all others.
+        metadata: what other programs keep with an account. Its `base_url` counts where `base_url` is "". Kept as it is.
     """
 
     login: str
@@ -55,6 +57,24 @@ class Account(Struct, frozen=True, omit_defaults=False):
     last_refresh: float = 0.0
     api_url: str = ""
     base_url: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """Where requests go: `base_url`, else the metadata's, else what the token named, else the official address of the host.
+
+        Raises:
+            ConfigError: an address cannot be used.
+        """
+        kept = self.metadata.get("base_url") or ""
+        if not isinstance(kept, str):
+            raise ConfigError("metadata.base_url: must be a text")
+        return copilot_url(self.host, self.base_url.strip() or kept.strip(), self.api_url)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the login is known."""
+        return self.login != hashed_login(self.github_access_token)
 
     @property
     def name(self) -> str:
@@ -68,13 +88,12 @@ class Account(Struct, frozen=True, omit_defaults=False):
 
 
 class AccountStore(Protocol):
-    """A place for accounts.
+    """A place for accounts."""
 
-    Attributes:
-        problem: why nothing can be written at the moment; "" for nothing wrong. It names the place.
-    """
-
-    problem: str
+    @property
+    def problem(self) -> str:
+        """Why nothing can be written at the moment; "" for nothing wrong. It names the place."""
+        ...
 
     def list(self) -> list[Account]:
         """All accounts that can be read, by name."""
@@ -129,23 +148,31 @@ class FileStore:
 
     def list(self) -> list[Account]:
         """All accounts that can be read, by name. What cannot be is logged once, left as it is, and told by `problems`."""
-        found: dict[str, Account] = {}
         damaged: dict[Path, str] = {}
-        for path in self._files(damaged):
-            try:
-                account = self._read(path)
-            except ConfigError as e:
-                damaged[path] = str(e)
-                continue
-            if path.stem != account.name and (account.name in found or self._path(account.name).exists()):
-                damaged[path] = f"the account file {path} is a second file of {account.name} and is ignored"
-            else:
-                found[account.name] = account
+        found = self._all(damaged)
         for path, problem in damaged.items():
             if self._damaged.get(path) != problem:
                 logger.warning("%s", problem)
         self._damaged = damaged
         return [found[name] for name in sorted(found) if self._only in (None, name)]
+
+    def _all(self, damaged: dict[Path, str]) -> dict[str, Account]:
+        """The accounts by name. Files that cannot be read, or are a second one of an account, go to `damaged`, with the reason."""
+        read: dict[Path, Account] = {}
+        for path in self._files(damaged):
+            try:
+                read[path] = self._read(path)
+            except ConfigError as e:
+                damaged[path] = str(e)
+        names = {account.github_access_token: account.name for account in read.values() if account.is_named}
+        found: dict[str, Account] = {}
+        for path, account in read.items():
+            name = account.name if account.is_named else names.get(account.github_access_token, account.name)
+            if name != account.name or name in found or (path.stem != name and self._path(name) in read):
+                damaged[path] = f"the account file {path} is a second file of {name} and is ignored"
+            else:
+                found[name] = account
+        return found
 
     def problems(self) -> tuple[str, ...]:
         """See AccountStore."""
@@ -159,6 +186,7 @@ class FileStore:
         """
         path = self._path(name)
         try:
+            path = self._file_of(name)
             return self._read(path) if path.exists() else None
         except OSError as e:
             raise _unreadable(path, e) from e
@@ -169,7 +197,7 @@ class FileStore:
         Raises:
             ConfigError: it cannot be written (a full disk, a forbidden folder); what was there is untouched.
         """
-        path = self._path(account.name)
+        path = self._file_of(account.name)
         data = msgspec.json.format(msgspec.json.encode(account), indent=1)
         try:
             self._make_folder()
@@ -184,7 +212,7 @@ class FileStore:
 
     def remove(self, name: str) -> bool:
         """See AccountStore."""
-        path = self._path(name)
+        path = self._file_of(name)
         try:
             path.unlink()
         except (FileNotFoundError, NotADirectoryError):
@@ -251,17 +279,27 @@ class FileStore:
             damaged[self._folder] = f"the folder of accounts {self._folder} cannot be read: {e.strerror or e}"
             return []
 
+    def _file_of(self, name: str) -> Path:
+        """The file that holds an account: another program's, too, whatever it is called; else the one to be made."""
+        path = self._path(name)
+        if os.path.lexists(path):
+            return path
+        for other in self._files({}):
+            try:
+                if self._read(other).name == name:
+                    return other
+            except ConfigError:
+                continue
+        return path
+
     def _read(self, path: Path) -> Account:
+        where = f"the account file {path}"
         try:
-            if not path.is_file() or path.stat().st_size > _MOST_BYTES:
-                raise ConfigError(f"the account file {path} is damaged (no file of an account's size)")
-            value = msgspec.json.decode(path.read_bytes())
-            account = msgspec.convert(_with_login(value, path), Account)
+            if not path.is_file() or path.stat().st_size > MOST_BYTES:
+                raise ConfigError(f"{where} is damaged (no file of an account's size)")
+            account = account_in(path.read_bytes(), where)
         except OSError as e:
             raise _unreadable(path, e) from e
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
-            raise ConfigError(f"the account file {path} is damaged ({e}); remove it and log in again") from e
-        _check(account, path)
         self._path(account.name)  # a name that cannot be one
         return account
 
@@ -271,22 +309,35 @@ class FileStore:
         return self._folder / f"{name}.json"
 
 
-def _with_login(value: object, path: Path) -> Any:
-    """Other programs' files, and the first ones of this kind, hold no login: the file's name is used instead."""
-    if isinstance(value, dict) and "login" not in value:
-        return {**value, "login": path.stem.partition("@")[0]}
-    return value
+def account_in(data: bytes, where: str) -> Account:
+    """The account that a JSON file holds, in any form that `formats` knows.
 
+    Args:
+        data: the file.
+        where: what to call it in errors.
 
-def _check(account: Account, path: Path) -> None:
-    """Tokens become headers, and hosts addresses: what cannot be one is found here, and not when a request is sent."""
-    for field, token in (("github_access_token", account.github_access_token), ("access_token", account.access_token)):
-        if not is_token(token):
-            raise ConfigError(f"the account file {path} is damaged: {field} is no token; remove it and log in again")
+    Raises:
+        ConfigError: it is none, or cannot be used. The message has no token.
+    """
     try:
-        copilot_url(account.host, account.base_url, account.api_url)
+        account = msgspec.convert(fields_of(msgspec.json.decode(data)), Account)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
+        raise ConfigError(f"{where} is damaged ({e}); remove it and log in again") from e
     except ConfigError as e:
-        raise ConfigError(f"the account file {path} cannot be used: {e}") from e
+        raise ConfigError(f"{where} cannot be used: {e}") from e
+    _check(account, where)
+    return account
+
+
+def _check(account: Account, where: str) -> None:
+    """Tokens become headers, and hosts addresses: what cannot be one is found here, and not when a request is sent."""
+    for name, token in (("github_access_token", account.github_access_token), ("access_token", account.access_token)):
+        if not is_token(token):
+            raise ConfigError(f"{where} is damaged: {name} is no token; remove it and log in again")
+    try:
+        _ = account.address
+    except ConfigError as e:
+        raise ConfigError(f"{where} cannot be used: {e}") from e
 
 
 def is_token(text: str) -> bool:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from rightseat.accounts.hosts import copilot_url
 from rightseat.accounts.identity import Editor, copilot_headers
 from rightseat.accounts.pool import AccountPool
 from rightseat.accounts.quota import quota_left
@@ -217,9 +216,7 @@ class CopilotBackend:
                 intent=request.intent,
                 extra=meta.headers,
             )
-            return HttpRequest(
-                "POST", address_of(account) + request.path, headers, request.body, peer=PEER, on_sent=sent
-            )
+            return HttpRequest("POST", account.address + request.path, headers, request.body, peer=PEER, on_sent=sent)
 
         return await self._open(account, build)
 
@@ -272,7 +269,7 @@ class CopilotBackend:
             headers = copilot_headers(
                 self._editor, account.access_token, intent="model-access", request_id=self._ids.uuid()
             )
-            return HttpRequest("GET", address_of(account) + "/models", headers, timeouts=timeouts, peer=PEER)
+            return HttpRequest("GET", account.address + "/models", headers, timeouts=timeouts, peer=PEER)
 
         async with within(timeouts, PEER):
             stream = await self._open(account, build)
@@ -280,8 +277,3 @@ class CopilotBackend:
                 return await stream.read()
             finally:
                 await stream.aclose()
-
-
-def address_of(account: Account) -> str:
-    """Where an account's requests go: the owner's choice, else what the token names, else the official address of its host."""
-    return copilot_url(account.host, account.base_url, account.api_url)

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from rightseat.errors import UpstreamError
 from rightseat.json_types import JsonObject
 
+PROVIDER = "copilot"  # of all models here
 SEED = ("gpt-5-mini", "gpt-5", "gpt-4.1", "gpt-4", "gpt-4o-mini", "gpt-3.5-turbo")
 
 _DATE = re.compile(r"-(?:\d{8}|latest)$")
@@ -29,7 +30,7 @@ class Model(Struct, frozen=True):
     Attributes:
         id: what requests name.
         name: for people.
-        vendor: who made it.
+        vendor: who made it, where that is known. Who serves it is `PROVIDER`.
         endpoints: the API paths that serve it.
         streaming: whether it streams; None: unknown.
         vision: whether it sees.
@@ -41,7 +42,7 @@ class Model(Struct, frozen=True):
 
     id: str
     name: str = ""
-    vendor: str = "copilot"
+    vendor: str = ""
     endpoints: tuple[str, ...] = ("/chat/completions",)
     streaming: bool | None = None
     vision: bool = False
@@ -120,7 +121,7 @@ def _read(entries: Iterable[object]) -> Iterable[Model]:
         yield Model(
             id=entry["id"],
             name=str(entry.get("name") or entry["id"]),
-            vendor=str(entry.get("vendor") or "copilot"),
+            vendor=str(entry.get("vendor") or ""),
             endpoints=tuple(e for e in endpoints if isinstance(e, str))
             if isinstance(endpoints, list)
             else ("/chat/completions",),

@@ -1,4 +1,4 @@
-"""`rightseat login`, `logout`, `status`, `models`: accounts at the terminal."""
+"""`rightseat login`, `logout`, `accounts import`, `status`, `models`: accounts at the terminal."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ import json
 import time
 import webbrowser
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from rightseat.accounts.device_flow import Prompt
+from rightseat.accounts.environment import open_accounts
 from rightseat.accounts.hosts import clean_url
+from rightseat.accounts.importing import name_accounts, read_accounts, take_over
 from rightseat.accounts.login import log_in
 from rightseat.accounts.quota import Quota, fetch_quota
-from rightseat.accounts.store import Account, FileStore
-from rightseat.backends.copilot import CopilotBackend, address_of
-from rightseat.errors import TransportError, UpstreamError
+from rightseat.accounts.store import Account, AccountStore, FileStore
+from rightseat.backends.copilot import CopilotBackend
+from rightseat.commands.output import show_block, show_table
+from rightseat.errors import LoginError, TransportError, UpstreamError
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.json_types import JsonObject
 from rightseat.transport.http.aiohttp import AiohttpSender
@@ -79,32 +82,96 @@ def logout(name: str | None, everyone: bool) -> None:
         console.print(f"Logged out {gone}.")
 
 
+@click.group()
+def accounts() -> None:
+    """Take over accounts of other programs."""
+
+
+@accounts.command("import")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--host",
+    default="github.com",
+    show_default=True,
+    envvar="RIGHTSEAT_GITHUB_HOST",
+    help="Where tokens belong whose files do not say: github.com, or TENANT.ghe.com.",
+)
+def import_(paths: tuple[Path, ...], host: str) -> None:
+    """Take over accounts of CLIProxyAPI, copilot-api or LiteLLM.
+
+    PATHS are their files, or the folders that hold them:
+
+    \b
+    CLIProxyAPI   ~/.cli-proxy-api
+    copilot-api   ~/.local/share/copilot-api
+    LiteLLM       ~/.config/litellm/github_copilot
+
+    Those files are read and left as they are. GitHub is asked for the login of
+    a token whose file does not name it.
+    """  # noqa: D301 - click's mark for a paragraph that is not wrapped
+    settings = load_settings()
+    found: list[Account] = []
+    for path in paths:
+        read, skipped = read_accounts(path, host)
+        found += read
+        for problem in skipped:
+            console.print(f"left out: {problem}", markup=False)
+    if not asyncio.run(_import(settings, found)):
+        raise SystemExit(1)
+
+
+async def _import(settings: Settings, found: Sequence[Account]) -> bool:
+    """Save accounts. True: all of them are."""
+    store, refused = FileStore(settings.folder), 0
+    async with AiohttpSender() as sender:
+        for account in found:
+            try:
+                saved = await take_over(store, sender, settings.editor, account)
+            except LoginError as e:
+                refused += 1
+                console.print(f"[red]{account.name} is not taken over:[/red] {e}")
+            else:
+                console.print(f"[green]Took over {saved.name}.[/green] Its requests go to {saved.address}")
+    return not refused
+
+
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.option("--offline", is_flag=True, help="Do not ask GitHub for the quota.")
 def status(as_json: bool, offline: bool) -> None:
     """Show the accounts, how long their tokens live, and their quota. No secret is shown."""
     settings = load_settings()
-    accounts = FileStore(settings.folder).list()  # what cannot be read is said on standard error, by the log
-    quotas = [None] * len(accounts) if offline else asyncio.run(_quotas(settings, accounts))
-    rows = [_status_of(account, quota) for account, quota in zip(accounts, quotas, strict=True)]
+    store = open_accounts(
+        settings.folder, settings.github_host
+    )  # what cannot be read is said by the log, on standard error
+    known = store.list() if offline else asyncio.run(_named(settings, store))
+    quotas = [None] * len(known) if offline else asyncio.run(_quotas(settings, known))
+    rows = [_status_of(account, quota) for account, quota in zip(known, quotas, strict=True)]
     if as_json:
         click.echo(json.dumps(rows))
         return
     if not rows:
         click.echo("Not logged in: rightseat login")
         return
-    table = Table("account", "host", "requests go to", "token", "plan and quota")
     for row in rows:
         left = row["token_seconds_left"]
-        table.add_row(
+        show_block(
             row["name"],
-            row["host"],
-            row["base_url"],
-            f"{left / 60:.0f} min left" if left > 0 else "renewed at the next request",
-            "not asked" if offline else _quota_line(row["quota"]),
+            [
+                ("host", row["host"]),
+                ("requests go to", row["base_url"]),
+                ("token", f"{left / 60:.0f} min left" if left > 0 else "renewed at the next request"),
+                ("plan and quota", "not asked" if offline else _quota_line(row["quota"])),
+            ],
         )
-    Console(highlight=False).print(table)
+
+
+async def _named(settings: Settings, store: AccountStore) -> list[Account]:
+    """The accounts, once those without a login have been given theirs."""
+    if any(not account.is_named for account in store.list()):
+        async with AiohttpSender() as sender:
+            await name_accounts(store, sender, settings.editor)
+    return store.list()
 
 
 async def _quotas(settings: Settings, accounts: Sequence[Account]) -> list[Quota | str]:
@@ -127,7 +194,7 @@ def _status_of(account: Account, quota: Quota | str | None) -> JsonObject:
     return {
         "name": account.name,
         "host": account.host,
-        "base_url": address_of(account),
+        "base_url": account.address,
         "token_seconds_left": max(0, int(account.expires_at - time.time())) if account.access_token else 0,
         "quota": {"error": quota} if isinstance(quota, str) else msgspec.to_builtins(quota),
     }
@@ -156,18 +223,19 @@ def models(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([model.raw or {"id": model.id} for model in registry.models.values()]))
         return
-    table = Table("model", "vendor", "prompt tokens", "output tokens", "endpoints")
+    rows = []
     for model in registry.models.values():
         limits = [f"{n:,}" if n else "" for n in (model.max_prompt_tokens, model.max_output_tokens)]
-        table.add_row(model.id, model.vendor, *limits, " ".join(model.endpoints))
-    Console(highlight=False).print(table)
+        rows.append((model.id, *limits, model.vendor, " ".join(model.endpoints)))
+    show_table(("model", "prompt", "output", "vendor", "endpoints"), rows, right=frozenset({1, 2}))
     if registry.seed:
         console.print("[dim]Not logged in: this is a placeholder list.[/dim]")
 
 
 async def _registry(settings: Settings) -> Any:
     async with AiohttpSender() as sender:
-        copilot = CopilotBackend(FileStore(settings.folder), sender, settings.editor, settings.aliases)
+        store = open_accounts(settings.folder, settings.github_host)
+        copilot = CopilotBackend(store, sender, settings.editor, settings.aliases)
         try:
             return await copilot.models()
         finally:

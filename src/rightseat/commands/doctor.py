@@ -23,10 +23,11 @@ from msgspec import Struct
 from rich.console import Console
 
 from rightseat import CliNotFoundError, CliNotRunnableError, __version__, find_cli
+from rightseat.accounts.environment import open_accounts
 from rightseat.accounts.hosts import Hosts, is_loopback
 from rightseat.accounts.identity import github_headers
 from rightseat.accounts.quota import fetch_quota
-from rightseat.accounts.store import Account, FileStore
+from rightseat.accounts.store import Account
 from rightseat.backends.copilot import CopilotBackend
 from rightseat.errors import ConfigError, RightseatError
 from rightseat.gateway.access.pepper import pepper_of
@@ -113,7 +114,7 @@ def run_checks(path: Path | None = None, *, offline: bool = False) -> Iterator[C
     yield from _keys(settings)
     yield _descriptors(settings)
     yield _port(settings)
-    store = FileStore(settings.folder)
+    store = open_accounts(settings.folder, settings.github_host)
     accounts = store.list()
     for problem in store.problems():
         yield Check("accounts", "failed", problem, "remove the file and run `rightseat login`")
@@ -300,7 +301,7 @@ async def _network(sender: AiohttpSender, settings: Settings, host: str) -> list
 
 async def _account(sender: AiohttpSender, settings: Settings, account: Account) -> Check:
     name = f"account {account.name}"
-    copilot = CopilotBackend(FileStore(settings.folder), sender, settings.editor)
+    copilot = CopilotBackend(open_accounts(settings.folder, settings.github_host), sender, settings.editor)
     try:
         async with asyncio.timeout(NETWORK_SECONDS):
             await copilot.refresh(account.name)

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
-from rich.table import Table
 
+from rightseat.commands.output import show_block
 from rightseat.errors import ConfigError
 from rightseat.gateway.access.access import database_of
 from rightseat.gateway.access.keys import KeyRing
@@ -90,14 +90,17 @@ def list_(path: Path | None, *, as_json: bool) -> None:
     if not found:
         console.print("no keys yet: rightseat keys create NAME")
         return
-    table = Table("id", "name", "state", "scopes", "models", "limits", "today", "this month", "expires", box=None)
     for one in found:
         used = one["used"]
-        table.add_row(
-            one["id"], one["name"], one["state"], " ".join(one["scopes"]), " ".join(one["models"]) or "all", _limits(one),
-            _tokens(used.get("day")), _tokens(used.get("month")), _date(one["expires_at"]),
-        )  # fmt: skip
-    Console(highlight=False).print(table)
+        rows = [
+            ("name", one["name"]),
+            ("scopes", " ".join(one["scopes"])),
+            ("models", " ".join(one["models"]) or "all"),
+            ("limits", _limits(one)),
+            ("used", f"{_tokens(used.get('day'))} tokens today, {_tokens(used.get('month'))} this month"),
+            ("expires", _date(one["expires_at"])),
+        ]
+        show_block(f"{one['id']}  {one['state']}", rows)
 
 
 @keys.command()

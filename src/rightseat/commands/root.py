@@ -22,6 +22,7 @@ _VERBS = {
     "demo-cli": ("demo_cli", "command", "Show a streamed answer with a tool call from the real CLI, offline."),
     "login": ("accounts", "login", "Log in to GitHub with a device code."),
     "logout": ("accounts", "logout", "Forget an account."),
+    "accounts": ("accounts", "accounts", "Take over accounts of other programs."),
     "status": ("accounts", "status", "Show the accounts."),
     "models": ("accounts", "models", "List the models of the account."),
     "serve": ("serve", "serve", "Serve the gateway: any OpenAI client talks to Copilot."),

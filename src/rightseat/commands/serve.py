@@ -19,12 +19,15 @@ from typing import Any
 import click
 from rich.console import Console
 
-from rightseat.accounts.store import FileStore
+from rightseat.accounts.environment import open_accounts
+from rightseat.accounts.importing import name_accounts
+from rightseat.accounts.store import AccountStore
 from rightseat.commands.secret_options import read_file, read_input, refused
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.gateway.observe.logging import configure
 from rightseat.gateway.run import serve as run
 from rightseat.gateway.workers import FD_VARIABLE, SUPERVISOR_VARIABLE, Supervisor, worker_argv
+from rightseat.transport.http.aiohttp import AiohttpSender
 
 console = Console(stderr=True, highlight=False)
 
@@ -61,16 +64,19 @@ def serve(
     read = partial(_read, path, {"host": host, "port": port}, key_files, typed)
     settings = read()
     logging.captureWarnings(True)  # Python would write them to standard error itself
-    accounts = [account.name for account in FileStore(settings.folder).list()]
+    store = open_accounts(settings.folder, settings.github_host)
     if FD_VARIABLE in os.environ:
         listener = socket.socket(fileno=int(os.environ[FD_VARIABLE]))
-        _runner()(_work(settings, listener, read))
-    elif workers > 1:
+        _runner()(_work(settings, listener, read, store))
+        return
+    if any(not account.is_named for account in store.list()):
+        asyncio.run(_name(settings, store))
+    accounts = [account.name for account in store.list()]
+    if workers > 1:
         argv = worker_argv(_for_workers(path, host, key_files, typed, settings))
         supervisor = Supervisor(settings, workers, argv, lambda url: _say_ready(url, settings, accounts))
         raise SystemExit(supervisor.run())
-    else:
-        _runner()(run(settings, lambda url: _ready(url, settings, accounts), reload=read))
+    _runner()(run(settings, lambda url: _ready(url, settings, accounts), reload=read, accounts=store))
 
 
 def _read(path: Path | None, given: dict[str, Any], key_files: tuple[Path, ...], typed: tuple[str, ...]) -> Settings:
@@ -99,7 +105,13 @@ def _typed_key(key: str | None) -> tuple[str, ...]:
     return (read_input("--key"),) if key is not None else ()
 
 
-async def _work(settings: Settings, listener: socket.socket, read: Callable[[], Settings]) -> None:
+async def _name(settings: Settings, store: AccountStore) -> None:
+    """Ask GitHub for the logins of accounts that came without one."""
+    async with AiohttpSender() as sender:
+        await name_accounts(store, sender, settings.editor)
+
+
+async def _work(settings: Settings, listener: socket.socket, read: Callable[[], Settings], store: AccountStore) -> None:
     """One worker. It ends with its supervisor, however that ends."""
     stop, supervisor = asyncio.Event(), int(os.environ[SUPERVISOR_VARIABLE])
 
@@ -110,7 +122,7 @@ async def _work(settings: Settings, listener: socket.socket, read: Callable[[], 
 
     watching = asyncio.ensure_future(watch())
     try:
-        await run(settings, lambda _: _settle(), stop, listener, read)
+        await run(settings, lambda _: _settle(), stop, listener, read, store)
     finally:
         watching.cancel()
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from rightseat.accounts.store import Account, AccountStore, FileStore, MemoryAccounts
+from rightseat.accounts.environment import account_of_key
+from rightseat.accounts.store import AccountStore, FileStore, MemoryAccounts
 from rightseat.backends.base import Backend
 from rightseat.backends.factory import open_backend
-from rightseat.clock import SYSTEM_CLOCK
 from rightseat.errors import ConfigError, NotLoggedInError
 from rightseat.security.key_material import kind_of, said_of
-
-_EXPIRES = re.compile(r"(?:^|;)exp=(\d+)")
 
 
 async def backend_for(
@@ -47,17 +44,10 @@ def store_for(api_key: str | None, host: str, account: str | None, home: Path | 
     """The accounts for a key. Raises as `backend_for` does."""
     if api_key is None:
         return _stored(account, home)
-    kind = kind_of(api_key)
-    if kind == "github":
-        return MemoryAccounts(Account("api-key", api_key, host=host))
-    if kind == "copilot":
-        found = _EXPIRES.search(api_key)
-        now = SYSTEM_CLOCK.wall()
-        ends = float(found[1]) if found else now + 1500
-        return MemoryAccounts(
-            Account("api-key", "", host=host, access_token=api_key, expires_at=ends, refresh_in=1e9, last_refresh=now)
-        )
-    proxy = "; for a gateway or a proxy give its base_url too" if kind in ("openai", "other") else ""
+    given = account_of_key("api-key", api_key, host)
+    if given is not None:
+        return MemoryAccounts(given)
+    proxy = "; for a gateway or a proxy give its base_url too" if kind_of(api_key) in ("openai", "other") else ""
     raise ConfigError(
         f"api_key: {said_of(api_key)}{proxy}. Copilot takes a GitHub token (gho_, ghu_, github_pat_) or one of its own (tid=)."
     )

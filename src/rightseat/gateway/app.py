@@ -112,6 +112,7 @@ class Gateway:
     Args:
         settings: see Settings.
         clock, ids: time and chance.
+        accounts: the accounts; None: those in the settings' folder.
         outside: see Outside; None: what the settings name.
 
     Raises:
@@ -124,9 +125,11 @@ class Gateway:
         clock: Clock = SYSTEM_CLOCK,
         ids: Ids = SYSTEM_IDS,
         *,
+        accounts: AccountStore | None = None,
         outside: Outside | None = None,
     ) -> None:
         self.settings = settings
+        self._accounts = accounts
         self._clock = clock
         self._ids = ids
         self._outside = outside
@@ -224,7 +227,7 @@ class Gateway:
         if outside is None:
             access = await stack.enter_async_context(Access(settings, clock, ids))
             sender = await stack.enter_async_context(sender_of(settings.http_client))
-            store = FileStore(settings.folder)
+            store = self._accounts if self._accounts is not None else FileStore(settings.folder)
         else:
             access = Access(settings, clock, ids, state=outside.state, pepper=outside.pepper)
             await stack.enter_async_context(access)

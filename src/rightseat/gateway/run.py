@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 
+from rightseat.accounts.store import AccountStore
 from rightseat.gateway.app import Gateway
 from rightseat.gateway.config import Settings
 from rightseat.gateway.http.options import ServerOptions, Shared
@@ -21,6 +22,7 @@ async def serve(
     stop: asyncio.Event | None = None,
     listener: socket.socket | None = None,
     reload: Callable[[], Settings] | None = None,
+    accounts: AccountStore | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, or until `stop` is set; then let open streams finish for `drain_seconds`.
 
@@ -30,13 +32,14 @@ async def serve(
         stop: ends it too.
         listener: a socket that listens already, shared with others; None: one of its own by the settings.
         reload: reads the settings again, for SIGHUP; None: keys alone are looked at again. Raises ConfigError, and nothing changes.
+        accounts: the accounts; None: those in the settings' folder.
 
     Raises:
         ConnectError: the port is taken, or may not be used.
     """
     with contextlib.closing(listener or listen(settings.host, settings.port)) as listening:
         address = f"http://{settings.host}:{listening.getsockname()[1]}"
-        async with Gateway(settings) as app:
+        async with Gateway(settings, accounts=accounts) as app:
             shared = Shared(options_of(settings), app.live, app.socket_memory)
 
             async def again() -> None:

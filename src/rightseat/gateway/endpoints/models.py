@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rightseat.backends.registry import Model, Registry
+from rightseat.backends.registry import PROVIDER, Model, Registry
 from rightseat.errors import UpstreamError
 from rightseat.gateway.access.authorize import Authorizer
 from rightseat.gateway.pipeline.upstream import Upstream
@@ -75,7 +75,8 @@ def _entry(model: Model) -> dict[str, object]:
         "id": model.id,
         "object": "model",
         "created": 0,
-        "owned_by": model.vendor,
+        "owned_by": PROVIDER,
         "name": model.name,
+        **({"vendor": model.vendor} if model.vendor else {}),
         **{name: value for name, value in limits.items() if value is not None},
     }

@@ -9,7 +9,7 @@ import msgspec
 from rightseat.accounts.quota import Quota
 from rightseat.accounts.selection import Candidate
 from rightseat.accounts.store import Account, AccountStore
-from rightseat.backends.copilot import CopilotBackend, address_of
+from rightseat.backends.copilot import CopilotBackend
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.gateway.endpoints.management.endpoint import NotFoundError, Operation, Result
 from rightseat.gateway.request import Request
@@ -93,7 +93,7 @@ class AccountOperations:
         return {
             "name": account.name,
             "host": account.host,
-            "requests_go_to": address_of(account),
+            "requests_go_to": account.address,
             "github_token": mask_secret(account.github_access_token),
             "copilot_token": mask_secret(account.access_token) if account.access_token else None,
             "token_seconds_left": left,

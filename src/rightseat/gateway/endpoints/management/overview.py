@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from rightseat import __version__
 from rightseat.backends.base import Backend
+from rightseat.backends.registry import PROVIDER
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.gateway.config import Settings
 from rightseat.gateway.endpoints.management.accounts import AccountOperations
@@ -87,11 +88,11 @@ class OverviewOperations:
             "requests": self._from.log.shown(50),
         }
 
-    async def _models(self, _: Request) -> Result:
+    async def _models(self, request: Request) -> Result:
         registry = await self._from.backend.models()
-        providers: dict[str, list[object]] = {}
-        for model in registry.models.values():
-            providers.setdefault(model.vendor, []).append({**msgspec.to_builtins(model), "raw": model.raw})
+        wanted = parse_qs(request.exchange.head.query).get("provider", [PROVIDER])
+        shown = [{"provider": PROVIDER, **msgspec.to_builtins(model)} for model in registry.models.values()]
+        providers = {PROVIDER: shown} if PROVIDER in wanted else {}
         return {"providers": providers, "placeholder": registry.seed, "aliases": registry.aliases}
 
     async def _config(self, _: Request) -> Result:

@@ -1,0 +1,56 @@
+"""How commands show what they found: in blocks of lines that fit the terminal, with names and numbers unbroken."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import textwrap
+from collections.abc import Iterable
+
+import click
+
+_NARROWEST = 40
+_WIDEST = 120
+
+
+def width() -> int:
+    """Columns of the terminal, or of COLUMNS; 80 where nobody knows."""
+    given = os.environ.get("COLUMNS", "")
+    columns = (
+        int(given) if given.isdecimal() and 0 < int(given) < 10_000 else shutil.get_terminal_size((80, 24)).columns
+    )
+    return max(_NARROWEST, min(columns, _WIDEST))
+
+
+def show_block(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Print a title, and below it labelled texts, each wrapped beside its label. Empty texts are left out."""
+    click.echo(title)
+    told = [(label, text) for label, text in rows if text]
+    indent = max((len(label) for label, _ in told), default=0) + 4
+    for label, text in told:
+        lines = textwrap.wrap(text, width() - indent, break_on_hyphens=False) or [""]
+        click.echo(f"  {label:<{indent - 2}}{lines[0]}")
+        for line in lines[1:]:
+            click.echo(f"{'':<{indent}}{line}")
+
+
+def show_table(head: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[int] = frozenset()) -> None:
+    """Print a table whose last column wraps; the others are as wide as their widest cell.
+
+    Args:
+        head: names of the columns.
+        rows: their cells.
+        right: columns of numbers.
+    """
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    indent = sum(widths[:-1]) + 2 * (len(head) - 1)
+    room = max(width() - indent, 16)
+    for row in (head, *rows):
+        cells = [
+            cell.rjust(w) if i in right else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(row[:-1], widths, strict=False))
+        ]
+        lines = textwrap.wrap(row[-1], room, break_on_hyphens=False) or [""]
+        click.echo("  ".join([*cells, lines[0]]).rstrip())
+        for line in lines[1:]:
+            click.echo(f"{'':<{indent}}{line}")
