@@ -266,3 +266,51 @@ def test_circles_are_found():
 def test_every_module_says_what_it_is():
     for module in MODULES:
         assert ast.get_docstring(tree(module)), f"{module} has no docstring"
+
+
+# Each dialect's folder has the same files, and counts as one place; every folder may have its base.
+DIALECTS = {"anthropic", "openai_chat", "openai_responses"}
+LONGEST_MODULE = 400
+GENERATED = {"rightseat.wire.session_events"}
+REPEATED_LINES = 12
+MOST_ANY = 400
+P90_LINES = 19
+
+
+def nodes(kind: type | tuple[type, ...]) -> Iterator[tuple[str, ast.AST]]:
+    return ((module, node) for module in MODULES for node in ast.walk(tree(module)) if isinstance(node, kind))
+
+
+def test_no_two_classes_have_one_name():
+    places = defaultdict(list)
+    for module, node in nodes(ast.ClassDef):
+        places[node.name].append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
+def test_no_three_files_have_one_name():
+    places = defaultdict(set)
+    for path in MODULES.values():
+        places[path.name].add("a dialect" if path.parent.name in DIALECTS else path.parent)
+    common = {name for name, folders in places.items() if len(folders) > 2}
+    assert common <= {"__init__.py", "base.py"}
+
+
+def test_no_run_of_lines_stands_twice():
+    runs = defaultdict(list)
+    for module in MODULES.keys() - GENERATED:
+        lines = [line.strip() for line in MODULES[module].read_text(encoding="utf-8").splitlines() if line.strip()]
+        for i in range(len(lines) - REPEATED_LINES + 1):
+            runs[tuple(lines[i : i + REPEATED_LINES])].append(module)
+    assert [modules for modules in runs.values() if len(modules) > 1] == []
+
+
+def test_modules_and_functions_are_short():
+    lengths = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
+    assert {module for module, length in lengths.items() if length > LONGEST_MODULE} <= GENERATED
+    functions = sorted(f.end_lineno - f.lineno + 1 for _, f in nodes((ast.FunctionDef, ast.AsyncFunctionDef)))
+    assert functions[len(functions) * 9 // 10] <= P90_LINES
+
+
+def test_any_is_rare():
+    assert sum(node.id == "Any" for _, node in nodes(ast.Name)) <= MOST_ANY

@@ -10,7 +10,7 @@ import pytest
 from rightseat.chat import Estimate, Usage
 from rightseat.errors import KeyDatabaseError
 from rightseat.gateway.access.admission import reckon
-from rightseat.gateway.access.authenticate import Authenticator
+from rightseat.gateway.access.authenticate import Authenticator, ClientKeyError
 from rightseat.gateway.access.authorize import Authorizer, ScopeError
 from rightseat.gateway.access.caller import ANONYMOUS
 from rightseat.gateway.access.estimate import IMAGE_TOKENS, UNKNOWN_OUTPUT, estimate
@@ -18,7 +18,6 @@ from rightseat.gateway.access.keys import KeyRing
 from rightseat.gateway.access.lockout import LockedOutError
 from rightseat.gateway.access.refusals import REASONS, Refusals
 from rightseat.gateway.config import Settings
-from rightseat.gateway.errors import ClientKeyError
 from rightseat.state.budget import Spent
 from rightseat.state.key_record import new_text
 from rightseat.state.memory import MemoryDatabase, MemoryState

@@ -7,7 +7,7 @@ from tests.gateway.cloud import EMBEDDING, MODELS
 
 from rightseat.gateway.http.asgi import StreamBrokenError
 from rightseat.gateway.http.exchange import Head
-from rightseat.gateway.http.memory import MemoryExchange
+from rightseat.gateway.http.memory_exchange import MemoryExchange
 from rightseat.gateway.http.memory_socket import MemorySocket
 from rightseat.testing.clock import LoopClock
 from rightseat.wire.sse import SseDecoder

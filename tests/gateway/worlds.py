@@ -21,7 +21,7 @@ from rightseat.errors import KeyDatabaseError
 from rightseat.gateway.app import Gateway, Outside
 from rightseat.gateway.config import Settings
 from rightseat.gateway.http.exchange import Head
-from rightseat.gateway.http.memory import MemoryExchange
+from rightseat.gateway.http.memory_exchange import MemoryExchange
 from rightseat.layers.observe import CURRENT
 from rightseat.state.budget import Spent
 from rightseat.state.memory import MemoryDatabase, MemoryState

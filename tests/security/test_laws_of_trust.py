@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from rightseat.gateway.pipeline.aside import SMALL, Aside
+from rightseat.gateway.pipeline.body_workers import SMALL, BodyWorkers
 from rightseat.gateway.pipeline.content import Content, ContentBlockedError
 from rightseat.masking.finder import Finder
 from rightseat.simulator.script import Rule, Script, ScriptedError
@@ -180,12 +180,12 @@ class TestA3WhatReachedUpstreamIsBooked:
 
 class TestA6LargeBodiesHoldNobodyElse:
     async def test_large_bodies_of_one_caller_wait_for_each_other_and_no_others_for_them(self):
-        aside, gate = Aside(), threading.Event()
-        many = [asyncio.ensure_future(aside.run("mallory", SMALL, gate.wait)) for _ in range(50)]
+        workers, gate = BodyWorkers(), threading.Event()
+        many = [asyncio.ensure_future(workers.run("mallory", SMALL, gate.wait)) for _ in range(50)]
         try:
             async with asyncio.timeout(20):
-                assert await aside.run("ann", SMALL, lambda: "ann's") == "ann's"
-            assert await aside.run("mallory", SMALL - 1, lambda: "small") == "small"
+                assert await workers.run("ann", SMALL, lambda: "ann's") == "ann's"
+            assert await workers.run("mallory", SMALL - 1, lambda: "small") == "small"
             many[7].cancel()
         finally:
             gate.set()
@@ -193,11 +193,11 @@ class TestA6LargeBodiesHoldNobodyElse:
         assert done.count(True) == 49
 
     async def test_what_the_work_raises_is_raised_and_the_next_goes_on(self):
-        aside = Aside()
+        workers = BodyWorkers()
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
-                await aside.run("ann", SMALL, lambda: 1 // 0)
-        assert await aside.run("ann", SMALL, lambda: 1) == 1
+                await workers.run("ann", SMALL, lambda: 1 // 0)
+        assert await workers.run("ann", SMALL, lambda: 1) == 1
 
 
 class TestA8AnEndedSecretEndsEverywhere:

@@ -146,7 +146,7 @@ class CopilotBackend:
             plain.request.model,
             vision=has_image(request),
             stream=streams,
-            intent=intent(request),
+            intent=intent(request.tools, request.extra.get("thinking_budget")),
             meta=meta,
         )
         return asked, lambda answer: reply_of(dialect, answer, plain, streamed=streams)

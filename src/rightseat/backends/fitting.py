@@ -38,9 +38,9 @@ def has_image(request: ChatRequest) -> bool:
     return any(isinstance(part, Image) for message in request.messages for part in message.parts)
 
 
-def intent(request: ChatRequest) -> str:
-    """What it is for, as editors tell it."""
-    return "conversation-agent" if request.tools or request.extra.get("thinking_budget") else "conversation-panel"
+def intent(tools: object, thinking: object) -> str:
+    """What a request is for, in the words that editors send: an agent's turn, with tools or thinking, or a plain chat."""
+    return "conversation-agent" if tools or thinking else "conversation-panel"
 
 
 def fitted(request: ChatRequest, model: Model | None, dialect: Dialect, *, stream: bool) -> ChatRequest:

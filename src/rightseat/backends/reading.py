@@ -11,7 +11,7 @@ from rightseat.backends.base import RelayAnswer
 from rightseat.chat import ModelEvent, ReasoningDelta, ReasoningOpaque, Reply, TextDelta, ToolCallEvent
 from rightseat.chat.plain import PlainTools
 from rightseat.errors import TransportError, UpstreamError
-from rightseat.wire.dialect import Dialect, Reader
+from rightseat.wire.dialect import AnswerReader, Dialect
 from rightseat.wire.errors import cut
 from rightseat.wire.reading import ChunkError
 
@@ -71,7 +71,7 @@ async def events(
         yield event
 
 
-def _left(reader: Reader, reply: Reply | None) -> list[ModelEvent]:
+def _left(reader: AnswerReader, reply: Reply | None) -> list[ModelEvent]:
     """What is left to say at the end of a stream. Raises UpstreamError: it is no end."""
     left = reader.feed_eof()
     if not reader.complete:

@@ -11,23 +11,10 @@ import msgspec
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.ids import SYSTEM_IDS, Ids
+from rightseat.state import budget
 from rightseat.state.base import StoredCooldown
 from rightseat.state.buckets import Bucket
-from rightseat.state.budget import (
-    Add,
-    BudgetChanges,
-    Decision,
-    Enter,
-    Hold,
-    Operation,
-    Reserve,
-    Settle,
-    Sheet,
-    Spent,
-    apply,
-    day_of,
-    expire,
-)
+from rightseat.state.budget import BudgetChanges, Decision, Hold, Settle, Sheet, Spent, day_of
 from rightseat.state.key_record import Key
 
 COOLDOWNS = 10_000
@@ -120,11 +107,11 @@ class MemoryLedger:
 
     async def enter(self, key: Key) -> Decision:
         """See Ledger."""
-        return self._decide(Enter(key))
+        return self._decide(budget.Enter(key))
 
     async def reserve(self, key: Key, hold: str, input_tokens: int, most: int) -> Decision:
         """See Ledger."""
-        return self._decide(Reserve(key, hold, input_tokens, most))
+        return self._decide(budget.Reserve(key, hold, input_tokens, most))
 
     async def settle(self, settlements: Sequence[Settle]) -> list[bool]:
         """See Ledger."""
@@ -132,7 +119,7 @@ class MemoryLedger:
 
     async def add(self, spent: Mapping[str, Spent]) -> None:
         """See Ledger."""
-        self._apply([Add(key_id, one) for key_id, one in spent.items()])
+        self._apply([budget.Add(key_id, one) for key_id, one in spent.items()])
 
     async def spent(self) -> dict[str, dict[str, Spent]]:
         """See Ledger."""
@@ -152,16 +139,16 @@ class MemoryLedger:
     def expire(self, alive: set[str]) -> None:
         """Book what others than those have reserved."""
         dead = [hold for hold in self._db.open.values() if hold.worker not in alive]
-        expire(self._db, dead, self._clock.wall())
+        budget.expire(self._db, dead, self._clock.wall())
 
-    def _decide(self, operation: Operation) -> Decision:
+    def _decide(self, operation: budget.Operation) -> Decision:
         self.expire(self._db.alive)
         (decision,) = self._apply([operation])
         assert isinstance(decision, Decision)
         return decision
 
-    def _apply(self, operations: Sequence[Operation]) -> list[Decision | bool]:
-        return apply(self._db, operations, self.worker, self._clock.wall())
+    def _apply(self, operations: Sequence[budget.Operation]) -> list[Decision | bool]:
+        return budget.apply(self._db, operations, self.worker, self._clock.wall())
 
 
 class MemoryCooldowns:

@@ -64,7 +64,7 @@ class Encoder(Protocol):
         """The bytes after the last event."""
 
 
-class Reader(Protocol):
+class AnswerReader(Protocol):
     """A streamed answer -> chat events."""
 
     @property
@@ -241,7 +241,7 @@ class Dialect(Struct, frozen=True):
     parameters: frozenset[str]
     encoder: Callable[[Envelope], Encoder]
     encode_whole: Callable[[Completion, Envelope], bytes]
-    reader: Callable[..., Reader]
+    reader: Callable[..., AnswerReader]
     fold: Callable[..., Fold]
     relay: Callable[..., StreamRelay]
     read_whole: Callable[[Json], list[ModelEvent]]

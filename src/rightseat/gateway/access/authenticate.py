@@ -11,18 +11,25 @@ import hmac
 from collections.abc import Mapping
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.errors import CallerError
 from rightseat.gateway.access.caller import MANAGEMENT, Caller
 from rightseat.gateway.access.keys import KeyRing
 from rightseat.gateway.access.lockout import LockedOutError, Lockout, LockoutPolicy
 from rightseat.gateway.access.refusals import Reason, Refusals
 from rightseat.gateway.config import Settings
-from rightseat.gateway.errors import ClientKeyError
 from rightseat.log import logger
 from rightseat.security.key_material import kind_of, said_of
 from rightseat.state.key_record import PREFIX, Key, split
 
 _NOBODY = Key(id="nobody", name="nobody", digest="0" * 64, created_at=0.0)
 _TOKENS = ("github", "github_app", "copilot")
+
+
+class ClientKeyError(CallerError):
+    """The client sent no key, or a wrong one."""
+
+    status_hint = 401
+    code = "invalid_api_key"
 
 
 class Authenticator:

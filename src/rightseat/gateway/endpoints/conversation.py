@@ -76,8 +76,8 @@ class ConversationEndpoint:
     async def __call__(self, request: Request) -> None:
         """Answer a request. What is wrong is raised."""
         taken = await self._shared.intake.take(request)
-        aside, owner = self._shared.intake.aside, request.exchange.owner
-        made, meta = await aside.run(owner, len(taken.raw), partial(self._planned, taken, request))
+        workers, owner = self._shared.intake.workers, request.exchange.owner
+        made, meta = await workers.run(owner, len(taken.raw), partial(self._planned, taken, request))
         self._note(made, request)
         fields = self._fields(made, request)
         if self._dialect.prepared is not None and taken.body.get("generate") is False:

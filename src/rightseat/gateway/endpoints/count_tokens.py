@@ -22,7 +22,7 @@ class CountTokensEndpoint:
     async def __call__(self, request: Request) -> None:
         """Answer a request. What is wrong is raised."""
         size, body = await self._intake.decoded(request)
-        tokens = await self._intake.aside.run(request.exchange.owner, size, partial(_counted, body))
+        tokens = await self._intake.workers.run(request.exchange.owner, size, partial(_counted, body))
         await request.exchange.respond(200, msgspec.json.encode({"input_tokens": tokens}))
 
 

@@ -12,7 +12,7 @@ from rightseat.gateway.access.access import Access
 from rightseat.gateway.access.caller import Caller
 from rightseat.gateway.access.refusals import counted
 from rightseat.gateway.http.body import decode_body
-from rightseat.gateway.pipeline.aside import Aside
+from rightseat.gateway.pipeline.body_workers import BodyWorkers
 from rightseat.gateway.pipeline.content import Content, Inspection
 from rightseat.gateway.pipeline.upstream import Upstream
 from rightseat.gateway.request import Request
@@ -62,7 +62,7 @@ class Intake:
         max_messages, max_tools: of one request.
 
     Attributes:
-        aside: where work on large bodies is done.
+        workers: where work on large bodies is done.
     """
 
     def __init__(self, upstream: Upstream, content: Content, access: Access, max_messages: int, max_tools: int) -> None:
@@ -70,7 +70,7 @@ class Intake:
         self._content = content
         self._access = access
         self._limits = (max_messages, max_tools)
-        self.aside = Aside()
+        self.workers = BodyWorkers()
 
     async def take(self, request: Request) -> Taken:
         """The body of a request, and the model that it names.
@@ -87,7 +87,7 @@ class Intake:
         owner = request.exchange.owner
         _check_names(body)
         exact = self._content.is_strict or _is_restricted(request.caller)
-        raw, inspection = await self.aside.run(owner, len(raw), partial(self._inspected, raw, body, exact=exact))
+        raw, inspection = await self.workers.run(owner, len(raw), partial(self._inspected, raw, body, exact=exact))
         body = inspection.body
         record.found, record.suspect = inspection.found, inspection.suspect
         model = await self._upstream.model(name)

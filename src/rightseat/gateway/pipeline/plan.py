@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from rightseat.backends.fitting import dialect_for
+from rightseat.backends.fitting import dialect_for, intent
 from rightseat.backends.registry import Model
 from rightseat.chat import ChatRequest
 from rightseat.chat.plain import PlainTools
@@ -104,9 +104,8 @@ class Plan(Struct, frozen=True):
 
     @property
     def intent(self) -> str:
-        """What the request is for, as editors tell it."""
-        agentic = self.body.get("tools") or self.body.get("thinking") or self.body.get("thinking_budget")
-        return "conversation-agent" if agentic else "conversation-panel"
+        """What the request is for; see `fitting.intent`."""
+        return intent(self.body.get("tools"), self.body.get("thinking") or self.body.get("thinking_budget"))
 
 
 def plan(client: Dialect, taken: Taken, options: Options, *, initiator: str | None = None) -> Plan:

@@ -6,19 +6,8 @@ import json
 
 import msgspec
 
-from rightseat.chat import (
-    Block,
-    Completion,
-    Finish,
-    ModelEvent,
-    Reasoning,
-    ReasoningDelta,
-    ReasoningOpaque,
-    TextDelta,
-    ToolCall,
-    ToolCallEvent,
-    Usage,
-)
+from rightseat.chat import Block, Completion, Reasoning, ToolCall
+from rightseat.chat.event import Finish, ModelEvent, ReasoningDelta, ReasoningOpaque, TextDelta, ToolCallEvent, Usage
 from rightseat.json_types import JsonObject
 from rightseat.wire.anthropic.request import REDACTED, estimate_tokens, input_of
 from rightseat.wire.dialect import Envelope

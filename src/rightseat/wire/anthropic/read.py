@@ -7,16 +7,8 @@ import json
 import msgspec
 from msgspec import Struct
 
-from rightseat.chat import (
-    Finish,
-    ModelEvent,
-    ReasoningDelta,
-    ReasoningOpaque,
-    TextDelta,
-    ToolCall,
-    ToolCallEvent,
-    Usage,
-)
+from rightseat.chat import ToolCall
+from rightseat.chat.event import Finish, ModelEvent, ReasoningDelta, ReasoningOpaque, TextDelta, ToolCallEvent, Usage
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire.anthropic.request import REDACTED
 from rightseat.wire.body import dig
@@ -50,7 +42,7 @@ class EventReader(StreamReader):
 
     @property
     def usage(self) -> Usage | None:
-        """See Reader."""
+        """See AnswerReader."""
         return usage_of(self._usage)
 
     def _ending(self) -> list[ModelEvent]:

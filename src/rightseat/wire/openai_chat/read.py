@@ -95,7 +95,7 @@ class ChunkReader(_Chunks):
 
     @property
     def usage(self) -> Usage | None:
-        """See Reader."""
+        """See AnswerReader."""
         return self._usage
 
     def _take(self, data: bytes) -> None:

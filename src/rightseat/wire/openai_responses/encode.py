@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from rightseat.chat import (
-    Block,
-    Completion,
-    Finish,
-    ModelEvent,
-    Reasoning,
-    ReasoningDelta,
-    ReasoningOpaque,
-    TextDelta,
-    ToolCall,
-    ToolCallEvent,
-    Usage,
-)
+from rightseat.chat import Block, Completion, Reasoning, ToolCall
+from rightseat.chat.event import Finish, ModelEvent, ReasoningDelta, ReasoningOpaque, TextDelta, ToolCallEvent, Usage
 from rightseat.errors import AnswerTooLongError
 from rightseat.ids import Ids
 from rightseat.json_types import JsonObject

@@ -5,16 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from rightseat.chat import (
-    Finish,
-    ModelEvent,
-    ReasoningDelta,
-    ReasoningOpaque,
-    TextDelta,
-    ToolCall,
-    ToolCallEvent,
-    Usage,
-)
+from rightseat.chat import ToolCall
+from rightseat.chat.event import Finish, ModelEvent, ReasoningDelta, ReasoningOpaque, TextDelta, ToolCallEvent, Usage
 from rightseat.errors import UpstreamError
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import dig, list_of
@@ -58,7 +50,7 @@ class ResponseReader(StreamReader):
 
     @property
     def usage(self) -> Usage | None:
-        """See Reader."""
+        """See AnswerReader."""
         return next((event for event in self._end if isinstance(event, Usage)), None)
 
     def _ending(self) -> list[ModelEvent]:
