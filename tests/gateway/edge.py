@@ -13,8 +13,8 @@ from rightseat.gateway.http.asgi import AsgiExchange, BodyLimits, head_of
 from rightseat.gateway.http.exchange import ClientGoneError
 from rightseat.gateway.http.limits import MemoryBudget
 from rightseat.gateway.http.live import Live
-from rightseat.gateway.http.options import ServerOptions, Shared
 from rightseat.gateway.http.server import serve as serve_app
+from rightseat.gateway.http.server_options import ServerOptions, Shared
 from rightseat.gateway.http.websocket import AsgiSocket
 from rightseat.transport.listen import listen
 from rightseat.wire.dialects import CHAT

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from rightseat.accounts.store import AccountStore
 from rightseat.gateway.app import Gateway
 from rightseat.gateway.config import Settings
-from rightseat.gateway.http.options import ServerOptions, Shared
 from rightseat.gateway.http.server import serve as serve_app
+from rightseat.gateway.http.server_options import ServerOptions, Shared
 from rightseat.log import logger
 from rightseat.transport.listen import listen
 

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rightseat.gateway.http.addresses import neighbourhood
 from rightseat.gateway.http.asgi import LEFT
-from rightseat.gateway.http.options import Shared
+from rightseat.gateway.http.server_options import Shared
 from rightseat.gateway.http.websocket_protocol import WebSocketProtocol
 
 MAX_FIELDS = 256  # of one head

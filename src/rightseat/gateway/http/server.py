@@ -21,8 +21,8 @@ import uvicorn
 from rightseat.clock import SYSTEM_CLOCK
 from rightseat.gateway.http import departures
 from rightseat.gateway.http.asgi import StreamBrokenError
-from rightseat.gateway.http.options import Shared
 from rightseat.gateway.http.protocol import HttpProtocol, Reader
+from rightseat.gateway.http.server_options import Shared
 from rightseat.gateway.http.websocket_protocol import WebSocketProtocol
 from rightseat.log import logger
 

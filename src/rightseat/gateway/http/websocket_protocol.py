@@ -13,7 +13,7 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from rightseat.gateway.http.options import Shared
+from rightseat.gateway.http.server_options import Shared
 from rightseat.gateway.http.websocket import EXTENSION, HELLO_LIMIT, TRY_LATER
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

@@ -23,7 +23,7 @@ from rightseat.transport.http.failures import (
     unreachable,
 )
 from rightseat.transport.http.proxies import proxy_for
-from rightseat.transport.http.pump import Pump
+from rightseat.transport.http.pump import AnswerPump
 
 
 class _Sending:
@@ -147,7 +147,7 @@ class _AiohttpStream:
         self._response = response
         self._where = where
         self._peer = peer
-        self._pump: Pump | None = None
+        self._pump: AnswerPump | None = None
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self.framed = "content-length" in response.headers or "transfer-encoding" in response.headers
@@ -166,7 +166,7 @@ class _AiohttpStream:
         return await joined(self.chunks(), self._where)
 
     def into(self, sink: Sink) -> None:
-        self._pump = Pump(self.chunks(), sink)
+        self._pump = AnswerPump(self.chunks(), sink)
 
     def pause(self) -> None:
         if self._pump is not None:

@@ -22,8 +22,8 @@ from msgspec import Struct
 
 from rightseat.errors import ConnectionLostError
 from rightseat.transport.http.base import HttpRequest
-from rightseat.transport.http.direct_connection import Connection
-from rightseat.transport.http.direct_dial import Dialler, Route
+from rightseat.transport.http.direct_connection import HttpConnection
+from rightseat.transport.http.direct_dial import Destination, Dialler
 from rightseat.transport.http.direct_pool import Pool
 from rightseat.transport.http.direct_stream import READ_BYTES, DirectStream
 from rightseat.transport.http.failures import no_connection_in_time, unreachable
@@ -45,7 +45,7 @@ class _Target(Struct, frozen=True):
         where: it without its query, for errors.
     """
 
-    route: Route
+    route: Destination
     key: tuple[object, ...]
     prefix: bytes
     where: str
@@ -123,7 +123,7 @@ class DirectSender:
 
     async def _send(
         self,
-        connection: Connection,
+        connection: HttpConnection,
         request: HttpRequest,
         target: _Target,
         head: bytes,
@@ -142,12 +142,12 @@ class DirectSender:
             raise
         return stream
 
-    async def _connect(self, request: HttpRequest, target: _Target, due: float) -> Connection:
+    async def _connect(self, request: HttpRequest, target: _Target, due: float) -> HttpConnection:
         """A new connection. Raises ConnectError, HttpTimeoutError."""
         pool, dialler = self._pool, self._dialler
         assert pool is not None
         assert dialler is not None
-        connection = Connection(self._buffer, self._idle, pool.lost)
+        connection = HttpConnection(self._buffer, self._idle, pool.lost)
         pool.add(connection, target.key)
         try:
             async with asyncio.timeout_at(min(due, asyncio.get_running_loop().time() + request.timeouts.connect)):
@@ -164,7 +164,7 @@ class DirectSender:
             raise unreachable(target.where, request.peer, "the server closed the connection at once")
         return connection
 
-    def _idle(self, connection: Connection) -> None:
+    def _idle(self, connection: HttpConnection) -> None:
         assert self._pool is not None
         assert self._dialler is not None
         if connection.count == 1:
@@ -197,7 +197,7 @@ def _target_of(url: str) -> _Target:
         raise ValueError("the path has characters that must be escaped")
     host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode("ascii")
     proxy = proxy_for(url)
-    route = Route(host, parts.port or (443 if tls else 80), tls, proxy)
+    route = Destination(host, parts.port or (443 if tls else 80), tls, proxy)
     name = f"[{host}]" if ":" in host else host
     authority = name if parts.port is None else f"{name}:{parts.port}"
     fields = f"host: {authority}\r\naccept-encoding: identity\r\n"

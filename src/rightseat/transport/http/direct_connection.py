@@ -61,7 +61,7 @@ _MOVES: tuple[frozenset[Reading], ...] = (
 )
 
 
-class Connection(asyncio.BufferedProtocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """A connection. One request at a time.
 
     Args:
@@ -80,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
     )  # fmt: skip
 
     def __init__(
-        self, buffer: memoryview, on_idle: Callable[[Connection], None], on_lost: Callable[[Connection], None]
+        self, buffer: memoryview, on_idle: Callable[[HttpConnection], None], on_lost: Callable[[HttpConnection], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._buffer = buffer

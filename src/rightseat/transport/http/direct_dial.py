@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import aiohappyeyeballs
 from msgspec import Struct
 
-from rightseat.transport.http.direct_connection import Connection
+from rightseat.transport.http.direct_connection import HttpConnection
 from rightseat.transport.http.proxies import Proxy
 
 LOOKUP_SECONDS = 60.0  # how long the addresses of a name are believed
@@ -28,7 +28,7 @@ _TUNNEL_BYTES = 16 * 1024  # of a proxy's answer
 _Infos: TypeAlias = list[Any]  # as getaddrinfo gives them
 
 
-class Route(Struct, frozen=True):
+class Destination(Struct, frozen=True):
     """Where a request goes.
 
     Attributes:
@@ -68,7 +68,7 @@ class Dialler:
         self._known: dict[tuple[str, int], tuple[float, _Infos]] = {}
         self._looking: dict[tuple[str, int], asyncio.Task[_Infos]] = {}
 
-    async def connect(self, route: Route, make: Callable[[], Connection]) -> Connection:
+    async def connect(self, route: Destination, make: Callable[[], HttpConnection]) -> HttpConnection:
         """A connection that is ready. Raises OSError, ssl.SSLError: there is none."""
         first = route.proxy or route
         sock = await self._socket(first.host, first.port)
@@ -80,12 +80,14 @@ class Dialler:
             sock.close()  # it may have been given to a transport already, which then closes it once more
             raise
 
-    def keep_session(self, connection: Connection) -> None:
+    def keep_session(self, connection: HttpConnection) -> None:
         """Begin the next connection to this name with the session of this one, if it has one."""
         if self._context is not None and (tls := connection.tls) is not None and tls.session is not None:
             self._context.keep(tls.server_hostname, tls.session)
 
-    async def _open(self, sock: socket.socket, to: Route | Proxy, make: Callable[[], Connection]) -> Connection:
+    async def _open(
+        self, sock: socket.socket, to: Destination | Proxy, make: Callable[[], HttpConnection]
+    ) -> HttpConnection:
         tls: Any = {"ssl": self._tls(), "server_hostname": to.host} if to.tls else {}
         if tls:
             tls["ssl_shutdown_timeout"] = 1.0
@@ -93,8 +95,8 @@ class Dialler:
         return connection
 
     async def _tunnelled(
-        self, sock: socket.socket, route: Route, proxy: Proxy, make: Callable[[], Connection]
-    ) -> Connection:
+        self, sock: socket.socket, route: Destination, proxy: Proxy, make: Callable[[], HttpConnection]
+    ) -> HttpConnection:
         """Through a proxy that is told CONNECT (RFC 9110, section 9.3.6), and TLS within."""
         tls: Any = {"ssl": self._tls(), "server_hostname": proxy.host} if proxy.tls else {}
         transport, tunnel = await self._loop.create_connection(_Tunnel, sock=sock, **tls)
@@ -189,7 +191,7 @@ class _Tunnel(asyncio.Protocol):
         """See asyncio."""
         self._transport = transport
 
-    async def connect(self, route: Route, proxy: Proxy) -> None:
+    async def connect(self, route: Destination, proxy: Proxy) -> None:
         """Returns when there is one. Raises TunnelError."""
         host = f"[{route.host}]" if ":" in route.host else route.host
         lines = [f"CONNECT {host}:{route.port} HTTP/1.1", f"host: {host}:{route.port}"]

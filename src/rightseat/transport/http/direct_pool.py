@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 
-from rightseat.transport.http.direct_connection import Connection
+from rightseat.transport.http.direct_connection import HttpConnection
 
 IDLE_SECONDS = 30.0  # nginx: 60 s, hyper: 90 s, aiohttp: 15 s
 IDLE_CONNECTIONS = 1024  # that wait, of all keys together; nginx: as configured, Go: 100
@@ -21,17 +21,17 @@ class Pool:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[Hashable, dict[Connection, float]] = {}  # until when; the last one was used last
-        self._keys: dict[Connection, tuple[Hashable, float]] = {}  # all that are open, and when they began
+        self._waiting: dict[Hashable, dict[HttpConnection, float]] = {}  # until when; the last one was used last
+        self._keys: dict[HttpConnection, tuple[Hashable, float]] = {}  # all that are open, and when they began
         self._sweeper: asyncio.TimerHandle | None = None
         self._count = 0
         self._empty: asyncio.Future[None] | None = None
 
-    def add(self, connection: Connection, key: Hashable) -> None:
+    def add(self, connection: HttpConnection, key: Hashable) -> None:
         """One is open."""
         self._keys[connection] = key, self._loop.time()
 
-    def take(self, key: Hashable) -> Connection | None:
+    def take(self, key: Hashable) -> HttpConnection | None:
         """One that is good, if one waits."""
         waiting = self._waiting.get(key)
         now = self._loop.time()
@@ -43,7 +43,7 @@ class Pool:
             connection.abort()
         return None
 
-    def give(self, connection: Connection) -> None:
+    def give(self, connection: HttpConnection) -> None:
         """It can take another request."""
         key, began = self._keys[connection]
         now = self._loop.time()
@@ -56,7 +56,7 @@ class Pool:
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(IDLE_SECONDS / 4, self._sweep)
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: HttpConnection) -> None:
         """It is closed."""
         key, _ = self._keys.pop(connection, (None, 0.0))
         waiting = self._waiting.get(key)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from rightseat.transport.http.base import Sink
 
 
-class Pump:
+class AnswerPump:
     """Writes every chunk into the sink, then ends it, once. Begins by itself, at the loop's next turn.
 
     Args:

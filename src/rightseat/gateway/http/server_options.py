@@ -1,4 +1,4 @@
-"""What a server is told, and what its connections share."""
+"""Options of an HTTP server, and what its connections share."""
 
 from __future__ import annotations
 
