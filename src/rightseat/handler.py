@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 import msgspec
 
@@ -47,6 +47,8 @@ class ModelRequest(Protocol):
         """Priority, deadline, caller."""
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Q = TypeVar("Q", bound=ModelRequest)
 A = TypeVar("A", bound=Answer[Any])
 Service: TypeAlias = Callable[[Q], Awaitable[A]]
@@ -54,15 +56,31 @@ Handler: TypeAlias = Callable[[ChatRequest], Awaitable[Reply]]
 
 
 class Layer(Protocol):
-    """Wraps a handler. Its state is created when it wraps, unless it was given some to share."""
+    """Wraps a handler."""
 
     def __call__(self, inner: Service[Q, A], /) -> Service[Q, A]:
         """The handler, wrapped."""
         ...
 
 
+class Wrapper(Layer, Protocol):
+    """A layer that fits any async function, and so a handler, too."""
+
+    def __call__(self, inner: Callable[P, Awaitable[R]], /) -> Callable[P, Awaitable[R]]:
+        """The function, wrapped."""
+        ...
+
+
+@overload
+def stack(*layers: Wrapper) -> Wrapper: ...
+
+
+@overload
+def stack(*layers: Layer) -> Layer: ...
+
+
 def stack(*layers: Layer) -> Layer:
-    """Several layers as one: the first is the outermost."""
+    """Several layers as one: the first is the outermost. Of layers that fit any async function it is one of those."""
 
     def wrap(inner: Service[Q, A]) -> Service[Q, A]:
         for layer in reversed(layers):

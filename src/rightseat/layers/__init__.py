@@ -1,16 +1,17 @@
-"""How a call survives: each layer wraps a handler, can be read alone, and keeps its decision apart from its loop.
+"""How a call survives: each layer wraps an async function, can be read alone, and keeps its decision apart from its loop.
 
     from rightseat.layers import Breaker, Deadline, Queue, Retry, stack
 
-    handler = stack(Deadline(60), Queue(concurrency=8), Retry(), Breaker())(upstream)
+    handler = stack(Deadline(60), Queue(), Retry(), Breaker())(upstream)      # a handler, or any async function
 
-`Retry` stands outside `Breaker`, so that every try is counted. What a layer declines is never tried again. None of them looks at
-what is said, but for `Window` and `Cache`, which are for chat alone.
+`Retry` stands outside `Breaker`, so that every try is counted. What a layer declines is never tried again. The state belongs to the layer:
+all that it wraps share it. None of them looks at what is said, but for `Window`, which is for chat alone, and `Cache`.
 """
 
 from rightseat.handler import Handler, Layer, stack
 from rightseat.layers.breaker import Breaker, BreakerPolicy, Circuits
 from rightseat.layers.cache import Cache, CachePolicy, MemoryCache
+from rightseat.layers.calls import CallLayer
 from rightseat.layers.deadline import Deadline
 from rightseat.layers.fallback import Fallback
 from rightseat.layers.observe import Call, Observe, Observer
@@ -18,6 +19,7 @@ from rightseat.layers.queue import Queue, QueuePolicy, QueueState, WaitQueue
 from rightseat.layers.rate import Limits, RateLimiter
 from rightseat.layers.retry import Backoff, Budget, CallerBudgets, Retried, Retry
 from rightseat.layers.shed import Shed, ShedPolicy, Throttle
+from rightseat.layers.totals import Counted, Totals
 from rightseat.layers.window import ContextWindow, Fitted, Priority, Window, extract, fit
 from rightseat.state.buckets import Limit
 
@@ -29,9 +31,11 @@ __all__ = [
     "Cache",
     "CachePolicy",
     "Call",
+    "CallLayer",
     "CallerBudgets",
     "Circuits",
     "ContextWindow",
+    "Counted",
     "Deadline",
     "Fallback",
     "Fitted",
@@ -52,6 +56,7 @@ __all__ = [
     "Shed",
     "ShedPolicy",
     "Throttle",
+    "Totals",
     "WaitQueue",
     "Window",
     "extract",

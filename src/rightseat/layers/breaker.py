@@ -7,18 +7,16 @@ stopped by its own, and the others only when they fail too. This module refuses 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
-from msgspec import Struct
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import CircuitOpenError
-from rightseat.handler import A, Q, Service
+from rightseat.layers.calls import CallLayer, On, P, R, caller_of, counting, model_of, when_over
 from rightseat.layers.circuit import CLOSED, BreakerPolicy, Circuit, SharedCircuit
 from rightseat.layers.transient import is_failure
 
-__all__ = ["Breaker", "BreakerPolicy", "Circuit", "Circuits", "by_caller", "by_model"]
+__all__ = ["Breaker", "BreakerPolicy", "Circuit", "Circuits"]
 
 KEYS = 1000  # circuits that are remembered: shared ones, and callers' own
 
@@ -111,61 +109,62 @@ class Circuits:
         return None if tell is None else lambda before, after: tell(key, before, after)
 
 
-def by_model(request: Any) -> str:
-    """The usual key."""
-    return str(request.model)
-
-
-def by_caller(request: Any) -> str:
-    """The usual caller: whose failures count together."""
-    return str(request.meta.caller)
-
-
-class Breaker(Struct, frozen=True, kw_only=True):
+class Breaker(CallLayer):
     """The layer.
 
-    Attributes:
-        circuits: shared with others; None: circuits of its own for each handler that is wrapped.
-        policy: of those.
-        key: request -> whose circuit.
-        caller: request -> who asks; one caller's failures do not stop the others.
-        is_failure: whether an error tells that the other side is in trouble.
+        breaker = Breaker(policy=BreakerPolicy(min_calls=5))
+        answer = await breaker.call(fetch, url)      # or: @breaker
+
+    Args:
+        policy: when to stop asking.
+        circuits: shared with others; None: circuits of its own.
+        key: (the arguments of the call) -> whose circuit; by default a request's model, and one circuit for all plain functions.
+        caller: (the arguments) -> who asks; one caller's failures do not stop the others.
+        on: which errors tell that the other side is in trouble: types, or a function; by default OSError, TimeoutError, and ours that do.
         clock: time.
+
+    Attributes:
+        circuits: see above; `circuits.states()` shows them.
     """
 
-    policy: BreakerPolicy = BreakerPolicy()
-    circuits: Circuits | None = None
-    key: Callable[[Any], str] = by_model
-    caller: Callable[[Any], str] = by_caller
-    is_failure: Callable[[BaseException], bool] = is_failure
-    clock: Clock = SYSTEM_CLOCK
+    def __init__(
+        self,
+        *,
+        policy: BreakerPolicy | None = None,
+        circuits: Circuits | None = None,
+        key: Callable[..., str] = model_of,
+        caller: Callable[..., str] = caller_of,
+        on: On = is_failure,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.circuits = circuits or Circuits(policy)
+        self._key, self._caller = key, caller
+        self._on = counting(on)
+        self._now = clock.now
 
-    def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
-        """See Layer."""
-        circuits = self.circuits or Circuits(self.policy)
-        slow_seconds = circuits.policy.slow_seconds
-        now = self.clock.now
+    async def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See CallLayer.
 
-        async def handler(request: Q) -> A:
-            key, caller = self.key(request), self.caller(request)
-            begun = now()
-            let_in = circuits.enter(key, caller, begun)
-            try:
-                answer = await inner(request)
-            except BaseException as e:
-                if self.is_failure(e):
-                    let_in.record(now(), failed=True)
-                else:
-                    let_in.forget()
-                raise
-            ended = now()
-            let_in.record(ended, failed=False, slow=ended - begun >= slow_seconds)
+        Raises:
+            CircuitOpenError: too many calls failed lately; the function was not called.
+        """
+        key, caller = self._key(*args, **kwargs), self._caller(*args, **kwargs)
+        begun = self._now()
+        let_in = self.circuits.enter(key, caller, begun)
+        try:
+            result = await func(*args, **kwargs)
+        except BaseException as e:
+            if isinstance(e, Exception) and self._on(e):
+                let_in.record(self._now(), failed=True)
+            else:
+                let_in.forget()
+            raise
+        ended = self._now()
+        let_in.record(ended, failed=False, slow=ended - begun >= self.circuits.policy.slow_seconds)
 
-            def over(error: BaseException | None) -> None:
-                if error is not None and self.is_failure(error):
-                    circuits.broke(key, caller, now())
+        def over(error: BaseException | None) -> None:
+            if isinstance(error, Exception) and self._on(error):
+                self.circuits.broke(key, caller, self._now())
 
-            answer.on_close(over)
-            return answer
-
-        return handler
+        when_over(result, over)
+        return result

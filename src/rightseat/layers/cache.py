@@ -1,40 +1,36 @@
-"""Answers from before, and one call for all who ask the same at the same time. For chat.
+"""Answers from before, and one call for all who ask the same at the same time. For chat, and for what any async function returns.
 
 An answer is kept as its events and replayed as such: a stream comes as a stream. A call that is under way is a task of its own that
 fills a shared list: the first caller may leave, the others get all of it; when the last one leaves, it is cancelled. What a model
-may act upon (tools) is never answered from before unless that is asked for, and an answer that broke is not kept.
+may act upon (tools) is never answered from before unless that is asked for, and an answer that broke is not kept. What a function returns
+is an answer of one piece; whoever asks gets the same object, so it should not be changed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
+import itertools
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 from msgspec import Struct
 
-from rightseat.chat import (
-    ChatRequest,
-    Finish,
-    ModelEvent,
-    ReasoningDelta,
-    ReasoningOpaque,
-    Reply,
-    TextDelta,
-    ToolCallEvent,
-)
+from rightseat.chat import Answer, Finish, Reply
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
-from rightseat.handler import Handler
+from rightseat.layers.cache_keys import key_of, key_of_arguments, size_of, size_of_event
+from rightseat.layers.calls import On, P, R, check_function, counting, is_request
 from rightseat.layers.checks import number
 from rightseat.layers.observe import answered
 from rightseat.layers.transient import is_transient
 
+__all__ = ["Cache", "CachePolicy", "CacheStats", "CacheStore", "Kept", "MemoryCache", "key_of"]
+
 _KEPT_FINISHES = frozenset({"stop", "tool_calls"})
+_FUNCTIONS = itertools.count(1)  # a number for each function that is wrapped
 
 
 class CachePolicy(Struct, frozen=True, kw_only=True):
@@ -65,12 +61,12 @@ class Kept(Struct, frozen=True):
     """An answer that is kept.
 
     Attributes:
-        events: all of it.
+        events: all of it: chat events, or the one value of a function.
         at: when it was whole.
         size: bytes, about.
     """
 
-    events: tuple[ModelEvent, ...]
+    events: tuple[Any, ...]
     at: float
     size: int
 
@@ -143,82 +139,137 @@ class CacheStats(Struct):
     stale: int = 0
 
 
-def key_of(request: ChatRequest) -> bytes:
-    """What two requests must share to have the same answer: everything but whether it is streamed, and who asks how urgently."""
-    plain = msgspec.structs.replace(request, stream=False, meta=type(request.meta)())
-    extra = {name: value for name, value in request.extra.items() if name not in ("stream", "stream_options", "user")}
-    plain = msgspec.structs.replace(plain, extra=extra)
-    return hashlib.sha256(msgspec.json.encode(plain, order="sorted", enc_hook=repr)).digest()
+class Cache:
+    """The layer. Around a handler it keeps answers as their events; around any other function, what it returns.
 
+        cache = Cache(policy=CachePolicy(seconds=300))
+        page = await cache.get_or_compute(url, lambda: fetch(url))      # or: @cache
 
-class Cache(Struct, frozen=True, kw_only=True):
-    """The layer.
-
-    Attributes:
+    Args:
         policy: what is kept.
-        store: where; None: in memory, one for each handler that is wrapped.
-        key: request -> key, or None: not from before. Callers who must not share answers belong into it.
+        store: where; None: in memory, of its own. Handlers that share a store share answers; functions never share any.
+        key: (the arguments of the call) -> key, or None: not from before. By default all of a request, or all arguments. Callers who must
+            not share answers belong into it.
+        on: for which errors an old answer is better than none: types, or a function; by default what passes (OSError, TimeoutError, ours).
         stats: counted into, if given.
         clock: time.
+
+    Attributes:
+        stats: see above.
     """
 
-    policy: CachePolicy = CachePolicy()
-    store: CacheStore | None = None
-    key: Callable[[ChatRequest], bytes | None] = key_of
-    stats: CacheStats | None = None
-    clock: Clock = SYSTEM_CLOCK
-
-    def __call__(self, inner: Handler) -> Handler:
-        """See Layer."""
-        return _Caching(self, inner)
-
-
-class _Caching:
-    """The handler."""
-
-    def __init__(self, layer: Cache, inner: Handler) -> None:
-        self._policy = layer.policy
-        self._store: CacheStore = layer.store if layer.store is not None else MemoryCache(layer.policy.max_bytes)
-        self._key = layer.key
-        self._stats = layer.stats or CacheStats()
-        self._now = layer.clock.now
-        self._inner = inner
+    def __init__(
+        self,
+        *,
+        policy: CachePolicy | None = None,
+        store: CacheStore | None = None,
+        key: Callable[..., bytes | None] | None = None,
+        on: On = is_transient,
+        stats: CacheStats | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.policy = policy or CachePolicy()
+        self.stats = stats or CacheStats()
+        self._store: CacheStore = store if store is not None else MemoryCache(self.policy.max_bytes)
+        self._spaces = itertools.count(1) if store is None else None
+        self._key = key
+        self._on = counting(on)
+        self._now = clock.now
         self._flights: dict[bytes, _Flight] = {}
 
-    async def __call__(self, request: ChatRequest) -> Reply:
-        if request.tools and not self._policy.tools:
-            return await self._inner(request)
-        key = self._key(request)
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """See `totals.Counted`."""
+        return msgspec.structs.asdict(self.stats)
+
+    def __call__(self, inner: Callable[P, Awaitable[R]], /) -> Callable[P, Coroutine[Any, Any, R]]:
+        """The function, wrapped. Works as a decorator; of a method with `key=`, as objects are no part of a key.
+
+        Raises:
+            InvalidOptionError: it cannot be awaited.
+        """
+        check_function(inner)
+        space = b"" if self._spaces is None else b"%d:" % next(self._spaces)
+        own = b"%d:" % next(_FUNCTIONS)
+
+        async def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+            if is_request(args):
+                given: Any = args
+                answer: Any = await self._chat(inner, space, given)
+                return cast("R", answer)
+            key = self._key(*args, **kwargs) if self._key is not None else key_of_arguments(args, kwargs)
+            if key is None:
+                return await inner(*args, **kwargs)
+            return await self._value(own + key, lambda: inner(*args, **kwargs))
+
+        return functools.update_wrapper(wrapped, inner, updated=())
+
+    async def get_or_compute(self, key: str, func: Callable[[], Awaitable[R]]) -> R:
+        """What is kept under a key, else what the function returns, which is then kept.
+
+        Who asks while it runs gets the same; what it raises is raised for all of them, and not kept.
+
+        Args:
+            key: what two calls must share to have the same answer.
+            func: called without arguments.
+        """
+        return await self._value(b"key:" + key.encode("utf-8", "surrogatepass"), func)
+
+    async def _chat(self, inner: Callable[..., Awaitable[Any]], space: bytes, args: tuple[Any, ...]) -> Any:
+        request = args[0]
+        key = None if request.tools and not self.policy.tools else (self._key or key_of)(request)
         if key is None:
-            return await self._inner(request)
+            return await inner(*args)
+        # The first one's deadline is not that of the others.
+        alone = msgspec.structs.replace(request, meta=msgspec.structs.replace(request.meta, deadline=None))
+        return await self._answer(space + key, lambda: inner(alone, *args[1:]), _CHAT)
+
+    async def _value(self, key: bytes, func: Callable[[], Awaitable[R]]) -> R:
+        kept = self._fresh(key)
+        if kept is not None:  # the short way: there is one piece
+            value: R = kept.events[0]
+            return value
+        async with await self._answer(key, lambda: _as_answer(func), _VALUE) as answer:
+            async for value in answer:
+                return value
+        raise AssertionError("unreachable")
+
+    def _fresh(self, key: bytes) -> Kept | None:
         kept = self._store.get(key)
-        if kept is not None and self._now() - kept.at < self._policy.seconds:
-            self._stats.hits += 1
-            answered("hit")
-            return Reply(_replay(kept.events))
+        if kept is None or self._now() - kept.at >= self.policy.seconds:
+            return None
+        self.stats.hits += 1
+        answered("hit")
+        return kept
+
+    async def _answer(self, key: bytes, ask: Callable[[], Awaitable[Answer[Any]]], kind: _Kind) -> Answer[Any]:
+        if (kept := self._fresh(key)) is not None:
+            return kind.answer(_replay(kept.events))
         flight = self._flights.get(key)
         if flight is None or flight.given_up:
-            self._stats.misses += 1
+            self.stats.misses += 1
             answered("miss")
-            # The first one's deadline is not that of the others.
-            alone = msgspec.structs.replace(request, meta=msgspec.structs.replace(request.meta, deadline=None))
-            flight = self._flights[key] = _Flight(self._inner(alone), self._policy.max_answer_bytes)
+            flight = self._flights[key] = _Flight(ask(), self.policy.max_answer_bytes, kind)
             flight.task.add_done_callback(functools.partial(self._landed, key, flight))
         else:
-            self._stats.joined += 1
+            self.stats.joined += 1
             answered("joined")
         try:
             return await flight.join()
-        except RightseatError as e:
-            if (
-                kept is None
-                or not is_transient(e)
-                or self._now() - kept.at >= self._policy.seconds + self._policy.stale_seconds
-            ):
+        except Exception as e:
+            stale = self._stale(key, e)
+            if stale is None:
                 raise
-            self._stats.stale += 1
-            answered("stale")
-            return Reply(_replay(kept.events))
+            return kind.answer(_replay(stale.events))
+
+    def _stale(self, key: bytes, error: Exception) -> Kept | None:
+        kept = self._store.get(key)
+        until = self.policy.seconds + self.policy.stale_seconds
+        if kept is None or not self._on(error) or self._now() - kept.at >= until:
+            return None
+        self.stats.stale += 1
+        answered("stale")
+        return kept
 
     def _landed(self, key: bytes, flight: _Flight, _: object) -> None:
         if self._flights.get(key) is flight:
@@ -227,15 +278,42 @@ class _Caching:
             self._store.put(key, Kept(tuple(flight.events), self._now(), flight.size))
 
 
+class _Kind(NamedTuple):
+    """What is kept: chat, or the one value of a function.
+
+    Attributes:
+        answer: makes an answer of its pieces.
+        size: bytes of a piece, about.
+        is_whole: whether the answer is whole after a piece; None: the piece does not tell.
+    """
+
+    answer: Callable[[AsyncIterator[Any]], Answer[Any]]
+    size: Callable[[Any], int]
+    is_whole: Callable[[Any], bool | None]
+
+
+def _chat_is_whole(event: object) -> bool | None:
+    return event.reason in _KEPT_FINISHES if type(event) is Finish else None
+
+
+_CHAT = _Kind(Reply, size_of_event, _chat_is_whole)
+_VALUE = _Kind(Answer, size_of, lambda _: True)
+
+
+async def _as_answer(func: Callable[[], Awaitable[object]]) -> Answer[Any]:
+    return Answer(_replay((await func(),)))
+
+
 class _Flight:
     """One call that is under way, and all who want its answer."""
 
-    def __init__(self, call: object, most: int) -> None:
-        self.events: list[ModelEvent] = []
+    def __init__(self, call: Awaitable[Answer[Any]], most: int, kind: _Kind) -> None:
+        self.events: list[Any] = []
         self.size = 0
         self.whole = False
         self.given_up = False
         self._most = most
+        self._kind = kind
         self._readers = 0
         self._error: BaseException | None = None
         self._over = False
@@ -243,7 +321,7 @@ class _Flight:
         self._news: asyncio.Future[None] | None = None
         self.task = asyncio.ensure_future(self._run(call))
 
-    async def join(self) -> Reply:
+    async def join(self) -> Answer[Any]:
         """One more reader. Returns when the head is known."""
         self._readers += 1
         try:
@@ -251,9 +329,9 @@ class _Flight:
         except BaseException:
             self._leave()
             raise
-        reply = Reply(self._read())
-        reply.on_close(lambda _: self._leave())
-        return reply
+        answer = self._kind.answer(self._read())
+        answer.on_close(lambda _: self._leave())
+        return answer
 
     def _leave(self) -> None:
         self._readers -= 1
@@ -261,21 +339,20 @@ class _Flight:
             self.given_up = True
             self.task.cancel()
 
-    async def _run(self, call: Any) -> None:
-        reply = None
+    async def _run(self, call: Awaitable[Answer[Any]]) -> None:
+        kind, whole = self._kind, False
         try:
             reply = await call
             if not self._head.done():
                 self._head.set_result(None)
-            finish = ""
             async with reply:
                 async for event in reply:
                     self.events.append(event)
-                    self.size += _size(event)
-                    if type(event) is Finish:
-                        finish = event.reason
+                    self.size += kind.size(event)
+                    if (ends := kind.is_whole(event)) is not None:
+                        whole = ends
                     self._tell()
-            self.whole = finish in _KEPT_FINISHES and self.size <= self._most
+            self.whole = whole and self.size <= self._most
         except asyncio.CancelledError:
             self._error = RightseatError("the call was cancelled, because no caller is waiting for its answer")
             raise
@@ -296,7 +373,7 @@ class _Flight:
             self._news.set_result(None)
         self._news = None
 
-    async def _read(self) -> AsyncIterator[ModelEvent]:
+    async def _read(self) -> AsyncIterator[Any]:
         at = 0
         while True:
             while at < len(self.events):
@@ -311,18 +388,6 @@ class _Flight:
             await asyncio.shield(self._news)
 
 
-async def _replay(events: tuple[ModelEvent, ...]) -> AsyncIterator[ModelEvent]:
-    for event in events:
-        yield event
-
-
-def _size(event: ModelEvent) -> int:
-    match event:
-        case TextDelta(text) | ReasoningDelta(text):
-            return 64 + len(text)
-        case ReasoningOpaque(data):
-            return 64 + len(data)
-        case ToolCallEvent(call):
-            return 128 + len(call.arguments)
-        case _:
-            return 64
+async def _replay(pieces: tuple[Any, ...]) -> AsyncIterator[Any]:
+    for piece in pieces:
+        yield piece

@@ -6,61 +6,70 @@ The timer is set once a call, not once a piece: each piece costs two assignments
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
+from rightseat.chat import Answer
 from rightseat.clock import LOOP_CLOCK, Clock
 from rightseat.errors import DeadlineExceededError
-from rightseat.handler import A, Q, Service
+from rightseat.layers.calls import CallLayer, P, R, is_request
 from rightseat.layers.checks import number
 
 
-class Deadline(Struct, frozen=True):
+class Deadline(CallLayer):
     """The layer.
 
-    Attributes:
+        @Deadline(30)
+        async def fetch(url): ...
+
+    Args:
         seconds: for the whole call. A deadline that the request has already is kept if it is earlier.
-        silence: seconds without a piece of the answer; None: as long as there is time.
+        silence: seconds without a piece of the answer; None: as long as there is time. Of no meaning for what is no answer in pieces.
         clock: the clock of deadlines; must run as the event loop's.
     """
 
-    seconds: float = 300.0
-    silence: float | None = None
-    clock: Clock = LOOP_CLOCK
+    def __init__(self, seconds: float = 300.0, silence: float | None = None, clock: Clock = LOOP_CLOCK) -> None:
+        number("seconds", seconds, above=0)
+        if silence is not None:
+            number("silence", silence, above=0)
+        self.seconds = seconds
+        self.silence = silence
+        self._clock = clock
 
-    def __post_init__(self) -> None:
-        number("seconds", self.seconds, above=0)
-        if self.silence is not None:
-            number("silence", self.silence, above=0)
+    async def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See CallLayer.
 
-    def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
-        """See Layer."""
+        Raises:
+            DeadlineExceededError: the time is over; the function was cancelled.
+        """
+        left, given = self._limited(args)
+        watch = _Watch(left, self.silence, self._clock)
+        try:
+            result: R = await watch.head(func(*given, **kwargs))
+        except BaseException:
+            watch.stop()
+            raise
+        if isinstance(result, Answer):
+            result.guard(watch)
+            result.on_close(watch.stop)
+        else:
+            watch.stop()
+        return result
 
-        async def handler(request: Q) -> A:
-            now = self.clock.now()
-            at = now + self.seconds
-            given = request.meta.deadline
-            if given is not None and given < at:
-                at = given
-            else:
-                asked: Any = request
-                request = msgspec.structs.replace(asked, meta=msgspec.structs.replace(request.meta, deadline=at))
-            left = at - now
-            if left <= 0:
+    def _limited(self, args: Any) -> tuple[float, Any]:
+        """Seconds that are left, and the arguments: a request with its deadline in it."""
+        if not is_request(args):
+            return self.seconds, args
+        request, now = args[0], self._clock.now()
+        at, given = now + self.seconds, request.meta.deadline
+        if given is not None and given < at:
+            if given <= now:
                 raise DeadlineExceededError("the deadline had passed before the call was made")
-            watch = _Watch(left, self.silence, self.clock)
-            try:
-                answer: A = await watch.head(inner(request))
-            except BaseException:
-                watch.stop()
-                raise
-            answer.guard(watch)
-            answer.on_close(watch.stop)
-            return answer
-
-        return handler
+            return given - now, args
+        meta = msgspec.structs.replace(request.meta, deadline=at)
+        return self.seconds, (msgspec.structs.replace(request, meta=meta), *args[1:])
 
 
 class _Watch:
@@ -90,10 +99,11 @@ class _Watch:
         finally:
             self._task = None
         if self._expired:  # it came in the very moment
-            await answer.aclose()
+            if isinstance(answer, Answer):
+                await answer.aclose()
             self._ours()
             raise DeadlineExceededError(self._why)
-        if self._silence is not None:
+        if self._silence is not None and isinstance(answer, Answer):
             self._last = self._clock.now()
             self._timers.append(self._loop.call_later(self._silence, self._look))
         return answer

@@ -139,7 +139,7 @@ def retried(what: Retried) -> None:
     """For `Retry(on_retry=...)`: count it for the call that is under way."""
     if (call := CURRENT.get()) is not None:
         call.retries += 1
-        call.lost += what.error.reached and not isinstance(what.error, UpstreamError)
+        call.lost += getattr(what.error, "reached", False) and not isinstance(what.error, UpstreamError)
 
 
 def answered(how: str) -> None:

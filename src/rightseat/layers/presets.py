@@ -37,10 +37,14 @@ from rightseat.layers import (
 from rightseat.layers.admit import Admit, Desk
 from rightseat.layers.checks import number
 from rightseat.layers.observe import Observe, Observer, retried
+from rightseat.layers.rate import limit_of
 from rightseat.layers.retry import CallerBudgets
+from rightseat.layers.totals import Totals
 from rightseat.layers.transient import is_transient
 from rightseat.layers.window import Summariser
 
+# Layers that count, and what their counts begin with.
+_COUNTED: dict[type, str] = {Retry: "", Queue: "queue_", RateLimiter: "rate_", Cache: "cache_"}
 _FOREVER = 10 * 365 * 86_400.0  # seconds
 
 
@@ -91,6 +95,7 @@ class Layers:
     Attributes:
         layers: from the outermost in.
         circuits, queue, limits: the state of the breaker, the queue and the rate limit; None where they are off.
+        totals: calls, errors, and calls that a rate limit held up.
     """
 
     def __init__(self, given: Resilience, clock: Clock = SYSTEM_CLOCK, ids: Ids = SYSTEM_IDS) -> None:
@@ -100,13 +105,14 @@ class Layers:
         self.limits = None
         if given.requests_per_minute is not None or given.tokens_per_minute is not None:
             self.limits = Limits(
-                _limit("requests_per_minute", given.requests_per_minute),
-                _limit("tokens_per_minute", given.tokens_per_minute),
+                limit_of("requests_per_minute", given.requests_per_minute),
+                limit_of("tokens_per_minute", given.tokens_per_minute),
             )
+        self.totals = Totals(self.limits)
         self.layers = tuple(self._layers(given))
 
     def _layers(self, given: Resilience) -> list[Layer]:
-        layers: list[Any] = []
+        layers: list[Any] = [self.totals]
         if given.observers is not None:
             layers.append(Observe(observers=given.observers, clock=self._clock))
         if given.admission is not None:
@@ -144,6 +150,16 @@ class Layers:
             chance=chance,
         )
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What the layers have counted: requests, errors, rate_limited; retries; queue_waited ..., rate_waited ...; cache_hits ..."""
+        found = dict(self.totals.counts)
+        for layer in self.layers:
+            kind = _COUNTED.get(type(layer))
+            if kind is not None:
+                found.update({f"{kind}{name}": number for name, number in layer.counts.items()})  # type: ignore[attr-defined]
+        return found
+
     def shown(self) -> JsonObject:
         """The state, for people: model -> state of its circuit, answers under way, requests that wait."""
         state = self.queue.state if self.queue is not None else None
@@ -167,13 +183,6 @@ def _queue(given: int | QueuePolicy | None) -> QueuePolicy:
         return given
     number("concurrency", given, least=1, whole=True)
     return QueuePolicy(concurrency=given or 1)
-
-
-def _limit(name: str, given: float | Limit | None) -> Limit | None:
-    if given is None or isinstance(given, Limit):
-        return given
-    number(name, given, above=0)
-    return Limit(given)
 
 
 def _estimate(request: Any) -> float:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from rightseat.clock import LOOP_CLOCK, Clock
-from rightseat.errors import QueueFullError
-from rightseat.handler import A, Q, Service
+from rightseat.errors import InvalidOptionError, QueueFullError
+from rightseat.layers.calls import CallLayer, P, R, meta_of, priority_of, when_over
 from rightseat.layers.checks import number
 
 
@@ -28,19 +29,20 @@ class QueuePolicy(Struct, frozen=True, kw_only=True):
     Attributes:
         concurrency: answers under way at once.
         length: calls that may wait; one more sends away the least urgent.
-        wait_seconds: how long a call may wait.
+        wait_seconds: how long a call may wait; None: however long.
         ageing_seconds: so much waiting counts as one step of priority.
     """
 
     concurrency: int = 64
     length: int = 1000
-    wait_seconds: float = 60.0
+    wait_seconds: float | None = 60.0
     ageing_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         number("concurrency", self.concurrency, least=1, whole=True)
         number("length", self.length, least=0, whole=True)
-        number("wait_seconds", self.wait_seconds, above=0)
+        if self.wait_seconds is not None:
+            number("wait_seconds", self.wait_seconds, above=0)
         number("ageing_seconds", self.ageing_seconds, above=0)
 
 
@@ -183,7 +185,8 @@ class WaitQueue:
         self.waited += 1
         if deadline is not None:
             self._deadlines[future] = deadline
-        timer = loop.call_later(state.policy.wait_seconds, self._too_long, future)
+        seconds = state.policy.wait_seconds
+        timer = loop.call_later(seconds, self._too_long, future, seconds) if seconds is not None else None
         try:
             await future
         except BaseException:
@@ -191,7 +194,8 @@ class WaitQueue:
                 self.release()  # the place came in the very moment in which the caller left
             raise
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             state.leave(waiter)
             self._deadlines.pop(future, None)
 
@@ -214,38 +218,59 @@ class WaitQueue:
             future.set_result(None)
             return
 
-    def _too_long(self, future: asyncio.Future[None]) -> None:
+    def _too_long(self, future: asyncio.Future[None], seconds: float) -> None:
         if not future.done():
             self.declined += 1
-            seconds = self.state.policy.wait_seconds
             future.set_exception(QueueFullError(f"waited {seconds:g} s in the queue", seconds))
 
 
-class Queue(Struct, frozen=True, kw_only=True):
+class Queue(CallLayer):
     """The layer.
 
+        queue = Queue(policy=QueuePolicy(concurrency=5))
+        answer = await queue.execute(fetch, url)      # or: @queue
+
+    Args:
+        policy: how many at once, and how many may wait.
+        queue: instead, one that others share.
+        priority: (the arguments of the call) -> how urgent it is, more is more; by default a request's own, else 0.
+
     Attributes:
-        queue: shared with others; None: a queue of its own for each handler that is wrapped.
-        policy: of that.
+        queue: see above; it counts what waited and what was declined.
     """
 
-    policy: QueuePolicy = QueuePolicy()
-    queue: WaitQueue | None = None
+    def __init__(
+        self,
+        *,
+        policy: QueuePolicy | None = None,
+        queue: WaitQueue | None = None,
+        priority: Callable[..., int] = priority_of,
+    ) -> None:
+        if policy is not None and queue is not None:
+            raise InvalidOptionError("queue: it has a policy; give one of them")
+        self.queue = queue or WaitQueue(policy)
+        self._priority = priority
 
-    def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
-        """See Layer."""
-        queue = self.queue or WaitQueue(self.policy)
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """See `totals.Counted`."""
+        return {"waited": self.queue.waited, "declined": self.queue.declined}
 
-        async def handler(request: Q) -> A:
-            await queue.acquire(request.meta.priority, request.meta.deadline)
-            now = queue.clock.now
-            begun = now()
-            try:
-                answer = await inner(request)
-            except BaseException:
-                queue.release()
-                raise
-            answer.on_close(lambda _: queue.release(now() - begun))
-            return answer
+    async def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See CallLayer.
 
-        return handler
+        Raises:
+            QueueFullError: see `WaitQueue.acquire`; the function was not called.
+        """
+        queue = self.queue
+        await queue.acquire(self._priority(*args, **kwargs), meta_of(args).deadline)
+        begun = queue.clock.now()
+        try:
+            result = await func(*args, **kwargs)
+        except BaseException:
+            queue.release()
+            raise
+        when_over(result, lambda _: queue.release(queue.clock.now() - begun))
+        return result
+
+    execute = call

@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-
-from msgspec import Struct
 
 from rightseat.chat import Answer, Usage
 from rightseat.clock import SYSTEM_CLOCK, Clock
-from rightseat.errors import RateLimitedError
-from rightseat.handler import A, Q, Service
+from rightseat.errors import InvalidOptionError, RateLimitedError
+from rightseat.layers.calls import CallLayer, P, R
 from rightseat.layers.checks import number
 from rightseat.state.buckets import Bucket, Limit
 
@@ -46,7 +45,9 @@ class Limits:
             number("max_wait", max_wait)
         self._limits = [limit for limit in (requests, tokens) if limit is not None]
         self._tokens = tokens
-        self._buckets = [Bucket(limit.size, clock.now()) for limit in self._limits]
+        self._buckets = [
+            Bucket(limit.size, -math.inf) for limit in self._limits
+        ]  # full; a loop's clock may not run yet
         self._max_wait = max_wait
         self._clock = clock
         self._line = asyncio.Lock()  # fair: first come, first served
@@ -111,39 +112,71 @@ class Limits:
             raise RateLimitedError(f"the rate limit would make this call wait {wait:.1f} s", wait)
 
 
-class RateLimiter(Struct, frozen=True, kw_only=True):
+class RateLimiter(CallLayer):
     """The layer.
 
-    Attributes:
-        limits: shared with others, or None.
-        requests: without `limits`: so many calls; each handler that is wrapped has its own.
-        tokens: without `limits`: so many tokens.
+        limiter = RateLimiter(requests=Limit(60, burst=10))
+        await limiter.acquire()          # or: await limiter.call(fetch, url), or: @limiter
+
+    Args:
+        limits: shared with others; None: limits of its own, made of the rest.
+        requests: so many calls a minute, or a Limit.
+        tokens: so many tokens a minute, or a Limit.
         max_wait: see Limits.
-        estimate: request -> tokens it will use, about. The answer's own usage settles it.
+        estimate: (the arguments of the call) -> tokens it will use, about. An answer's own usage settles it.
         clock: time.
+
+    Attributes:
+        limits: see above; it counts what waited and what was declined.
     """
 
-    limits: Limits | None = None
-    requests: Limit | None = None
-    tokens: Limit | None = None
-    max_wait: float | None = 60.0
-    estimate: Callable[[Any], float] = lambda _: 0.0
-    clock: Clock = SYSTEM_CLOCK
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        requests: float | Limit | None = None,
+        tokens: float | Limit | None = None,
+        max_wait: float | None = 60.0,
+        estimate: Callable[..., float] = lambda *_, **__: 0.0,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if limits is not None and not (requests is tokens is None):
+            raise InvalidOptionError("limits: they have all of it; give them without requests and tokens")
+        self.limits = limits or Limits(
+            limit_of("requests", requests), limit_of("tokens", tokens), max_wait=max_wait, clock=clock
+        )
+        self._estimate = estimate
 
-    def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
-        """See Layer."""
-        limits = self.limits or Limits(self.requests, self.tokens, max_wait=self.max_wait, clock=self.clock)
-        counts = limits.counts_tokens
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """See `totals.Counted`."""
+        return {"waited": self.limits.waited, "declined": self.limits.declined}
 
-        async def handler(request: Q) -> A:
-            estimated = self.estimate(request) if counts else 0.0
-            await limits.acquire(estimated)
-            answer = await inner(request)
-            if counts:
-                _settle_by_usage(answer, limits, estimated)
-            return answer
+    async def acquire(self, tokens: float = 0) -> None:
+        """Wait until a call may be made, with about so many tokens. Raises RateLimitedError: see `max_wait`."""
+        await self.limits.acquire(tokens)
 
-        return handler
+    async def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See CallLayer.
+
+        Raises:
+            RateLimitedError: the wait would be longer than `max_wait`; the function was not called.
+        """
+        limits = self.limits
+        estimated = self._estimate(*args, **kwargs) if limits.counts_tokens else 0.0
+        await limits.acquire(estimated)
+        result = await func(*args, **kwargs)
+        if limits.counts_tokens and isinstance(result, Answer):
+            _settle_by_usage(result, limits, estimated)
+        return result
+
+
+def limit_of(name: str, given: float | Limit | None) -> Limit | None:
+    """A limit from how it may be given. Raises InvalidOptionError, which names it."""
+    if given is None or isinstance(given, Limit):
+        return given
+    number(name, given, above=0)
+    return Limit(given)
 
 
 def _settle_by_usage(answer: Answer[Any], limits: Limits, estimated: float) -> None:

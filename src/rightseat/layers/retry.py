@@ -8,14 +8,13 @@ The loop below knows nothing of streams: an answer that has begun is never asked
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
-from rightseat.errors import RightseatError
-from rightseat.handler import A, Q, Service
 from rightseat.ids import SYSTEM_IDS
+from rightseat.layers.calls import CallLayer, On, P, R, counting, meta_of, model_of, retry_after_of
 from rightseat.layers.checks import number
 from rightseat.layers.transient import is_transient
 
@@ -133,50 +132,75 @@ class Retried(Struct, frozen=True):
     model: str
     tries: int
     wait: float
-    error: RightseatError
+    error: Exception
 
 
-class Retry(Struct, frozen=True, kw_only=True):
+class Retry(CallLayer):
     """The layer.
 
-    Attributes:
+        @Retry(on=httpx.TransportError)
+        async def fetch(url): ...
+
+    Args:
         backoff: how long to wait, and how often.
-        budget: what may be spent, by all callers or by each; None: by each, of its own for each handler that is wrapped.
-        on: whether another try may help with an error.
+        budget: what may be spent, by all callers or by each; None: by each, of its own for this layer.
+        on: for which errors another try may help: types, or a function; by default OSError, TimeoutError, and ours that pass.
         on_retry: told of each.
         clock: time.
         chance: random numbers from 0 to 1.
+
+    Attributes:
+        budget: see above.
+        retries: tries that were made again.
     """
 
-    backoff: Backoff = Backoff()
-    budget: Budget | CallerBudgets | None = None
-    on: Callable[[BaseException], bool] = is_transient
-    on_retry: Callable[[Retried], None] | None = None
-    clock: Clock = SYSTEM_CLOCK
-    chance: Callable[[], float] = SYSTEM_IDS.chance
+    def __init__(
+        self,
+        *,
+        backoff: Backoff | None = None,
+        budget: Budget | CallerBudgets | None = None,
+        on: On = is_transient,
+        on_retry: Callable[[Retried], None] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        chance: Callable[[], float] = SYSTEM_IDS.chance,
+    ) -> None:
+        self.backoff = backoff or Backoff()
+        self.budget = budget or CallerBudgets()
+        self.retries = 0
+        self._on = counting(on)
+        self._on_retry = on_retry
+        self._clock = clock
+        self._chance = chance
 
-    def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
-        """See Layer."""
-        budgets = self.budget or CallerBudgets()
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """See `totals.Counted`."""
+        return {"retries": self.retries}
 
-        async def handler(request: Q) -> A:
-            budget = budgets if isinstance(budgets, Budget) else budgets.of(request.meta.caller)
-            budget.deposit()
-            tries = 0
-            while True:
-                try:
-                    return await inner(request)
-                except RightseatError as e:
-                    tries += 1
-                    wait = self.backoff.wait(tries, e.retry_after, self.chance()) if self.on(e) else None
-                    if wait is None or self._too_late(request, wait) or not budget.withdraw():
-                        raise
-                    if self.on_retry is not None:
-                        self.on_retry(Retried(request.model, tries, wait, e))
-                await self.clock.sleep(wait)
+    async def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See CallLayer."""
+        meta = meta_of(args)
+        budget = self.budget if isinstance(self.budget, Budget) else self.budget.of(meta.caller)
+        budget.deposit()
+        tries = 0
+        while True:
+            try:
+                return await func(*args, **kwargs)
+            except Exception as e:
+                tries += 1
+                wait = self._wait(e, tries, meta.deadline)
+                if wait is None or not budget.withdraw():
+                    raise
+                self.retries += 1
+                if self._on_retry is not None:
+                    self._on_retry(Retried(model_of(*args), tries, wait, e))
+            await self._clock.sleep(wait)
 
-        return handler
-
-    def _too_late(self, request: Q, wait: float) -> bool:
-        deadline = request.meta.deadline
-        return deadline is not None and self.clock.now() + wait >= deadline
+    def _wait(self, error: Exception, tries: int, deadline: float | None) -> float | None:
+        """Seconds until the next try, or None: it would not help, or come too late."""
+        if not self._on(error):
+            return None
+        wait = self.backoff.wait(tries, retry_after_of(error), self._chance())
+        if wait is None or (deadline is not None and self._clock.now() + wait >= deadline):
+            return None
+        return wait

@@ -8,14 +8,14 @@ is counted apart, so that what is urgent does not pay for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import OverloadedError
-from rightseat.handler import A, Q, Service
 from rightseat.ids import SYSTEM_IDS
+from rightseat.layers.calls import CallLayer, On, P, R, counting, meta_of, model_of
 from rightseat.layers.checks import number
 from rightseat.layers.transient import is_refusal
 
@@ -103,41 +103,46 @@ class Throttle:
         return counts
 
 
-class Shed(Struct, frozen=True, kw_only=True):
+class Shed(CallLayer):
     """The layer.
 
-    Attributes:
-        throttle: shared with others; None: one of its own for each handler that is wrapped.
-        policy: of that.
-        is_refusal: whether an error tells that the other side has too much to do.
+    Args:
+        policy: when to decline.
+        throttle: shared with others; None: one of its own.
+        on: which errors tell that the other side has too much to do: types, or a function.
         clock: time.
         chance: random numbers from 0 to 1.
     """
 
-    policy: ShedPolicy = ShedPolicy()
-    throttle: Throttle | None = None
-    is_refusal: Callable[[BaseException], bool] = is_refusal
-    clock: Clock = SYSTEM_CLOCK
-    chance: Callable[[], float] = SYSTEM_IDS.chance
+    def __init__(
+        self,
+        *,
+        policy: ShedPolicy | None = None,
+        throttle: Throttle | None = None,
+        on: On = is_refusal,
+        clock: Clock = SYSTEM_CLOCK,
+        chance: Callable[[], float] = SYSTEM_IDS.chance,
+    ) -> None:
+        self.throttle = throttle or Throttle(policy)
+        self._on = counting(on)
+        self._now = clock.now
+        self._chance = chance
 
-    def __call__(self, inner: Service[Q, A]) -> Service[Q, A]:
-        """See Layer."""
-        throttle = self.throttle or Throttle(self.policy)
-        now = self.clock.now
+    async def call(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See CallLayer.
 
-        async def handler(request: Q) -> A:
-            begun = now()
-            priority = request.meta.priority
-            refused = throttle.chance(priority, begun)
-            if refused and self.chance() < refused:
-                throttle.asked(priority, begun, accepted=False)
-                raise OverloadedError(f"{request.model}: recent calls were refused, so this one is not sent", 1.0)
-            try:
-                answer = await inner(request)
-            except BaseException as e:
-                throttle.asked(priority, now(), accepted=not self.is_refusal(e))
-                raise
-            throttle.asked(priority, now(), accepted=True)
-            return answer
-
-        return handler
+        Raises:
+            OverloadedError: recent calls were refused; the function was not called.
+        """
+        throttle, begun, priority = self.throttle, self._now(), meta_of(args).priority
+        refused = throttle.chance(priority, begun)
+        if refused and self._chance() < refused:
+            throttle.asked(priority, begun, accepted=False)
+            raise OverloadedError(f"{model_of(*args)}: recent calls were refused, so this one is not sent", 1.0)
+        try:
+            result = await func(*args, **kwargs)
+        except BaseException as e:
+            throttle.asked(priority, self._now(), accepted=not (isinstance(e, Exception) and self._on(e)))
+            raise
+        throttle.asked(priority, self._now(), accepted=True)
+        return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rightseat.errors import ProtocolError, SessionError, TransportError, UpstreamError
+from rightseat.errors import ProtocolError, RightseatError, SessionError, TransportError, UpstreamError
 
 # Statuses that may be gone at the next try: too early, too many, and trouble of the server (RFC 9110, section 15; RFC 8470, section
 # 5.2; 529 is Anthropic's "overloaded").
@@ -14,18 +14,25 @@ REFUSING = frozenset({429, 529})
 
 
 def is_transient(error: BaseException) -> bool:
-    """Another attempt may help: there was no answer, or its status is one of TRANSIENT."""
+    """Another attempt may help: there was no answer, or its status is one of TRANSIENT. Of errors of others: OSError and TimeoutError."""
     if isinstance(error, UpstreamError):
         return error.status in TRANSIENT
-    return isinstance(error, TransportError)
+    if isinstance(error, RightseatError):  # some are an OSError as well, and no matter of the way to the other side
+        return isinstance(error, TransportError)
+    return isinstance(error, OSError)  # TimeoutError is one
 
 
 def is_failure(error: BaseException) -> bool:
-    """The server failed: no answer, an invalid one, or an error of its own; a session of the CLI tells it by its status."""
+    """The server failed: no answer, an invalid one, or an error of its own; a session of the CLI tells it by its status.
+
+    Of errors of others: OSError and TimeoutError.
+    """
     if isinstance(error, (UpstreamError, SessionError)):
         status = error.status if isinstance(error, UpstreamError) else error.status_code
         return status in TRANSIENT and status not in _NO_FAILURE
-    return isinstance(error, (TransportError, ProtocolError))
+    if isinstance(error, RightseatError):
+        return isinstance(error, (TransportError, ProtocolError))
+    return isinstance(error, OSError)
 
 
 def is_refusal(error: BaseException) -> bool:
