@@ -15,6 +15,7 @@ from rightseat.simulator.script import Rule, Script, ScriptedTool
 ROOT = Path(__file__).parent.parent.parent
 ADMIN = "management-key-0123456789"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+expect.set_options(timeout=20_000)  # a busy machine draws late
 EVIL = '<img src=x onerror="window.hacked=1"> <script>window.hacked=1</script> [click](javascript:window.hacked=1) `<b>` **<i>bold</i>** <svg/onload=window.hacked=1>'
 
 if CHROMIUM is None and not os.environ.get("CI"):

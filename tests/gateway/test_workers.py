@@ -241,7 +241,7 @@ async def test_a_stop_lets_streams_finish_and_leaves_no_process(supervised):
 
 async def test_a_hangup_reloads_settings_in_all_workers_and_drops_no_stream(supervised, tmp_path):
     first, second = "first-key-0123456789", "second-key-0123456789"
-    (tmp_path / "rightseat.toml").write_text(f'keys = ["{first}"]')
+    (tmp_path / "rightseat.toml").write_text(f'keys = ["{first}"]\nlockout_failures = 0')
     async with supervised(pace=40, settings=tmp_path / "rightseat.toml") as (process, url, http):
 
         async def statuses(key):
@@ -251,7 +251,7 @@ async def test_a_hangup_reloads_settings_in_all_workers_and_drops_no_stream(supe
         headers = {"x-api-key": first}
         async with http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True}, headers=headers) as response:
             await response.content.readany()
-            (tmp_path / "rightseat.toml").write_text(f'keys = ["{first}", "{second}"]')
+            (tmp_path / "rightseat.toml").write_text(f'keys = ["{first}", "{second}"]\nlockout_failures = 0')
             process.send_signal(signal.SIGHUP)
             rest = await response.read()
         assert b"[DONE]" in rest

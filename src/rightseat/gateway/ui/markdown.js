@@ -5,6 +5,7 @@
 
 const MAX_DEPTH = 16;
 const MAX_NODES = 20_000;
+const MAX_COLUMNS = 100; // browsers lay out wide tables slowly
 
 // Appended one by one: a call with very many arguments overflows the stack.
 function element(name, children = []) {
@@ -205,7 +206,7 @@ const isSeparator = (line) => line !== undefined && line.includes("-") && cellsO
 function rowOf(kind, row, budget) {
   const cells = cellsOf(row);
   budget.left -= cells.length + 1;
-  return budget.left > 0 ? element("tr", cells.map((cell) => element(kind, inline(cell, budget)))) : element("tr", [element(kind, [row])]);
+  return budget.left > 0 && cells.length <= MAX_COLUMNS ? element("tr", cells.map((cell) => element(kind, inline(cell, budget)))) : element("tr", [element(kind, [row])]);
 }
 
 function tableFrom(lines, start, budget) {
@@ -257,7 +258,7 @@ function blockFrom(lines, start, depth, budget) {
     for (; i < lines.length && isQuote(lines[i]); i++) inner.push(unquoted(lines[i]));
     return [element("blockquote", [blocks(inner, depth + 1, budget)]), i];
   }
-  if (line.includes("|") && isSeparator(lines[i + 1])) return tableFrom(lines, start, budget);
+  if (line.includes("|") && isSeparator(lines[i + 1]) && cellsOf(line).length <= MAX_COLUMNS) return tableFrom(lines, start, budget);
   return itemOf(line) ? listFrom(lines, start, depth, budget) : paragraphFrom(lines, start, budget);
 }
 
