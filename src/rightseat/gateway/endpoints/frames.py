@@ -10,11 +10,12 @@ from msgspec import Raw, Struct
 from rightseat.errors import RightseatError
 from rightseat.gateway.endpoints.sockets import small, trace_fields
 from rightseat.gateway.http.exchange import Head
-from rightseat.gateway.http.websocket import header_fields
+from rightseat.gateway.http.headers import header_fields
 from rightseat.wire.body import BadRequestError
 
 PATHS = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings", "/v1/models")
 _HEADERS = ("anthropic-version", "anthropic-beta", "x-initiator", "x-request-id", "traceparent", "tracestate")
+_HEADERS_BYTES = 64 * 1024
 ID_BYTES = 700  # of an id as JSON
 _NONE = Raw(b"null")
 
@@ -38,7 +39,9 @@ def head_in(frame: Frame, of_socket: Head) -> Head:
     if path not in PATHS:
         raise BadRequestError.at("path", f"must be one of {', '.join(PATHS)}")
     mine = {name: value for name, value in of_socket.headers.items() if name in _HEADERS[:4]}
-    mine |= trace_fields(of_socket.headers) | header_fields(small(frame.headers, 64 * 1024), _HEADERS)
+    if len(memoryview(frame.headers)) > _HEADERS_BYTES:
+        raise BadRequestError.at("headers", f"must not have more than {_HEADERS_BYTES} bytes")
+    mine |= trace_fields(of_socket.headers) | header_fields(small(frame.headers, _HEADERS_BYTES), _HEADERS)
     return Head("GET" if path == "/v1/models" else "POST", path, mine, "", of_socket.address)
 
 

@@ -22,6 +22,7 @@ from rightseat.errors import CallerError, DeclinedError, RightseatError, Upstrea
 from rightseat.gateway.endpoints.sockets import Sockets, small
 from rightseat.gateway.http.asgi import NoMemoryError
 from rightseat.gateway.http.exchange import ClientGoneError, Fields, Head
+from rightseat.gateway.http.headers import header_value
 from rightseat.gateway.http.live import ShuttingDownError
 from rightseat.gateway.http.websocket import (
     BROKEN,
@@ -30,7 +31,6 @@ from rightseat.gateway.http.websocket import (
     FrameExchange,
     Socket,
     error_frame,
-    header_value,
 )
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,7 +18,6 @@ from rightseat.gateway.http.asgi import DECODED, Message, NoMemoryError, Receive
 from rightseat.gateway.http.channels import Channel
 from rightseat.gateway.http.exchange import EVENT_STREAM, ClientGoneError, Exchange, Fields, Head
 from rightseat.gateway.http.limits import MemoryBudget
-from rightseat.wire.body import BadRequestError
 from rightseat.wire.sse import SseDecoder
 
 HELLO_LIMIT = 4096  # bytes of a message of somebody who has not said who they are
@@ -30,7 +29,6 @@ NORMAL, GOING_AWAY, POLICY, BROKEN, TRY_LATER = (
     1011,
     1013,
 )  # RFC 6455, section 7.4.1, and IANA's registry
-_VALUE_LIMIT = 1024  # characters of a value that becomes a header
 
 
 class Socket(ABC):
@@ -372,29 +370,3 @@ def error_frame(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:
     except (msgspec.DecodeError, KeyError, TypeError):
         error = {"message": body[:2048].decode("utf-8", "replace")}
     return msgspec.json.encode({**error, "type": "error", "status": status, "error": error, "headers": headers})
-
-
-def header_fields(given: Any, allowed: Collection[str]) -> dict[str, str]:
-    """Values that a message gives for headers, those that are allowed.
-
-    Raises:
-        BadRequestError: one is no text, too long, or could not stand in a header.
-    """
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        raise BadRequestError.at("headers", "must be an object of texts")
-    fields: dict[str, str] = {}
-    for name, value in given.items():
-        if not isinstance(value, str):
-            raise BadRequestError.at("headers", "must be an object of texts")
-        if name.lower() in allowed:
-            fields[name.lower()] = header_value(value, f"headers.{name}")
-    return fields
-
-
-def header_value(value: str, field: str) -> str:
-    """A value that may stand in a header (RFC 9110, section 5.5). Raises BadRequestError."""
-    if len(value) > _VALUE_LIMIT or not value.isascii() or not value.isprintable():
-        raise BadRequestError.at(field, f"must be at most {_VALUE_LIMIT} printable characters of ASCII")
-    return value
