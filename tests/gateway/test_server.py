@@ -96,12 +96,12 @@ async def test_bodies_have_one_budget_and_one_client_a_share_of_it():
             async with http.post(f"{url}/v1/x", data=data, headers=headers) as response:
                 return response.status
 
-        large = [asyncio.ensure_future(post("a", 25 * MIB)) for _ in range(4)]
+        large = [asyncio.ensure_future(post("a", 12 * MIB)) for _ in range(4)]
         await until(lambda: sum(task.done() for task in large) == 2)
         assert edge.bodies.used <= 64 * MIB
         assert {task.result() for task in large if task.done()} == {503}
-        other = asyncio.ensure_future(post("b", 25 * MIB))
-        await until(lambda: edge.bodies.held("b") >= 25 * MIB)
+        other = asyncio.ensure_future(post("b", 12 * MIB))
+        await until(lambda: edge.bodies.held("b") >= 24 * MIB)
         held.set()
         assert await other == 200
         await asyncio.gather(*large)

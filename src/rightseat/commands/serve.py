@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import json
 import logging
@@ -22,6 +20,7 @@ from rich.console import Console
 from rightseat.accounts.environment import open_accounts
 from rightseat.accounts.importing import name_accounts
 from rightseat.accounts.store import AccountStore
+from rightseat.commands.allocator import give_memory_back
 from rightseat.commands.secret_options import read_file, read_input, refused
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.gateway.observe.logging import configure
@@ -30,8 +29,6 @@ from rightseat.gateway.workers import FD_VARIABLE, SUPERVISOR_VARIABLE, Supervis
 from rightseat.transport.http.aiohttp import AiohttpSender
 
 console = Console(stderr=True, highlight=False)
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # glibc's malloc.h
 
 _CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file with settings.")
 
@@ -144,19 +141,7 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-    _give_memory_back()
-
-
-def _give_memory_back() -> None:
-    """Let glibc give large blocks back to the system when they are freed. Otherwise it keeps what bursts of large requests took.
-
-    See mallopt(3). Nothing happens with another C library.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 256 * 1024)
-        mallopt(_M_TRIM_THRESHOLD, 1024 * 1024)
-        mallopt(_M_ARENA_MAX, 2)
+    give_memory_back()
 
 
 def _ready(url: str, settings: Settings, accounts: list[str]) -> None:

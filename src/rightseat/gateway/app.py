@@ -321,7 +321,7 @@ class Gateway:
 
 
 def _body_memory(settings: Settings) -> MemoryBudget:
-    """Room for bodies and for what they become, of which the copies of a moment are a part.
+    """Room for bodies and for what they become: a large one counts three times, with what looks through it.
 
     The largest fits when it is alone, and small ones fit beside it.
     """

@@ -27,6 +27,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 DECODED = "/decoded"  # behind the name of whom something counts for: what bodies become has a share of its own
+TIMES = 2  # that a body counts: for itself, and for what it becomes when it is decoded
 _INPUT_STEP = 64 * 1024  # compressed bytes that are expanded at a time,
 _OUTPUT_STEP = 1024 * 1024  # and bytes that may come of it
 
@@ -136,7 +137,13 @@ class AsgiExchange(Exchange):
         self._unread = False
         self._watch()
         encoding = self.head.headers.get("content-encoding", "").strip().lower()
-        return data if encoding in ("", "identity") else await self._expanded(data, encoding)
+        if encoding in ("", "identity"):
+            return data
+        compressed = self._held[self._holder]
+        data = await self._expanded(data, encoding)
+        self._held[self._holder] -= compressed
+        limits.memory.give(self._holder, compressed)
+        return data
 
     def abort(self) -> None:
         """See Exchange."""
@@ -179,7 +186,7 @@ class AsgiExchange(Exchange):
                 size += len(piece)
                 if size > limit:
                     raise _too_large(f"the request has more than {limit} bytes, which is the limit")
-                self._hold(self._holder, len(piece))
+                self._hold(self._holder, TIMES * len(piece))
                 data.write(piece)
                 if not message.get("more_body"):
                     return data.getvalue()
@@ -208,7 +215,7 @@ class AsgiExchange(Exchange):
                         if size > self._limits.size:
                             message = f"the request has more than {self._limits.size} bytes when expanded, the limit"
                             raise _too_large(message)
-                        self._hold(self._holder, len(piece))
+                        self._hold(self._holder, TIMES * len(piece))
                         expanded.write(piece)
             except zlib.error as e:
                 message = f"content-encoding: the body is not {encoding}: {e}"

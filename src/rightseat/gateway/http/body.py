@@ -56,7 +56,8 @@ async def decode_body(data: bytes, max_messages: int, max_tools: int, hold: Hold
         data: JSON.
         max_messages: items of `messages` and of `input` at most.
         max_tools: items of `tools` at most.
-        hold: is told how many bytes the dict takes, about, before it is made; it raises where that is too much.
+        hold: is told how many bytes the dict takes, about, beyond as many as the body has; before it is made. It raises where that is
+            too much.
 
     Raises:
         BadRequestError: it is not a JSON object, or holds too much; names the field. Whatever `hold` raises.
@@ -65,7 +66,7 @@ async def decode_body(data: bytes, max_messages: int, max_tools: int, hold: Hold
         body = await _decode_large(data, max_messages, max_tools, hold)
     else:
         if len(data) > _TINY:
-            hold(len(data) + _CONTAINER_BYTES * (data.count(b"{") + data.count(b"[")))
+            hold(_CONTAINER_BYTES * (data.count(b"{") + data.count(b"[")))
         body = json_object(data)
     if type(found := body.get("messages")) is list and len(found) > max_messages:
         raise _too_many("messages", max_messages)
@@ -78,7 +79,7 @@ async def decode_body(data: bytes, max_messages: int, max_tools: int, hold: Hold
 
 async def _decode_large(data: bytes, max_messages: int, max_tools: int, hold: Hold) -> Body:
     if len(data) <= _LARGE and await _holds_few(data):
-        hold(len(data) + _CONTAINER_BYTES * _FEW_VALUES)
+        hold(_CONTAINER_BYTES * _FEW_VALUES)
         return json_object(data)
     limits = {"messages": max_messages, "input": max_messages, "tools": max_tools}
     return await _decode_in_parts(data, limits, hold)
@@ -267,8 +268,8 @@ async def _decode_in_parts(data: bytes, limits: dict[str, int], hold: Hold) -> B
     if root is None or root.kind != 0x7B:
         raise BadRequestError("the body must be a JSON object")
     wide = 0 if data.isascii() else 3 * scan.texts  # one letter from far away widens all letters of a text
-    copies = 2 if len(data) > _LARGE else 1  # what looks through a large text copies it once more
-    hold(copies * len(data) + _CONTAINER_BYTES * scan.containers + wide)
+    copy = len(data) if len(data) > _LARGE else 0  # what looks through a large text copies it once more
+    hold(copy + _CONTAINER_BYTES * scan.containers + wide)
     try:
         body: Body = await _Parts(data).value(root, 0)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:

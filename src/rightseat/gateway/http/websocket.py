@@ -14,7 +14,7 @@ import msgspec
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
-from rightseat.gateway.http.asgi import DECODED, Message, NoMemoryError, Receive, Scope, Send, head_of
+from rightseat.gateway.http.asgi import DECODED, TIMES, Message, NoMemoryError, Receive, Scope, Send, head_of
 from rightseat.gateway.http.channels import Channel
 from rightseat.gateway.http.exchange import EVENT_STREAM, ClientGoneError, Exchange, Fields, Head
 from rightseat.gateway.http.limits import MemoryBudget
@@ -181,7 +181,7 @@ class SocketExchange(Exchange):
         self._memory = memory
         self._data: bytes | Callable[[], bytes] = data
         self._held: Counter[str] = Counter()
-        self._is_refused = isinstance(data, bytes) and not self._hold(len(data))
+        self._is_refused = isinstance(data, bytes) and not self._hold(TIMES * len(data))
         self._sse: SseDecoder | None = None
         self._pieces: list[bytes] = []
 
@@ -192,7 +192,7 @@ class SocketExchange(Exchange):
         data, self._data = self._data, b""
         if not isinstance(data, bytes):
             data = data()
-            if not self._hold(len(data)):
+            if not self._hold(TIMES * len(data)):
                 raise _no_room()
         if self._is_refused:
             raise _no_room()
