@@ -2,6 +2,11 @@
 
 import asyncio
 import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -67,6 +72,42 @@ def copilot(cli_path, tmp_path) -> Callable[..., object]:
         options.setdefault("working_directory", str(tmp_path / "work"))
         async with CopilotClient(env=env, **options) as client:
             yield client
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def running_cli(cli_path, tmp_path_factory) -> Iterator[str]:
+    """The address of a real CLI, logged in at a simulator of its own: to start one takes seconds of CPU."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    simulate = [sys.executable, "-m", "rightseat", "simulate", "--pace", "0", "--"]
+    cli = [cli_path, "--headless", "--no-auto-update", "--port", str(port)]
+    process = subprocess.Popen([*simulate, *cli], cwd=tmp_path_factory.mktemp("cli"), stdout=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    try:
+        end = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                assert process.poll() is None
+                assert time.monotonic() < end, "the CLI does not listen"
+                time.sleep(0.05)
+        yield f"127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture
+def shared(running_cli, tmp_path) -> Callable[..., CopilotClient]:
+    """Clients of one CLI that many tests share, for tests that ask nothing of its start or its end: `async with shared() as client`."""
+    (tmp_path / "work").mkdir()
+
+    def make(**options) -> CopilotClient:
+        return CopilotClient(**{"cli_url": running_cli, "working_directory": str(tmp_path / "work"), **options})
 
     return make
 

@@ -57,8 +57,8 @@ async def test_the_client_says_what_it_reached(copilot, simulator):
         await client.ping()
 
 
-async def test_any_rpc_by_name(copilot, simulator):
-    async with copilot(simulator) as client, await client.create_session(model="gpt-5") as session:
+async def test_any_rpc_by_name(shared):
+    async with shared() as client, await client.create_session(model="gpt-5") as session:
         assert "quotaSnapshots" in await client.rpc("account.getQuota")
         assert (await client.rpc.account.get_quota()).quota_snapshots is not None
         assert (await session.rpc.model.get_current()).model_id == "gpt-5"
@@ -73,8 +73,8 @@ async def test_any_rpc_by_name(copilot, simulator):
         assert caught.value.method == "no.such.thing"
 
 
-async def test_sessions_are_listed_described_and_deleted(copilot, simulator):
-    async with copilot(simulator) as client:
+async def test_sessions_are_listed_described_and_deleted(shared):
+    async with shared() as client:
         session = await client.create_session(session_id="11111111-2222-3333-4444-555555555555")
         await session.send_and_wait("Reply with exactly: kept")
         assert (await session.get_metadata()).session_id == session.session_id
@@ -103,8 +103,8 @@ async def test_a_session_is_resumed_with_its_history_by_another_client(copilot, 
         assert (await session.send_and_wait("Reply with exactly: after")).data.content == "after"
 
 
-async def test_destroying_closes_for_everybody(copilot, simulator):
-    async with copilot(simulator) as client:
+async def test_destroying_closes_for_everybody(shared):
+    async with shared() as client:
         session = await client.create_session()
         events = session.events()
         await session.destroy()
@@ -114,16 +114,16 @@ async def test_destroying_closes_for_everybody(copilot, simulator):
             await session.send("too late")
 
 
-async def test_the_workspace_of_an_infinite_session_exists(copilot, simulator):
+async def test_the_workspace_of_an_infinite_session_exists(shared):
     async with (
-        copilot(simulator) as client,
+        shared() as client,
         await client.create_session(infinite_sessions={"enabled": True}) as session,
     ):
         assert session.workspace_path.is_dir()
 
 
-async def test_compaction_by_hand(copilot, simulator):
-    async with copilot(simulator) as client, await client.create_session(streaming=True) as session:
+async def test_compaction_by_hand(shared):
+    async with shared() as client, await client.create_session(streaming=True) as session:
         for number in range(3):
             await session.send_and_wait(f"Tell me about number {number}")
         kinds = []

@@ -36,7 +36,7 @@ async def results_of(session, prompt: str) -> tuple[list, str]:
     return results, reply.data.content
 
 
-async def test_a_sync_tool_runs_off_the_loop_and_its_result_is_used(copilot, simulator):
+async def test_a_sync_tool_runs_off_the_loop_and_its_result_is_used(shared):
     threads = []
 
     @define_tool("calculate", description="Evaluate a math expression")
@@ -47,7 +47,7 @@ async def test_a_sync_tool_runs_off_the_loop_and_its_result_is_used(copilot, sim
         assert invocation.arguments == {"expression": params.expression}
         return f"Result: {25 * 4 + 10}"
 
-    async with copilot(simulator) as client, await client.create_session(tools=[calculate]) as session:
+    async with shared() as client, await client.create_session(tools=[calculate]) as session:
         calls = []
         session.on(lambda e: calls.append(e.data.name), T.TOOL_CALL)
         results, answer = await results_of(session, "What is 25 * 4 + 10? Use the calculate tool.")
@@ -57,19 +57,19 @@ async def test_a_sync_tool_runs_off_the_loop_and_its_result_is_used(copilot, sim
     assert threads[0] is not threading.main_thread()
 
 
-async def test_an_async_tool_with_plain_hints(copilot, simulator):
+async def test_an_async_tool_with_plain_hints(shared):
     @define_tool
     async def weather(city: str, days: int = 1) -> dict:
         """The weather of a city."""
         await asyncio.sleep(0)
         return {"city": city, "days": days, "sky": "clear"}
 
-    async with copilot(simulator) as client, await client.create_session(tools=[weather]) as session:
+    async with shared() as client, await client.create_session(tools=[weather]) as session:
         _, answer = await results_of(session, 'Use the weather tool for "Oslo" and 3 days')
     assert '{"city":"Oslo","days":3,"sky":"clear"}' in answer
 
 
-async def test_a_tool_that_raises_is_a_failure_the_model_hears_of_without_its_secrets(copilot, simulator, caplog):
+async def test_a_tool_that_raises_is_a_failure_the_model_hears_of_without_its_secrets(shared, caplog):
     @define_tool
     def leak() -> str:
         """Leak."""
@@ -80,7 +80,7 @@ async def test_a_tool_that_raises_is_a_failure_the_model_hears_of_without_its_se
         """Refuse."""
         raise ToolFailure("The library is closed today.")
 
-    async with copilot(simulator) as client, await client.create_session(tools=[leak, refuse]) as session:
+    async with shared() as client, await client.create_session(tools=[leak, refuse]) as session:
         results, answer = await results_of(session, "Use the leak tool")
         assert not results[0].success
         assert "ValueError" in answer
@@ -102,32 +102,32 @@ async def test_arguments_of_the_wrong_kind_are_told_to_the_model(copilot, simula
     assert "Invalid arguments for tool double" in answer
 
 
-async def test_a_result_that_cannot_be_sent_is_a_failure_that_says_so(copilot, simulator, caplog):
+async def test_a_result_that_cannot_be_sent_is_a_failure_that_says_so(shared, caplog):
     @define_tool
     def handle() -> object:
         """Give an open file."""
         return object()
 
-    async with copilot(simulator) as client, await client.create_session(tools=[handle]) as session:
+    async with shared() as client, await client.create_session(tools=[handle]) as session:
         results, answer = await results_of(session, "Use the handle tool")
     assert not results[0].success
     assert "returned a value of type object, which cannot be sent" in answer
     assert "the result of tool handle cannot be written as JSON" in caplog.text
 
 
-async def test_a_tool_that_never_returns_ends_with_its_time(copilot, simulator):
+async def test_a_tool_that_never_returns_ends_with_its_time(shared):
     @define_tool(timeout=0.5)
     async def sleepy() -> str:
         """Sleep."""
         await asyncio.Event().wait()
         return "never"
 
-    async with copilot(simulator) as client, await client.create_session(tools=[sleepy]) as session:
+    async with shared() as client, await client.create_session(tools=[sleepy]) as session:
         _, answer = await results_of(session, "Use the sleepy tool")
     assert "did not finish within 0.5 seconds" in answer
 
 
-async def test_aborting_cancels_a_tool_that_runs(copilot, simulator):
+async def test_aborting_cancels_a_tool_that_runs(shared):
     cancelled, started = asyncio.Event(), asyncio.Event()
 
     @define_tool
@@ -141,7 +141,7 @@ async def test_aborting_cancels_a_tool_that_runs(copilot, simulator):
             raise
         return "never"
 
-    async with copilot(simulator) as client, await client.create_session(tools=[sleepy]) as session:
+    async with shared() as client, await client.create_session(tools=[sleepy]) as session:
         await session.send("Use the sleepy tool")
         await asyncio.wait_for(started.wait(), 10)
         await session.abort()
@@ -149,7 +149,7 @@ async def test_aborting_cancels_a_tool_that_runs(copilot, simulator):
         await asyncio.wait_for(cancelled.wait(), 5)
 
 
-async def test_structured_results(copilot, simulator):
+async def test_structured_results(shared):
     @define_tool
     def classic() -> dict:
         """The dict of older SDKs."""
@@ -165,7 +165,7 @@ async def test_structured_results(copilot, simulator):
         """A structured failure."""
         return {"success": False, "error": "no such user", "error_type": "NotFound"}
 
-    async with copilot(simulator) as client, await client.create_session(tools=[classic, modern, failing]) as session:
+    async with shared() as client, await client.create_session(tools=[classic, modern, failing]) as session:
         assert "classic text" in (await results_of(session, "Use the classic tool"))[1]
         assert "modern text" in (await results_of(session, "Use the modern tool"))[1]
         results, answer = await results_of(session, "Use the failing tool")
@@ -173,8 +173,8 @@ async def test_structured_results(copilot, simulator):
         assert "NotFound" in answer
 
 
-async def test_approved_the_shell_runs(copilot, simulator):
-    async with copilot(simulator) as client:
+async def test_approved_the_shell_runs(shared):
+    async with shared() as client:
         session = await client.create_session(on_permission_request=PermissionHandler.approve_all)
         _, answer = await results_of(session, SHELL)
     assert answer == "hello from the shell"
@@ -187,14 +187,14 @@ async def test_approved_a_file_is_written(copilot, simulator, tmp_path):
     assert (tmp_path / "work" / "note.txt").read_text().strip() == "some text"
 
 
-async def test_denied_the_shell_does_not_run_and_the_model_hears_why(copilot, simulator):
+async def test_denied_the_shell_does_not_run_and_the_model_hears_why(shared):
     asked = []
 
     async def deny(request, invocation):
         asked.append((request.kind, request.full_command_text, invocation["session_id"]))
         return PermissionDecision("reject", "not on a Friday")
 
-    async with copilot(simulator) as client:
+    async with shared() as client:
         session = await client.create_session(on_permission_request=deny)
         results, answer = await results_of(session, SHELL)
     assert asked == [("shell", "echo hello from the shell", session.session_id)]
@@ -206,20 +206,20 @@ async def test_denied_the_shell_does_not_run_and_the_model_hears_why(copilot, si
     ("decision", "runs"),
     [(True, True), (False, False), ("approved", True), ({"kind": "approve-once"}, True), ("nonsense", False)],
 )
-async def test_any_spelling_of_a_decision_works_and_nonsense_refuses(copilot, simulator, decision, runs):
-    async with copilot(simulator) as client:
+async def test_any_spelling_of_a_decision_works_and_nonsense_refuses(shared, decision, runs):
+    async with shared() as client:
         session = await client.create_session(on_permission_request=lambda request: decision)
         results, _ = await results_of(session, SHELL)
     assert results[0].success is runs
 
 
-async def test_without_a_handler_own_tools_run_and_all_else_is_refused_with_one_warning(copilot, simulator, caplog):
+async def test_without_a_handler_own_tools_run_and_all_else_is_refused_with_one_warning(shared, caplog):
     @define_tool
     def own() -> str:
         """Own."""
         return "it ran"
 
-    async with copilot(simulator) as client, await client.create_session(tools=[own]) as session:
+    async with shared() as client, await client.create_session(tools=[own]) as session:
         assert "it ran" in (await results_of(session, "Use the own tool"))[1]
         for _ in range(2):
             results, answer = await results_of(session, SHELL)
@@ -228,25 +228,25 @@ async def test_without_a_handler_own_tools_run_and_all_else_is_refused_with_one_
     assert caplog.text.count("has no on_permission_request handler") == 1
 
 
-async def test_a_permission_handler_that_raises_refuses(copilot, simulator, caplog):
+async def test_a_permission_handler_that_raises_refuses(shared, caplog):
     def broken(request):
         raise RuntimeError("broken handler")
 
-    async with copilot(simulator) as client:
+    async with shared() as client:
         session = await client.create_session(on_permission_request=broken)
         results, _ = await results_of(session, SHELL)
     assert not results[0].success
     assert "broken handler" in caplog.text
 
 
-async def test_the_cli_can_ask_the_user(copilot, simulator):
+async def test_the_cli_can_ask_the_user(shared):
     asked = []
 
     async def answer(request, invocation):
         asked.append(request.question)
         return "blue"
 
-    async with copilot(simulator) as client:
+    async with shared() as client:
         session = await client.create_session(
             on_user_input_request=answer, on_permission_request=PermissionHandler.approve_all
         )
@@ -255,7 +255,7 @@ async def test_the_cli_can_ask_the_user(copilot, simulator):
     assert "blue" in said
 
 
-async def test_hooks_see_and_stop(copilot, simulator):
+async def test_hooks_see_and_stop(shared):
     seen = []
 
     def before(given, context):
@@ -270,7 +270,7 @@ async def test_hooks_see_and_stop(copilot, simulator):
         "on_user_prompt_submitted": prompt,
         "on_session_start": lambda given: seen.append(("start",)),
     }
-    async with copilot(simulator) as client:
+    async with shared() as client:
         session = await client.create_session(hooks=hooks, on_permission_request=PermissionHandler.approve_all)
         results, answer = await results_of(session, SHELL)
     assert ("before", "bash") in seen
@@ -280,11 +280,11 @@ async def test_hooks_see_and_stop(copilot, simulator):
     assert "house rule" in answer
 
 
-async def test_a_guarding_hook_that_fails_does_not_open_the_door(copilot, simulator):
+async def test_a_guarding_hook_that_fails_does_not_open_the_door(shared):
     def broken(given):
         raise RuntimeError("broken hook")
 
-    async with copilot(simulator) as client:
+    async with shared() as client:
         session = await client.create_session(
             hooks={"on_pre_tool_use": broken}, on_permission_request=PermissionHandler.approve_all
         )
@@ -292,7 +292,7 @@ async def test_a_guarding_hook_that_fails_does_not_open_the_door(copilot, simula
     assert not results[0].success
 
 
-async def test_sections_of_the_system_message_can_be_transformed(copilot, simulator):
+async def test_sections_of_the_system_message_can_be_transformed(shared):
     seen = {}
 
     def shorten(text: str) -> str:
@@ -300,7 +300,7 @@ async def test_sections_of_the_system_message_can_be_transformed(copilot, simula
         return "Speak like a pirate."
 
     message = {"mode": "customize", "sections": {"tone": {"action": shorten}}, "content": "Be brief."}
-    async with copilot(simulator) as client, await client.create_session(system_message=message) as session:
+    async with shared() as client, await client.create_session(system_message=message) as session:
         system = []
         session.on(lambda e: system.append(e.data.content), T.SYSTEM_MESSAGE)
         await session.send_and_wait("hello")
@@ -309,7 +309,7 @@ async def test_sections_of_the_system_message_can_be_transformed(copilot, simula
     assert "Be brief." in system[0]
 
 
-async def test_elicitation_reaches_the_handler(copilot, simulator):
+async def test_elicitation_reaches_the_handler(shared):
     asked = []
 
     async def answer(request, context):
@@ -317,15 +317,15 @@ async def test_elicitation_reaches_the_handler(copilot, simulator):
         return {"action": "accept", "content": {"name": "Ada"}}
 
     schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
-    async with copilot(simulator) as client, await client.create_session(on_elicitation_request=answer) as session:
+    async with shared() as client, await client.create_session(on_elicitation_request=answer) as session:
         result = await session.rpc.ui.elicitation({"message": "Who are you?", "requestedSchema": schema}, timeout=10)
     assert asked == ["Who are you?"]
     assert (result.action, result.content) == ("accept", {"name": "Ada"})
 
 
-async def test_commands_reach_their_handlers(copilot, simulator):
+async def test_commands_reach_their_handlers(shared):
     ran = asyncio.Event()
     commands = [{"name": "greet", "description": "Greet", "handler": lambda data: ran.set()}]
-    async with copilot(simulator) as client, await client.create_session(commands=commands) as session:
+    async with shared() as client, await client.create_session(commands=commands) as session:
         await session.rpc.commands.execute(command_name="greet", args="")
         await asyncio.wait_for(ran.wait(), 5)

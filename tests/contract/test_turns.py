@@ -20,8 +20,8 @@ pytestmark = pytest.mark.contract
 T = SessionEventType
 
 
-async def test_streaming_gives_deltas_that_add_up_to_the_message(copilot, simulator):
-    async with copilot(simulator) as client, await client.create_session(streaming=True) as session:
+async def test_streaming_gives_deltas_that_add_up_to_the_message(shared):
+    async with shared() as client, await client.create_session(streaming=True) as session:
         events = []
         session.on(events.append)
         reply = await session.send_and_wait("Reply with exactly: one two three four five six seven eight nine ten")
@@ -36,8 +36,8 @@ async def test_streaming_gives_deltas_that_add_up_to_the_message(copilot, simula
     assert all(e.ephemeral for e in deltas)
 
 
-async def test_without_streaming_the_message_comes_whole(copilot, simulator):
-    async with copilot(simulator) as client, await client.create_session() as session:
+async def test_without_streaming_the_message_comes_whole(shared):
+    async with shared() as client, await client.create_session() as session:
         kinds = []
         session.on(lambda e: kinds.append(e.type))
         reply = await session.send_and_wait("Reply with exactly: pong")
@@ -68,14 +68,14 @@ async def test_two_sessions_on_one_client_may_differ(copilot, simulator):
         assert deltas[quiet] == 0
 
 
-async def test_a_listener_that_raises_harms_nobody(copilot, simulator, caplog):
+async def test_a_listener_that_raises_harms_nobody(shared, caplog):
     def broken(event):
         raise RuntimeError("broken listener")
 
     async def broken_too(event):
         raise RuntimeError("broken async listener")
 
-    async with copilot(simulator) as client, await client.create_session(streaming=True) as session:
+    async with shared() as client, await client.create_session(streaming=True) as session:
         before, after, late = [], [], []
         session.on(before.append)
         session.on(broken)
@@ -96,8 +96,8 @@ async def test_a_listener_that_raises_harms_nobody(copilot, simulator, caplog):
     assert "broken async listener" in caplog.text
 
 
-async def test_unsubscribing_ends_delivery(copilot, simulator):
-    async with copilot(simulator) as client, await client.create_session() as session:
+async def test_unsubscribing_ends_delivery(shared):
+    async with shared() as client, await client.create_session() as session:
         seen = []
         stop = session.on(seen.append)
         await session.send_and_wait("hello")
@@ -108,8 +108,8 @@ async def test_unsubscribing_ends_delivery(copilot, simulator):
         assert len(seen) == count > 0
 
 
-async def test_stream_gives_the_text_with_and_without_streaming(copilot, simulator):
-    async with copilot(simulator) as client:
+async def test_stream_gives_the_text_with_and_without_streaming(shared):
+    async with shared() as client:
         for streaming in (True, False):
             async with await client.create_session(streaming=streaming) as session:
                 pieces = [text async for text in session.stream("Reply with exactly: alpha beta gamma delta epsilon")]
@@ -132,8 +132,8 @@ async def test_leaving_a_stream_early_aborts_the_turn(copilot, simulate):
         assert (await session.send_and_wait("Reply with exactly: still here")).data.content == "still here"
 
 
-async def test_events_can_be_iterated(copilot, simulator):
-    async with copilot(simulator) as client, await client.create_session(streaming=True) as session:
+async def test_events_can_be_iterated(shared):
+    async with shared() as client, await client.create_session(streaming=True) as session:
         async with session.events() as events:
             await session.send("Reply with exactly: one two three")
             kinds = []
@@ -162,8 +162,8 @@ async def test_a_slow_consumer_is_told_and_costs_a_bounded_buffer(copilot, simul
         assert newest[-1] is T.SESSION_IDLE
 
 
-async def test_twenty_sessions_at_once(copilot, simulator):
-    async with copilot(simulator) as client:
+async def test_twenty_sessions_at_once(shared):
+    async with shared() as client:
         sessions = await asyncio.gather(*(client.create_session(streaming=True) for _ in range(20)))
         replies = await asyncio.gather(
             *(s.send_and_wait(f"Reply with exactly: answer number {i} of twenty") for i, s in enumerate(sessions))
@@ -171,15 +171,15 @@ async def test_twenty_sessions_at_once(copilot, simulator):
         assert [f"answer number {i} of twenty" for i in range(20)] == [r.data.content for r in replies]
 
 
-async def test_messages_that_wait_in_line_get_their_own_answers(copilot, simulator):
-    async with copilot(simulator) as client, await client.create_session() as session:
+async def test_messages_that_wait_in_line_get_their_own_answers(shared):
+    async with shared() as client, await client.create_session() as session:
         one, two, three = await asyncio.gather(
             *(session.send_and_wait(f"Reply with exactly: {n}") for n in ("one", "two", "three"))
         )
         assert [r.data.content for r in (one, two, three)] == ["one", "two", "three"]
 
 
-async def test_a_turn_that_takes_too_long_says_what_it_was_doing(copilot, simulator):
+async def test_a_turn_that_takes_too_long_says_what_it_was_doing(shared):
     started = asyncio.Event()
 
     @define_tool(skip_permission=True)
@@ -189,7 +189,7 @@ async def test_a_turn_that_takes_too_long_says_what_it_was_doing(copilot, simula
         await asyncio.Event().wait()
         return "never"
 
-    async with copilot(simulator) as client, await client.create_session(tools=[wait_for_ever]) as session:
+    async with shared() as client, await client.create_session(tools=[wait_for_ever]) as session:
         with pytest.raises(TurnTimeoutError) as caught:
             await session.send_and_wait("Use the wait_for_ever tool", timeout=1.5)
         assert started.is_set()
@@ -206,11 +206,11 @@ async def test_a_turn_that_takes_too_long_says_what_it_was_doing(copilot, simula
         await session.abort()
 
 
-async def test_an_unanswered_permission_is_named_by_the_timeout(copilot, simulator):
+async def test_an_unanswered_permission_is_named_by_the_timeout(shared):
     async def ask_nobody(request, invocation):
         await asyncio.Event().wait()
 
-    async with copilot(simulator) as client, await client.create_session(on_permission_request=ask_nobody) as session:
+    async with shared() as client, await client.create_session(on_permission_request=ask_nobody) as session:
         with pytest.raises(TurnTimeoutError) as caught:
             await session.send_and_wait("Run the shell command `echo hi` and reply with its output", timeout=2)
         assert caught.value.pending_permissions == ("shell",)
@@ -249,8 +249,8 @@ async def test_a_refusal_of_the_model_api_is_a_session_error(copilot, simulate):
         assert (await session.send_and_wait("Reply with exactly: fine again")).data.content == "fine again"
 
 
-async def test_send_takes_text_dict_and_options(copilot, simulator):
-    async with copilot(simulator) as client, await client.create_session() as session:
+async def test_send_takes_text_dict_and_options(shared):
+    async with shared() as client, await client.create_session() as session:
         assert await session.send("Reply with exactly: a")
         assert (await session.send_and_wait({"prompt": "Reply with exactly: b", "mode": "enqueue"})).data.content == "b"
         with pytest.raises(InvalidOptionError, match="send needs a prompt"):

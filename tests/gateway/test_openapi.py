@@ -8,11 +8,12 @@ import hypothesis
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.generation import GenerationMode
+from tests.amounts import amount
 
 from rightseat.gateway.routes import ROUTES, openapi
 
 ADMIN = "management-key-0123456789"
-EACH = 70  # of each operation, good and bad
+EACH = amount(20, 70)  # of each operation, good and bad
 
 
 async def test_thousands_of_requests_made_of_the_document(gateway):
@@ -58,5 +59,5 @@ async def test_thousands_of_requests_made_of_the_document(gateway):
 
     await asyncio.to_thread(run)
     assert wrong == []
-    assert sum(seen.values()) >= 2000, seen
+    assert sum(seen.values()) >= amount(600, 2000), seen
     assert {label for label, _ in seen} == {f"{route.method} {route.path}" for route in ROUTES}

@@ -6,6 +6,7 @@ import random
 import sys
 
 import pytest
+from tests.amounts import amount
 from tests.gateway.edge import MIB, Doors, Edge, echo
 
 from rightseat.gateway.http.exchange import Head
@@ -164,7 +165,7 @@ async def world(seed):
     assert len(edge.seen) <= sum(one.asked for one in clients) + 100
 
 
-@pytest.mark.parametrize("start", range(0, 120, 10))
+@pytest.mark.parametrize("start", range(0, amount(60, 400), 10))
 def test_each_stream_ends_once_and_nothing_is_left(start):
     for seed in range(start, start + 10):
         try:

@@ -3,9 +3,10 @@
 import collections
 
 import pytest
+from tests.amounts import amount
 from tests.gateway import killed, worlds
 
-SEEDS = 150  # `make sim` plays 10,000
+SEEDS = amount(60, 1000)  # `make sim` plays 10,000
 STATES = (
     "left: body",
     "left: before upstream",

@@ -5,6 +5,7 @@ import gc
 import random
 
 import pytest
+from tests.amounts import amount
 
 from rightseat import UpstreamError
 from rightseat.chat import ChatRequest, Finish, Message, Meta, Reply, TextDelta, Usage
@@ -153,7 +154,7 @@ async def ask(handler, request) -> str:
     return "ok"
 
 
-def test_ten_thousand_faults_end_in_success_or_one_typed_error_within_the_deadline():
+def test_thousands_of_faults_end_in_success_or_one_typed_error_within_the_deadline():
     assert len(FAULTS) >= 30
 
     async def main():
@@ -161,7 +162,7 @@ def test_ten_thousand_faults_end_in_success_or_one_typed_error_within_the_deadli
         queue = WaitQueue(QueuePolicy(concurrency=50, length=200, wait_seconds=8))
         limits = Limits(Limit(60_000, 500), Limit(10_000_000, 1_000_000), clock=CLOCK, max_wait=5)
         handler = everything(queue, limits, budget=Budget(ratio=1.0, reserve=100))(upstream_of(chance, seen))
-        injected = 0
+        injected, wanted = 0, amount(2_500, 10_000)
 
         async def one(i: int):
             nonlocal longest
@@ -184,7 +185,7 @@ def test_ten_thousand_faults_end_in_success_or_one_typed_error_within_the_deadli
 
         tasks = set()
         i = 0
-        while (injected := sum(n for name, n in seen.items() if name != "good")) < 10_000:
+        while (injected := sum(n for name, n in seen.items() if name != "good")) < wanted:
             task = asyncio.ensure_future(one(i))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -192,11 +193,11 @@ def test_ten_thousand_faults_end_in_success_or_one_typed_error_within_the_deadli
             await asyncio.sleep(chance.expovariate(20))
         await asyncio.gather(*tasks)
         await asyncio.sleep(120)
-        assert injected >= 10_000
+        assert injected >= wanted
         assert set(seen) >= set(FAULTS)
         assert longest <= 30.001
         assert sum(ends.values()) == i
-        assert ends["ok"] > 500
+        assert ends["ok"] > wanted // 20
         assert {"UpstreamError", "DeadlineExceededError", "ConnectionLostError", "left"} <= set(ends)
         assert (queue.state.running, queue.state.waiting, limits.waiting) == (0, 0, 0)
         gc.collect()
@@ -389,7 +390,7 @@ def world(seed: int) -> dict[str, int]:
     return run_virtual(main)
 
 
-SEEDS = 1000
+SEEDS = amount(240, 1000)
 
 
 @pytest.mark.parametrize("part", range(4))

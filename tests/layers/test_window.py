@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.amounts import amount
 
 from rightseat import InvalidOptionError, tokens
 from rightseat.chat import ChatRequest, Image, Message, ToolCall, ToolSpec
@@ -41,7 +42,7 @@ def conversations(draw) -> list[Message]:
     return messages
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=amount(300, 1500), deadline=None)
 @given(conversations(), st.integers(1, 3000), st.integers(0, 8))
 def test_the_laws(messages, limit, recent):
     """Never above the limit; system messages and the question kept; calls and results together; order kept; nothing lost."""

@@ -54,6 +54,14 @@ async def test_an_unknown_option_is_a_type_error(scripted):
         await client.create_session(no_such_option=1)
 
 
+async def test_a_clients_working_directory_is_that_of_its_sessions(scripted):
+    client, cli = await scripted(working_directory="/work")
+    await client.create_session()
+    assert (await cli.until("session.create"))["workingDirectory"] == "/work"
+    await client.create_session(working_directory="/other")
+    assert (await cli.until("session.create", 2))["workingDirectory"] == "/other"
+
+
 async def test_options_reach_the_wire_in_its_spelling(scripted):
     client, cli = await scripted()
     await client.create_session(

@@ -1,6 +1,6 @@
 """What many hostile clients can do to a gateway that runs as people run it: nothing that its memory or another key would notice.
 
-The full numbers (2,000 connections, 100 bombs of each kind, 10,000 sessions) are taken with RIGHTSEAT_FULL_FLOODS=1; else a tenth of them.
+The full numbers (2,000 connections, 100 bombs of each kind, 10,000 sessions) are taken with RIGHTSEAT_LONG_TESTS=1; else a tenth of them.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ import pytest
 
 from rightseat.accounts.store import Account, FileStore
 
-FULL = bool(os.environ.get("RIGHTSEAT_FULL_FLOODS"))
+FULL = bool(os.environ.get("RIGHTSEAT_LONG_TESTS"))
 SHARE = 1 if FULL else 10
 MIB = 1024 * 1024
 GOOD, BAD = "good-key-0123456789", "hostile-key-0123456789"

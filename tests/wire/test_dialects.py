@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.amounts import amount
 from tests.wire.answers import CUTS, ENVELOPE, TEXT, answers, cut, written
 from tests.wire.toy import TOY
 
@@ -72,7 +73,7 @@ def test_a_whole_answer_says_what_the_stream_said(dialect, data):
 
 
 @pytest.mark.parametrize(("upstream", "client"), PAIRS, ids=lambda d: d.name)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=amount(30, 60))
 @given(data=st.data(), cuts=CUTS)
 def test_for_every_pair_folding_the_translated_stream_is_translating_the_whole(upstream, client, data, cuts):
     events = data.draw(answers(upstream))
@@ -143,7 +144,7 @@ EVENT = st.dictionaries(st.sampled_from(["delta", "index", "item", "response", "
 
 
 @pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=amount(75, 300))
 @given(events=st.lists(st.tuples(KINDS, EVENT) | JSON, max_size=6), garbage=st.binary(max_size=30))
 def test_whatever_comes_a_reader_says_something_or_one_error(dialect, events, garbage):
     stream = b"".join(

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.amounts import amount
 
 from rightseat.accounts.selection import conversation_of
 from rightseat.backends.registry import Model
@@ -72,7 +73,7 @@ BODY = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=amount(75, 300), deadline=None)
 @given(BODY)
 def test_any_openai_request_is_read_or_refused_by_name(body):
     data = json.dumps(body).encode()
@@ -89,7 +90,7 @@ MODELS = [None, *(Model("gpt-5", max_output_tokens=3, endpoints=(d.path,), strea
 
 
 @pytest.mark.parametrize("client", ALL, ids=lambda d: d.name)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=amount(50, 200), deadline=None)
 @given(body=BODY, model=st.sampled_from(MODELS), plain=st.booleans())
 def test_any_request_is_planned_or_refused_by_name(client, body, model, plain):
     if client.name == "responses" and "messages" in body:
@@ -107,7 +108,7 @@ def test_any_request_is_planned_or_refused_by_name(client, body, model, plain):
         conversation_of({}, body)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=amount(75, 300), deadline=None)
 @given(BODY)
 def test_any_embeddings_request_is_read_or_refused_by_name(body):
     try:

@@ -51,6 +51,8 @@ def _suppressed(source: str) -> tuple[frozenset[str], dict[int, frozenset[str]]]
     """Codes that a file says to leave out, and those of single lines; "*" for all."""
     whole: set[str] = set()
     lines: dict[int, frozenset[str]] = {}
+    if not _IGNORE.search(source) and not _IGNORE_FILE.search(source):  # nearly every file; taking it apart is slow
+        return frozenset(), lines
     try:
         tokens = list(tokenize.generate_tokens(StringIO(source).readline))
     except tokenize.TokenError:

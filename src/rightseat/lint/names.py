@@ -28,16 +28,20 @@ class File:
         self.tree = tree
         base = name.replace("\\", "/").rsplit("/", 1)[-1]
         self.is_test = base.startswith("test_") or base.endswith("_test.py")
-        self.parents: dict[ast.AST, ast.AST] = {
-            child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)
-        }
-        imported = set(_imports(tree))
+        self.parents: dict[ast.AST, ast.AST] = {}
+        self._by_kind: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in ast.walk(tree):
+            self._by_kind.setdefault(type(node), []).append(node)
+            for child in ast.iter_child_nodes(node):
+                self.parents[child] = node
+        imported = set(self._imports())
         self.packages = imported & set(PACKAGES)
         self.relevant = bool(self.packages)
 
     def walk(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
-        """All nodes of some kinds."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, kinds))
+        """All nodes of some kinds, kind by kind."""
+        for kind in kinds:
+            yield from self._by_kind.get(kind, ())
 
     def function_of(self, node: ast.AST) -> FunctionNode | None:
         """The function that a node is in, if any."""
@@ -53,13 +57,12 @@ class File:
             yield at
             at = self.parents.get(at)
 
-
-def _imports(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.split(".")[0]
+    def _imports(self) -> Iterator[str]:
+        for node in self.walk(ast.Import, ast.ImportFrom):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module.split(".")[0]
 
 
 def chain(node: ast.AST) -> tuple[str, ...]:

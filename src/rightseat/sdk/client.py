@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -295,6 +296,8 @@ class CopilotClient:
             await self.start()
         if session_id in self._sessions:
             raise InvalidOptionError(f"session {session_id} is already open on this client")
+        if directory := self._options.get("working_directory"):  # a running server has a directory of its own
+            options = {"working_directory": _absolute(directory), **options}
         session = CopilotSession(session_id, options, self)
         params = {**session.creation_params(), **await self._function_model(options)}
         self._sessions[session_id] = session  # before the call: its events come before the answer
@@ -365,3 +368,7 @@ class CopilotClient:
             session.end(error)
         if self._link is not None:
             self._tasks.spawn(self._link.clean_up(), "cleaning up after the CLI")
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())

@@ -249,7 +249,7 @@ class ClientOptions(TypedDict, total=False):
     use_stdio: bool
     port: int
     cli_url: str
-    working_directory: str  # of the CLI
+    working_directory: str  # of the CLI and, where they name none, of its sessions
     env: Mapping[str, str]  # the CLI's whole environment; when left out, what it needs of ours and none of our secrets
     log_level: str  # of the CLI: none, error, warning, info, debug, all
     github_token: str
