@@ -242,7 +242,7 @@ class Cache:
         answered("hit")
         return kept
 
-    async def _answer(self, key: bytes, ask: Callable[[], Awaitable[Answer[Any]]], kind: _Kind) -> Answer[Any]:
+    async def _answer(self, key: bytes, ask: Callable[[], Awaitable[Answer[Any]]], kind: _AnswerKind) -> Answer[Any]:
         if (kept := self._fresh(key)) is not None:
             return kind.answer(_replay(kept.events))
         flight = self._flights.get(key)
@@ -278,7 +278,7 @@ class Cache:
             self._store.put(key, Kept(tuple(flight.events), self._now(), flight.size))
 
 
-class _Kind(NamedTuple):
+class _AnswerKind(NamedTuple):
     """What is kept: chat, or the one value of a function.
 
     Attributes:
@@ -296,8 +296,8 @@ def _chat_is_whole(event: object) -> bool | None:
     return event.reason in _KEPT_FINISHES if type(event) is Finish else None
 
 
-_CHAT = _Kind(Reply, size_of_event, _chat_is_whole)
-_VALUE = _Kind(Answer, size_of, lambda _: True)
+_CHAT = _AnswerKind(Reply, size_of_event, _chat_is_whole)
+_VALUE = _AnswerKind(Answer, size_of, lambda _: True)
 
 
 async def _as_answer(func: Callable[[], Awaitable[object]]) -> Answer[Any]:
@@ -307,7 +307,7 @@ async def _as_answer(func: Callable[[], Awaitable[object]]) -> Answer[Any]:
 class _Flight:
     """One call that is under way, and all who want its answer."""
 
-    def __init__(self, call: Awaitable[Answer[Any]], most: int, kind: _Kind) -> None:
+    def __init__(self, call: Awaitable[Answer[Any]], most: int, kind: _AnswerKind) -> None:
         self.events: list[Any] = []
         self.size = 0
         self.whole = False
