@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from rightseat.accounts.environment import open_accounts
 from rightseat.accounts.formats import hashed_login
+from rightseat.accounts.from_environment import open_accounts
 from rightseat.accounts.identity import Editor
 from rightseat.accounts.importing import name_accounts, read_accounts, take_over
 from rightseat.accounts.store import Account, FileStore

@@ -16,7 +16,7 @@ import msgspec
 from rich.console import Console
 
 from rightseat.accounts.device_flow import Prompt
-from rightseat.accounts.environment import open_accounts
+from rightseat.accounts.from_environment import open_accounts
 from rightseat.accounts.hosts import clean_url
 from rightseat.accounts.importing import name_accounts, read_accounts, take_over
 from rightseat.accounts.login import log_in

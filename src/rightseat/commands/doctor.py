@@ -23,7 +23,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from rightseat import CliNotFoundError, CliNotRunnableError, __version__, find_cli
-from rightseat.accounts.environment import open_accounts
+from rightseat.accounts.from_environment import open_accounts
 from rightseat.accounts.hosts import Hosts, is_loopback
 from rightseat.accounts.identity import github_headers
 from rightseat.accounts.quota import fetch_quota

@@ -17,7 +17,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from rightseat.accounts.environment import open_accounts
+from rightseat.accounts.from_environment import open_accounts
 from rightseat.accounts.importing import name_accounts
 from rightseat.accounts.store import AccountStore
 from rightseat.commands.allocator import give_memory_back

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from rightseat.accounts.environment import account_of_key
+from rightseat.accounts.from_environment import account_of_key
 from rightseat.accounts.store import AccountStore, FileStore, MemoryAccounts
 from rightseat.backends.base import Backend
 from rightseat.backends.factory import open_backend

@@ -11,9 +11,9 @@ all that it wraps share it. None of them looks at what is said, but for `Window`
 from rightseat.handler import Handler, Layer, stack
 from rightseat.layers.breaker import Breaker, BreakerPolicy, Circuits
 from rightseat.layers.cache import Cache, CachePolicy, MemoryCache
-from rightseat.layers.calls import CallLayer
 from rightseat.layers.deadline import Deadline
 from rightseat.layers.fallback import Fallback
+from rightseat.layers.functions import CallLayer
 from rightseat.layers.observe import Call, Observe, Observer
 from rightseat.layers.queue import Queue, QueuePolicy, QueueState, WaitQueue
 from rightseat.layers.rate import Limits, RateLimiter

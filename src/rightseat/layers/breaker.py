@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import CircuitOpenError
-from rightseat.layers.calls import CallLayer, On, P, R, caller_of, counting, model_of, when_over
 from rightseat.layers.circuit import CLOSED, BreakerPolicy, Circuit, SharedCircuit
+from rightseat.layers.functions import CallLayer, On, P, R, caller_of, counting, model_of, when_over
 from rightseat.layers.transient import is_failure
 
 __all__ = ["Breaker", "BreakerPolicy", "Circuit", "Circuits"]

@@ -22,8 +22,8 @@ from rightseat.chat import Answer, Finish, Reply
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
 from rightseat.layers.cache_keys import key_of, key_of_arguments, size_of, size_of_event
-from rightseat.layers.calls import On, P, R, check_function, counting, is_request
 from rightseat.layers.checks import number
+from rightseat.layers.functions import On, P, R, check_function, counting, is_request
 from rightseat.layers.observe import answered
 from rightseat.layers.transient import is_transient
 

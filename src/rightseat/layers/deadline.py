@@ -14,8 +14,8 @@ import msgspec
 from rightseat.chat import Answer
 from rightseat.clock import LOOP_CLOCK, Clock
 from rightseat.errors import DeadlineExceededError
-from rightseat.layers.calls import CallLayer, P, R, is_request
 from rightseat.layers.checks import number
+from rightseat.layers.functions import CallLayer, P, R, is_request
 
 
 class Deadline(CallLayer):

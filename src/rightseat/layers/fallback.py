@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from rightseat.errors import CircuitOpenError, InvalidOptionError, OverloadedError
-from rightseat.layers.calls import ANY, CallLayer, On, P, R, check_function, counting, is_request
+from rightseat.layers.functions import ANY, CallLayer, On, P, R, check_function, counting, is_request
 from rightseat.layers.transient import is_transient
 
 

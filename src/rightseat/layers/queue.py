@@ -19,8 +19,8 @@ from msgspec import Struct
 
 from rightseat.clock import LOOP_CLOCK, Clock
 from rightseat.errors import InvalidOptionError, QueueFullError
-from rightseat.layers.calls import CallLayer, P, R, meta_of, priority_of, when_over
 from rightseat.layers.checks import number
+from rightseat.layers.functions import CallLayer, P, R, meta_of, priority_of, when_over
 
 
 class QueuePolicy(Struct, frozen=True, kw_only=True):

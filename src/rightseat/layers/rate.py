@@ -13,8 +13,8 @@ from typing import Any
 from rightseat.chat import Answer, Usage
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import InvalidOptionError, RateLimitedError
-from rightseat.layers.calls import CallLayer, P, R
 from rightseat.layers.checks import number
+from rightseat.layers.functions import CallLayer, P, R
 from rightseat.state.buckets import Bucket, Limit
 
 

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.ids import SYSTEM_IDS
-from rightseat.layers.calls import CallLayer, On, P, R, counting, meta_of, model_of, retry_after_of
 from rightseat.layers.checks import number
+from rightseat.layers.functions import CallLayer, On, P, R, counting, meta_of, model_of, retry_after_of
 from rightseat.layers.transient import is_transient
 
 _CALLERS = 1000  # whose budgets are kept

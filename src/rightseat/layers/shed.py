@@ -15,8 +15,8 @@ from msgspec import Struct
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import OverloadedError
 from rightseat.ids import SYSTEM_IDS
-from rightseat.layers.calls import CallLayer, On, P, R, counting, meta_of, model_of
 from rightseat.layers.checks import number
+from rightseat.layers.functions import CallLayer, On, P, R, counting, meta_of, model_of
 from rightseat.layers.transient import is_refusal
 
 _SLOTS = 24

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from rightseat.errors import RateLimitedError, UpstreamError
-from rightseat.layers.calls import CallLayer, P, R, when_over
+from rightseat.layers.functions import CallLayer, P, R, when_over
 from rightseat.layers.rate import Limits
 
 _TOO_MANY = 429
