@@ -88,7 +88,7 @@ def test_inside_simulate_everything_leads_to_the_simulator(run, tmp_path):
 
 def do_as_curl_would(line: str) -> str:
     """The answer to a curl line of the kind that the demo prints."""
-    words = iter(shlex.split(line)[1:])
+    words = iter(shlex.split(line.replace("\\\n", " "))[1:])
     url, headers, data = "", {}, None
     for word in words:
         match word:
@@ -114,8 +114,10 @@ def test_the_demo_of_the_gateway_and_its_curl_lines(run):
             while "Ctrl-C" not in (line := process.stdout.readline()):
                 said.append(line)
             text = "".join(said)
-            assert "gateway" in text.partition("copilot  ")[2].splitlines()[0]
-            curls = [line.strip() for line in said if line.startswith("curl ")]
+            assert "gateway" in text.partition("copilot  ")[2].partition("In your browser")[0]
+            unbroken = [line for line in said if not line.startswith("/")]  # a path of this machine
+            assert all(len(line.rstrip("\n")) <= 80 for line in unbroken), max(unbroken, key=len)
+            curls = re.findall(r"^curl (?:[^\n']|'[^']*'|\\\n)*", text, re.MULTILINE)
             expected = ("gpt-5", "hello", "message_stop", "hello", "under_way")
             for line, answer in zip(curls, expected, strict=True):
                 assert answer in do_as_curl_would(line)

@@ -12,5 +12,5 @@ def main() -> None:
     except ModuleNotFoundError as e:
         if e.name not in ("click", "rich"):
             raise
-        sys.exit("The rightseat command needs the package's extra 'cli': pip install 'rightseat[all]'")
+        sys.exit("The rightseat command is not part of rightseat-core; install it with: pip install rightseat")
     cli(prog_name="rightseat")

@@ -13,6 +13,8 @@ import msgspec
 from rich.console import Console
 
 from rightseat.accounts.store import Account, FileStore
+from rightseat.commands.output import Wrapped
+from rightseat.commands.programs import called
 from rightseat.errors import ConnectError
 from rightseat.gateway.config import Settings
 from rightseat.gateway.run import serve
@@ -25,6 +27,8 @@ from rightseat.wire.openai_chat.read import ChunkReader
 
 # Names that clients have built in; all of them are the one simulated model.
 _MORE_MODELS = ("gpt-5.5", "gpt-5.6-sol", "gpt-6-sol", "claude-opus-4.8", "claude-sonnet-4.6", "claude-haiku-4.5")
+
+_ON = "\\\n  "  # a command that goes on in the next line
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -85,7 +89,7 @@ async def _show(url: str) -> None:
     console.print(
         "[bold cyan]you[/bold cyan]      Say what a gateway is good for\n[bold green]copilot[/bold green]  ", end=""
     )
-    reader = ChunkReader()
+    reader, lines = ChunkReader(), Wrapped(9)
     async with AiohttpSender() as sender:
         answer = await sender.open(
             HttpRequest("POST", f"{url}/v1/chat/completions", {"content-type": "application/json"}, body)
@@ -93,37 +97,35 @@ async def _show(url: str) -> None:
         try:
             async for chunk in answer.chunks():
                 for event in reader.feed(chunk):
-                    console.print(getattr(event, "text", ""), end="", markup=False)
+                    console.print(lines.feed(getattr(event, "text", "")), end="", markup=False)
         finally:
             await answer.aclose()
-    console.print("\n")
+    console.print(f"{lines.end()}\n", markup=False)
 
 
 def _explain(url: str, key: str) -> None:
+    kind, rightseat = "-H 'content-type: application/json'", called("rightseat")
     lines = (
         f"curl {url}/v1/models",
         (
-            f"curl {url}/v1/chat/completions -H 'content-type: application/json' "
-            '-d \'{"model": "gpt-5", "messages": [{"role": "user", "content": "Reply with exactly: hello"}]}\''
+            f"curl {url}/v1/chat/completions {_ON}{kind} {_ON}"
+            '-d \'{"model": "gpt-5", "messages": [\n    {"role": "user", "content": "Reply with exactly: hello"}]}\''
         ),
         (
-            f"curl -N {url}/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' "
-            '-d \'{"model": "gpt-5", "max_tokens": 99, "stream": true, "messages": [{"role": "user", "content": "hello"}]}\''
+            f"curl -N {url}/v1/messages {_ON}{kind} -H 'anthropic-version: 2023-06-01' {_ON}"
+            '-d \'{"model": "gpt-5", "max_tokens": 99, "stream": true,\n    "messages": [{"role": "user", "content": "hello"}]}\''
         ),
-        (
-            f"curl {url}/v1/responses -H 'content-type: application/json' "
-            '-d \'{"model": "gpt-5", "input": "Reply with exactly: hello"}\''
-        ),
-        f"curl {url}/v0/management/requests -H 'authorization: Bearer {key}'",
+        f'curl {url}/v1/responses {_ON}{kind} {_ON}-d \'{{"model": "gpt-5", "input": "Reply with exactly: hello"}}\'',
+        f"curl {url}/v0/management/requests {_ON}-H 'authorization: Bearer {key}'",
     )
     console.print("[bold]In your browser[/bold]")
-    console.print(f"{url}/    chat; the dashboard there wants the key {key}\n", markup=False)
+    console.print(f"{url}/\nThe dashboard there wants the key {key}\n", markup=False)
     console.print("[bold]In another terminal[/bold]")
-    console.print(f"rightseat chat --base-url {url}/v1 --api-key any", markup=False)
+    console.print(f"{rightseat} chat --base-url {url}/v1 --api-key any", markup=False)
     for line in lines:
         console.print(line, markup=False)
-    console.print(f"\nOPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any    for any OpenAI client", markup=False)
-    console.print(f"ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any    for any Anthropic client", markup=False)
-    console.print(
-        "\n[bold]With a real account[/bold]\nrightseat login && rightseat serve\n\n[dim]Ctrl-C ends it.[/dim]"
-    )
+    console.print("\n[bold]For any OpenAI client, and any Anthropic client[/bold]")
+    console.print(f"export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any", markup=False)
+    console.print(f"export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any", markup=False)
+    console.print(f"\n[bold]With a real account[/bold]\n{rightseat} login && {rightseat} serve", soft_wrap=True)
+    console.print("\n[dim]Ctrl-C ends it.[/dim]")

@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 
 from rightseat import CopilotClient, CopilotSession, SessionEvent, SessionEventType, define_tool, find_cli
+from rightseat.commands.output import Wrapped
+from rightseat.commands.programs import called
 from rightseat.security.environment import cli_environment
 from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.environment import simulated_environment
@@ -22,16 +24,6 @@ QUESTIONS = (
     "Explain in a few sentences why streaming matters in a chat",
     "What is 25 * 4 + 10? Use the calculate tool.",
 )
-
-NEXT = """
-[bold]With a real account[/bold]
-  copilot login                    log the Copilot CLI in, once (or export COPILOT_GITHUB_TOKEN=...)
-  python examples/stream_basic.py  the same code talks to the real Copilot
-
-[bold]Without one[/bold]
-  rightseat simulate -- python examples/stream_basic.py      any program, inside the simulator
-  examples/your_function_as_model.py                         your own Python function as the model
-"""
 
 
 @click.command()
@@ -72,20 +64,36 @@ async def _demo(console: Console, pace: float) -> None:
                 )
                 for question in QUESTIONS:
                     await _ask(console, session, question)
-    console.print(NEXT)
+    console.print(_next())
+
+
+def _next() -> str:
+    """What to do next, with programs as they can be started from here."""
+    python, rightseat = called("python"), called("rightseat")
+    return f"""
+[bold]With a real account[/bold]: log the Copilot CLI in, once (or export COPILOT_GITHUB_TOKEN=...);
+the same code then talks to the real Copilot
+  copilot login
+  {python} examples/stream_basic.py
+
+[bold]Without one[/bold]: any program, inside the simulator; and your own function as the model
+  {rightseat} simulate -- python examples/stream_basic.py
+  {python} examples/your_function_as_model.py
+"""
 
 
 async def _ask(console: Console, session: CopilotSession, question: str) -> None:
     console.print(f"\n[bold cyan]you[/bold cyan]      {question}")
-    begun, first, pieces = time.monotonic(), 0.0, 0
+    begun, first, pieces, lines = time.monotonic(), 0.0, 0, Wrapped(9)
     console.print("[bold green]copilot[/bold green]  ", end="")
     async with session.stream(question, timeout=60) as answer:
         async for text in answer:
             first = first or time.monotonic() - begun
             pieces += 1
-            console.print(text, end="", markup=False, soft_wrap=True)
+            console.print(lines.feed(text), end="", markup=False, soft_wrap=True)
+    console.print(lines.end(), markup=False, soft_wrap=True)
     console.print(
-        f"\n[dim]         first text after {first * 1000:.0f} ms, {pieces} pieces, {time.monotonic() - begun:.1f} s[/dim]"
+        f"[dim]         first text after {first * 1000:.0f} ms, {pieces} pieces, {time.monotonic() - begun:.1f} s[/dim]"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -20,7 +21,6 @@ from typing import Literal
 import click
 import msgspec
 from msgspec import Struct
-from rich.console import Console
 
 from rightseat import CliNotFoundError, CliNotRunnableError, __version__, find_cli
 from rightseat.accounts.from_environment import open_accounts
@@ -29,6 +29,7 @@ from rightseat.accounts.identity import github_headers
 from rightseat.accounts.quota import fetch_quota
 from rightseat.accounts.store import Account
 from rightseat.backends.copilot import CopilotBackend
+from rightseat.commands.output import show_beside
 from rightseat.errors import ConfigError, RightseatError
 from rightseat.gateway.access.pepper import pepper_of
 from rightseat.gateway.config import Settings, ignored_variables, load_settings
@@ -44,11 +45,13 @@ _EXTRAS = {
     "re2": ("redact", "finding secrets in prompts is a hundred times slower"),
     "splintr": ("tokens", "tokens are estimated, not counted"),
     "uvloop": ("gateway", "the event loop is slower by a third"),
-    "prometheus_client": ("gateway", "there are no metrics"),
     "sqlalchemy": ("gateway", "the gateway has no keys of its own"),
     "cryptography": ("secrets", "the encrypted file of secrets cannot be used"),
     "opentelemetry.sdk": ("otel", "there are no traces"),
 }
+
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
 class Check(Struct, frozen=True):
@@ -78,14 +81,12 @@ def command(path: Path | None, *, offline: bool, as_json: bool) -> None:
     Exit status 1 if something cannot work as it is.
     """
     checks = []
-    marks = {"ok": "[green]ok[/green]     ", "warning": "[yellow]warning[/yellow]", "failed": "[red]failed[/red] "}
-    console = Console(highlight=False, soft_wrap=True)
     for check in run_checks(path, offline=offline):
         checks.append(check)
         if not as_json:
-            console.print(f"{marks[check.state]} {check.name}: {check.found}", markup=True)
+            show_beside(f"{check.state:<8}", f"{check.name}: {check.found}", _COLOURS[check.state])
             if check.advice:
-                console.print(f"        [bold]do:[/bold] {check.advice}")
+                show_beside("        do: ", check.advice)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(checks), indent=2))
     if any(check.state == "failed" for check in checks):
@@ -94,7 +95,7 @@ def command(path: Path | None, *, offline: bool, as_json: bool) -> None:
 
 def run_checks(path: Path | None = None, *, offline: bool = False) -> Iterator[Check]:
     """All checks, one after another."""
-    yield _versions()
+    yield from _versions()
     yield from _extras()
     try:
         settings = load_settings(path)
@@ -126,9 +127,13 @@ def run_checks(path: Path | None = None, *, offline: bool = False) -> Iterator[C
         yield from asyncio.run(_online(settings, accounts))
 
 
-def _versions() -> Check:
+def _versions() -> Iterator[Check]:
     python = sys.version.split()[0]
-    return Check("versions", "ok", f"rightseat {__version__}, Python {python} on {sys.platform}")
+    yield Check("versions", "ok", f"rightseat {__version__}, Python {python} on {sys.platform}")
+    both = [name for name in ("rightseat", "rightseat-core") if list(importlib.metadata.distributions(name=name))]
+    if len(both) == 2:
+        advice = "uninstall both, and install one: rightseat has all that rightseat-core has"
+        yield Check("versions", "warning", "rightseat and rightseat-core are both installed, over each other", advice)
 
 
 def _extras() -> Iterator[Check]:

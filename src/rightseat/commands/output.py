@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import textwrap
 from collections.abc import Iterable
@@ -28,10 +29,15 @@ def show_block(title: str, rows: Iterable[tuple[str, str]]) -> None:
     told = [(label, text) for label, text in rows if text]
     indent = max((len(label) for label, _ in told), default=0) + 4
     for label, text in told:
-        lines = textwrap.wrap(text, width() - indent, break_on_hyphens=False) or [""]
-        click.echo(f"  {label:<{indent - 2}}{lines[0]}")
-        for line in lines[1:]:
-            click.echo(f"{'':<{indent}}{line}")
+        show_beside(f"  {label:<{indent - 2}}", text)
+
+
+def show_beside(label: str, text: str, colour: str | None = None) -> None:
+    """Print a label, and beside it a text that is wrapped; words that are longer than a line, such as paths, are not broken."""
+    lines = textwrap.wrap(text, width() - len(label), break_on_hyphens=False, break_long_words=False) or [""]
+    click.echo(click.style(label, fg=colour) + lines[0])
+    for line in lines[1:]:
+        click.echo(" " * len(label) + line)
 
 
 def show_table(head: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[int] = frozenset()) -> None:
@@ -54,3 +60,33 @@ def show_table(head: tuple[str, ...], rows: list[tuple[str, ...]], *, right: fro
         click.echo("  ".join([*cells, lines[0]]).rstrip())
         for line in lines[1:]:
             click.echo(f"{'':<{indent}}{line}")
+
+
+class Wrapped:
+    """A text that comes in pieces, broken between words at the width of the terminal.
+
+    Args:
+        indent: columns before each line; the first line's are printed already.
+    """
+
+    def __init__(self, indent: int = 0) -> None:
+        self._indent = indent
+        self._column = indent
+        self._word = ""
+
+    def feed(self, piece: str) -> str:
+        """What can be printed now: all but the last word, which may go on."""
+        *whole, self._word = re.split(r"(?<=\s)", self._word + piece)
+        return "".join(map(self._placed, whole))
+
+    def end(self) -> str:
+        """The rest."""
+        word, self._word = self._word, ""
+        return self._placed(word)
+
+    def _placed(self, word: str) -> str:
+        new_line = "\n" + " " * self._indent
+        before = new_line if self._column + len(word.rstrip()) > width() and self._column > self._indent else ""
+        column = (self._indent if before else self._column) + len(word)
+        self._column = self._indent if word.endswith("\n") else column
+        return before + (word.rstrip("\n") + new_line if word.endswith("\n") else word)

@@ -14,13 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
-from rightseat.errors import CliNotFoundError
+from rightseat.accounts.store import Account, FileStore
+from rightseat.commands.programs import with_our_programs
+from rightseat.errors import CliNotFoundError, ConfigError
 from rightseat.sdk.runtime import find_cli
 from rightseat.security.environment import without_our_secrets
-from rightseat.simulator.app import DEFAULT_MODELS, SimulatorApp
+from rightseat.simulator.app import DEFAULT_MODELS, LOGIN, SimulatorApp
 from rightseat.simulator.cloud import Behaviour, Cloud
-from rightseat.simulator.environment import simulated_environment
+from rightseat.simulator.environment import DUMMY_TOKEN, accounts_folder, simulated_environment
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.script import load_script
 from rightseat.simulator.server import SimulatorServer
@@ -39,6 +42,11 @@ from rightseat.simulator.server import SimulatorServer
 @click.option("--script", type=click.Path(path_type=Path), help="A .toml or .py file with exact answers.")
 @click.option("--model", "models", multiple=True, help="A model id to offer; may be repeated.")
 @click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder that keeps accounts, keys and the CLI's state; default: one that is removed at the end.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="When serving, print the address and the environment as one line of JSON."
 )
 @click.argument("command", nargs=-1, metavar="[-- COMMAND ...]")
@@ -50,6 +58,7 @@ def command(
     pace: float,
     script: Path | None,
     models: tuple[str, ...],
+    home: Path | None,
     as_json: bool,
     command: tuple[str, ...],
 ) -> None:
@@ -59,6 +68,9 @@ def command(
 
         rightseat simulate -- python my_agent.py
 
+    An account is logged in. The Python and the programs of this installation come first on PATH. What is logged in and saved lasts as long as the
+    command; with --home FOLDER it is there the next time.
+
     The command gets your environment without Rightseat's secrets (RIGHTSEAT_KEYS ...); what it shall have of them is set by
     `rightseat simulate -- env NAME=VALUE COMMAND`.
 
@@ -67,31 +79,55 @@ def command(
     model = SimulatedModel(seed=seed, words=words, pace=pace, script=load_script(script) if script else None)
     cloud = Cloud(Behaviour(interval=1))  # people who try a login do not want to wait
     server = SimulatorServer(SimulatorApp(model, models or DEFAULT_MODELS, cloud), host, port)
-    sys.exit(asyncio.run(_run(server, command) if command else _serve(server, as_json=as_json)))
+    sys.exit(asyncio.run(_run(server, command, home) if command else _serve(server, home, as_json=as_json)))
 
 
-async def _run(server: SimulatorServer, command: tuple[str, ...]) -> int:
-    if shutil.which(command[0]) is None:
+async def _run(server: SimulatorServer, command: tuple[str, ...], kept: Path | None) -> int:
+    base = with_our_programs(without_our_secrets(os.environ))
+    program = shutil.which(command[0], path=base["PATH"])
+    if program is None:
         click.echo(f"rightseat simulate: {command[0]}: no such command", err=True)
         return 127
     async with server:
-        with tempfile.TemporaryDirectory(prefix="rightseat-", ignore_cleanup_errors=True) as home:
-            env = simulated_environment(server.url, home, without_our_secrets(os.environ), cli=_cli())
+        with _home(kept, server.url) as home:
+            env = simulated_environment(server.url, home, base, cli=_cli())
             with _signals_for() as come:
-                process = await asyncio.create_subprocess_exec(*command, env=env)
+                process = await asyncio.create_subprocess_exec(program, *command[1:], env=env)
                 hand_on = asyncio.ensure_future(_hand_on(come, process))
                 status = await process.wait()
                 hand_on.cancel()
     return status if status >= 0 else 128 - status
 
 
-async def _serve(server: SimulatorServer, *, as_json: bool) -> int:
+@contextlib.contextmanager
+def _home(kept: Path | None, url: str) -> Iterator[Path]:
+    """The folder of a simulation, with an account logged in at `url`. Accounts that it has kept are moved to that address."""
+    with contextlib.ExitStack() as stack:
+        if kept is None:
+            prefix = "rightseat-"
+            home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)))
+        else:
+            home = kept.absolute()
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = FileStore(accounts_folder(home))
+        known = store.list()
+        if any(not account.host.startswith("http://") for account in known):
+            raise ConfigError(f"--home: {home} holds accounts of GitHub; the simulator needs a folder of its own")
+        for account in known:
+            store.remove(account.name)
+            store.save(msgspec.structs.replace(account, host=url, access_token="", expires_at=0.0, api_url=""))
+        if not known:
+            store.save(Account(LOGIN, DUMMY_TOKEN, host=url))
+        yield home
+
+
+async def _serve(server: SimulatorServer, kept: Path | None, *, as_json: bool) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with server:
-        with tempfile.TemporaryDirectory(prefix="rightseat-", ignore_cleanup_errors=True) as home:
+        with _home(kept, server.url) as home:
             changed = {
                 name: value
                 for name, value in simulated_environment(server.url, home, {}, cli=_cli()).items()

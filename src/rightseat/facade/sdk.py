@@ -194,7 +194,7 @@ class CopilotSDK:
         try:
             from rightseat.facade.backends import backend_for  # needs an HTTP client, which the CLI's part does not
         except ModuleNotFoundError as e:
-            raise ConfigError(f"asking over HTTP needs the package {e.name}: pip install 'rightseat[http]'") from e
+            raise ConfigError(f"asking over HTTP needs the package {e.name}: pip install rightseat") from e
         key = self._api_key
         if key is None and not self._where["base_url"]:
             found = await asyncio.to_thread(find_secret, "COPILOT_API_KEY", folder=self._where["home"])

@@ -38,8 +38,13 @@ def simulated_environment(
         "COPILOT_API_KEY": DUMMY_TOKEN,  # for CopilotSDK
         # The gateway's side: `rightseat login` and `serve` in there know only this cloud, and forget it afterwards.
         "RIGHTSEAT_GITHUB_HOST": url,
-        "RIGHTSEAT_HOME": str(Path(home) / "rightseat"),
+        "RIGHTSEAT_HOME": str(accounts_folder(home)),
     }
     if cli is not None:
         env["COPILOT_CLI_PATH"] = str(cli)
     return env
+
+
+def accounts_folder(home: str | Path) -> Path:
+    """Where, below the folder of a simulation, Rightseat's own state is: accounts, keys, settings."""
+    return Path(home) / "rightseat"
