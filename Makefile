@@ -50,6 +50,7 @@ docs: setup-dev           ## the documentation as pages, in .site
 SEEDS ?= 10000
 sim: setup-dev            ## random worlds in virtual time: SEEDS=n of them, or SEED=n alone
 	$(BIN)/python -m tests.layers.test_chaos $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+	$(BIN)/python -m tests.sdk.worlds $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 	$(BIN)/python -m tests.state.worlds $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 	$(BIN)/python -m tests.gateway.worlds $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 

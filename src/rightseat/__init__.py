@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         UnknownOptionError,
         UnsupportedVersionError,
         UpstreamError,
+        WrongLoopError,
     )
     from rightseat.facade.pool import LazySession, SessionPool
     from rightseat.facade.sdk import CopilotSDK
@@ -77,7 +78,7 @@ _HOME = {
         "NotStartedError", "OverloadedError", "PeerError", "ProtocolError", "QueueFullError", "RateLimitedError",
         "RightseatError", "RpcError", "RpcTimeoutError", "SessionError", "SessionNotFoundError", "StartTimeoutError",
         "ToolLoopError", "TransportError", "TurnAbortedError", "TurnTimeoutError", "UnknownOptionError",
-        "UnsupportedVersionError", "UpstreamError",
+        "UnsupportedVersionError", "UpstreamError", "WrongLoopError",
     ),
     "rightseat.facade.pool": ("LazySession", "SessionPool"),
     "rightseat.facade.sdk": ("CopilotSDK",),
@@ -165,6 +166,7 @@ __all__ = [
     "UnknownOptionError",
     "UnsupportedVersionError",
     "UpstreamError",
+    "WrongLoopError",
     "define_tool",
     "find_cli",
 ]

@@ -9,6 +9,7 @@
     |   |-- CliNotFoundError             (FileNotFoundError) no Copilot CLI at the place named, or anywhere
     |   |-- CliNotRunnableError          (PermissionError) there is a file, and it cannot be run
     |   |-- NotStartedError              the client or session is not open (never started, or closed)
+    |   |-- WrongLoopError               (RuntimeError) an object of one event loop, used in another
     |   |-- NotLoggedInError             no account to ask with
     |   |-- ContextTooLargeError         (ValueError) what must be said does not fit into the model's window
     |   `-- ConfigError                  (ValueError) a setting or a stored file that cannot be used; names the place
@@ -60,6 +61,7 @@ from rightseat.errors.caller import (
     NotLoggedInError,
     NotStartedError,
     UnknownOptionError,
+    WrongLoopError,
 )
 from rightseat.errors.declined import (
     AnswerTooLongError,
@@ -137,4 +139,5 @@ __all__ = [
     "UnknownOptionError",
     "UnsupportedVersionError",
     "UpstreamError",
+    "WrongLoopError",
 ]

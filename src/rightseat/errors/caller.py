@@ -41,6 +41,23 @@ class NotStartedError(CallerError, RuntimeError):
     """The client or session is not open."""
 
 
+class WrongLoopError(CallerError, RuntimeError):
+    """An object that belongs to one event loop was used in another, or in none.
+
+    Args:
+        what: the object.
+        where: where it was used.
+    """
+
+    def __init__(self, what: str, where: str, **told: Unpack[Told]) -> None:
+        super().__init__(
+            f"{what} belongs to the event loop that used it first, and was used in {where}. Make it inside the coroutine that "
+            "asyncio.run() runs, and one for each run; or hand the call to its own loop with asyncio.run_coroutine_threadsafe(); "
+            "or use rightseat.sync, which works in any thread.",
+            **told,
+        )
+
+
 class NotLoggedInError(CallerError):
     """There is no account to ask with."""
 

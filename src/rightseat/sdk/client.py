@@ -21,6 +21,7 @@ from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
 from rightseat.sdk.lifecycle import LifecycleListeners
 from rightseat.sdk.link import Link
+from rightseat.sdk.one_loop import OneLoop
 from rightseat.sdk.options import ClientOptions, SessionOptions, client_options, session_options
 from rightseat.sdk.pump import UnknownMethodError
 from rightseat.sdk.rpc import Rpc, decode_result
@@ -62,7 +63,8 @@ class CopilotClient:
         self._link: Link | None = None
         self._last: Link | None = None  # the same, also after the end: for what is asked about it
         self._starting: asyncio.Task[None] | None = None
-        self._tasks = Tasks()
+        self._loop = OneLoop("this CopilotClient")
+        self._tasks = Tasks(self._loop)
         self._now: Callable[[], float] = SYSTEM_CLOCK.now  # the loop's time, once there is one
         self._lifecycle = LifecycleListeners(self._tasks)
         self._opening_models = asyncio.Lock()
@@ -79,6 +81,7 @@ class CopilotClient:
             StartTimeoutError, ConnectionLostError: the CLI did not become ready, or died at once.
             UnsupportedVersionError: the CLI is too old.
         """
+        self._loop.check()
         if self._link is not None and self._link.lost is None:
             return
         if self._starting is None:
@@ -91,22 +94,25 @@ class CopilotClient:
 
         Takes two seconds at most, also with a CLI that does not answer. Nothing of this client runs afterwards, handlers included.
         """
+        self._loop.check()
         await self._stop_starting()
         link, self._link = self._link, None
-        if link is None:
-            return
-        sessions = list(self._sessions.values())
-        answered = await link.detach([session.session_id for session in sessions])
-        ending = self._end_sessions(sessions, asyncio.current_task())
-        await asyncio.gather(link.close() if answered else link.terminate(), ending)
+        if link is not None:
+            sessions = list(self._sessions.values())
+            answered = await link.detach([session.session_id for session in sessions])
+            ending = self._end_sessions(sessions, asyncio.current_task())
+            await asyncio.gather(link.close() if answered else link.terminate(), ending)
+        self._loop.release()
 
     async def force_stop(self) -> None:
         """End the CLI at once, without detaching from its sessions."""
+        self._loop.check()
         await self._stop_starting()
         link, self._link = self._link, None
         if link is not None:
             ending = self._end_sessions(list(self._sessions.values()), asyncio.current_task())
             await asyncio.gather(link.kill(), ending)
+        self._loop.release()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -254,6 +260,7 @@ class CopilotClient:
 
     async def call(self, method: str, params: dict[str, object], timeout: float | None) -> Raw:  # noqa: ASYNC109
         """Call a method of the CLI; the raw result. `rpc` is more comfortable."""
+        self._loop.check()
         if self._link is None:
             raise NotStartedError(
                 "the client is not started: use `async with CopilotClient()` or `await client.start()`"

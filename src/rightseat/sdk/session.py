@@ -29,7 +29,7 @@ from rightseat.sdk.options import SendOptions, SessionOptions, camelize
 from rightseat.sdk.responder import ASKED, Responder
 from rightseat.sdk.rpc import Rpc
 from rightseat.sdk.subscriptions import MAX_BUFFERED, EventStream, Handler, Overflow, Subscriptions
-from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks
+from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks, result_of
 from rightseat.sdk.text_stream import TextStream
 from rightseat.sdk.turns import PendingTurn, Turns
 from rightseat.wire.events import SessionEvent, event_from_dict
@@ -285,8 +285,11 @@ class CopilotSession:
         await self.disconnect()
 
     async def _leave(self, method: str) -> None:
-        if self._closed is not None:
-            return
+        if self._closed is None:
+            # Whoever is cancelled while he leaves has left all the same: servers cancel what runs for a client that is gone.
+            await result_of(self._connection.tasks.start(self._close(method)))
+
+    async def _close(self, method: str) -> None:
         try:
             await self._call(method, {"sessionId": self.session_id}, CLOSE_SECONDS)
         finally:

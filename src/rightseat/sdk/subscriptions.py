@@ -234,6 +234,7 @@ class EventStream:
             if stream is not None:
                 stream._take(event)
 
+        self._tasks = owner._tasks
         self._remove = owner._add(deliver, kinds)
         weakref.finalize(self, self._remove)
         owner._streams.add(self)
@@ -252,6 +253,7 @@ class EventStream:
                     error, self._error = self._error, None
                     raise error
                 raise StopAsyncIteration
+            self._tasks.check()
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         return self._buffer.popleft()

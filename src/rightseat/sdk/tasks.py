@@ -8,37 +8,69 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
 
 from rightseat.errors import RightseatError
 from rightseat.log import logger
+from rightseat.sdk.one_loop import OneLoop
 
 CLOSE_SECONDS = 2.0  # what closing anything of the SDK takes at most, whatever the other side does
 
 
-class Tasks:
-    """The background tasks of one client."""
+T = TypeVar("T")
 
-    def __init__(self) -> None:
-        self._running: set[asyncio.Task[None]] = set()
+
+class Tasks:
+    """The background tasks of one client.
+
+    Args:
+        loop: the event loop that they run in.
+    """
+
+    def __init__(self, loop: OneLoop) -> None:
+        self._loop = loop
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def check(self) -> None:
+        """Raises WrongLoopError in any other loop."""
+        self._loop.check()
 
     def spawn(self, work: Awaitable[object], what: str) -> asyncio.Task[None]:
         """Run `work`. What it raises is logged as a failure of `what`.
 
         Raises:
-            RuntimeError: no event loop runs.
+            WrongLoopError: this is not the client's loop.
         """
         try:
-            loop = asyncio.get_running_loop()
+            task = self.start(_logged(work, what))
         except RuntimeError:
             if isinstance(work, Coroutine):
                 work.close()
             raise
-        task = loop.create_task(_logged(work, what))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
         if isinstance(work, Coroutine):
             task.add_done_callback(lambda _: work.close())  # a task that is cancelled at once never begins it
         return task
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run `work` for somebody who may leave before it is done: its result, or what it raises, is for him alone.
+
+        Raises:
+            WrongLoopError: this is not the client's loop.
+        """
+        try:
+            self._loop.check()
+        except RuntimeError:
+            work.close()
+            raise
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # it counts as seen
 
     async def end(self, grace: float, limit: float, but: asyncio.Task[object] | None = None) -> None:
         """Let what runs go on for `grace` seconds, then cancel it. Returns when all has ended, or after `limit` seconds.
@@ -59,6 +91,12 @@ class Tasks:
             _, left = await asyncio.wait(left, timeout=max(0.0, deadline - loop.time()))
         if left:
             logger.warning("%d tasks did not end when they were cancelled", len(left))
+
+
+async def result_of(task: asyncio.Task[T]) -> T:
+    """What a task gives. Whoever is cancelled here does not stop it."""
+    await asyncio.wait((task,))
+    return task.result()
 
 
 async def _logged(work: Awaitable[object], what: str) -> None:

@@ -6,7 +6,7 @@ session that hangs.
 Facts of protocol 3: `session.send` returns a message id. `user.message` with that id begins the turn and names its
 interaction. `assistant.message` with it as `originatingMessageId` answers; deltas carry neither, so they belong to the
 message that was begun last, unless that one steers the same interaction. `session.idle` after the beginning ends the turn,
-unless the session is on autopilot. Events with an agent id belong to sub-agents and complete nothing.
+unless the session is on autopilot; so does the beginning of the next message in the CLI's queue. Events with an agent id belong to sub-agents and complete nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Turn:
         wanted: the kinds.
 
     Attributes:
-        done: the turn has ended.
+        done: nobody needs to wait any longer: the turn has ended, or failed.
+        over: the CLI has said that the turn has ended.
         started: the CLI has begun to work on the message.
         reply: the last assistant message of the turn, or None.
         error: why it ended without an answer, or None.
@@ -55,6 +56,7 @@ class Turn:
         wanted: Collection[T] = (),
     ) -> None:
         self.done = False
+        self.over = False
         self.started = False
         self.reply: SessionEvent | None = None
         self.error: RightseatError | None = None
@@ -81,17 +83,17 @@ class Turn:
     def feed(self, event: SessionEvent) -> None:
         """Take the next event."""
         kind = event.type
-        if kind not in self._kinds or event.agent_id or self.done:
+        if kind not in self._kinds or event.agent_id or self.over:
             return
         if not self._admitted:
             self._keep(event)
         elif kind in _RELEVANT:
             self._judge(event)
-        elif self._speaking and self._sink is not None:
-            self._sink(event)
+        elif self._speaking:
+            self._show(event)
 
     def fail(self, error: RightseatError) -> None:
-        """End the turn from outside: time is up, the session was closed, the connection lost."""
+        """End the wait from outside: time is up, the session was closed, the connection lost. The turn itself may go on."""
         if not self.done:
             self.error, self.done = error, True
 
@@ -112,9 +114,9 @@ class Turn:
                 self._begin(data)
             case T.ASSISTANT_MESSAGE:
                 if self._is_answer(data):
-                    self.started, self.reply = True, event
-                    if event.type in self._wanted and self._sink is not None:
-                        self._sink(event)
+                    self.started = True
+                    self.reply = self.reply if self.done else event
+                    self._show(event)
             case T.SESSION_WARNING:
                 blocked = getattr(data, "warning_type", None) == "policy_blocked"
                 self.started = self.started or (blocked and self._is_ours(_origin(data)))
@@ -128,6 +130,10 @@ class Turn:
                 if self._is_ours(getattr(data, "request_id", None)):
                     self._finish(aborted=data.reason == "aborted")
 
+    def _show(self, event: SessionEvent) -> None:
+        if self._sink is not None and event.type in self._wanted and not self.done:
+            self._sink(event)
+
     def _begin(self, data: object) -> None:
         """A message was taken up: ours, one that continues or steers our interaction, or another turn's."""
         sent_id, interaction = getattr(data, "message_id", None), getattr(data, "interaction_id", None)
@@ -136,7 +142,10 @@ class Turn:
             self._interaction = interaction
         elif self.started and not getattr(data, "is_autopilot_continuation", None):
             same = interaction is not None and interaction == self._interaction
-            self._speaking = same or getattr(data, "delivery", None) == "steering"
+            delivery = getattr(data, "delivery", None)
+            self._speaking = same or delivery == "steering"
+            if delivery in ("queued", "idle") and None not in (interaction, self._interaction) and not same:
+                self._finish(aborted=False)  # the next in line: the CLI is idle only after the last of them
 
     def _is_answer(self, data: object) -> bool:
         origin = _origin(data)
@@ -152,10 +161,9 @@ class Turn:
 
     def _finish(self, *, aborted: bool) -> None:
         if aborted:
-            self.error = TurnAbortedError(
-                f"session {self._session_id}: the turn was aborted before its answer was complete"
-            )
-        self.done = True
+            what = f"session {self._session_id}: the turn was aborted before its answer was complete"
+            self.fail(TurnAbortedError(what))
+        self.done = self.over = True
 
 
 def _origin(data: object) -> str | None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from rightseat.errors import RightseatError, TurnTimeoutError
+from rightseat.errors import RightseatError, TurnAbortedError, TurnTimeoutError
 from rightseat.log import logger
 from rightseat.sdk.rpc import CallMethod, decode_result
-from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks
+from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks, result_of
 from rightseat.sdk.turn import INTERESTING, Activity, Turn
 from rightseat.wire.events import SessionEvent
 from rightseat.wire.session_events import SessionEventType as T
@@ -44,6 +44,9 @@ class Turns:
         self._timeout = timeout
         self._in_line: set[PendingTurn] = set()
         self._sent: dict[Turn, PendingTurn] = {}
+        self._sending = 0  # messages that the CLI has not acknowledged yet
+        self._acknowledged = asyncio.Event()
+        self._aborts = asyncio.Lock()  # while the CLI aborts a turn, no other begins
 
     def __len__(self) -> int:
         """How many turns are waited for."""
@@ -58,8 +61,10 @@ class Turns:
         if self._sent:
             for turn, pending in list(self._sent.items()):
                 turn.feed(event)
-                if turn.done:
+                if turn.over or (turn.done and not pending.left):
                     pending.ended()
+            if event.type is T.SESSION_IDLE and getattr(event.data, "aborted", None) and self._not_begun():
+                self.tasks.spawn(self._look_for_dropped(), f"session {self.session_id}: reading the CLI's queue")
 
     def end(self, error: RightseatError) -> None:
         """No more events will come: pending calls, also queued ones, raise the error."""
@@ -86,32 +91,82 @@ class Turns:
 
     async def send(self, params: Mapping[str, object]) -> str:
         """Send a message. Returns its id, or "" where the CLI gives none."""
-        raw = await self._call("session.send", {"sessionId": self.session_id, **params}, self._timeout)
+        async with self._aborts:
+            self._sending += 1
+            self._acknowledged.clear()
+        try:
+            raw = await self._call("session.send", {"sessionId": self.session_id, **params}, self._timeout)
+        finally:
+            self._sending -= 1
+            if not self._sending:
+                self._acknowledged.set()
         return str(decode_result(raw).get("messageId") or "")
 
-    async def abort(self, message_id: str | None, *, started: bool) -> None:
-        """End the turn of one message, and no other if it can be helped.
+    async def abort(self, turn: Turn) -> None:
+        """End one turn, and no other.
 
-        A message that waits in the CLI's own queue is taken out of it. `session.abort` ends the running turn and empties that
-        queue, which is right only when the running turn is the one that is meant.
+        A message that waits in the CLI's own queue is taken out of it. `session.abort` ends whatever runs and empties that queue: it is
+        called only when what runs is the turn that is meant alone, and nothing waits. Else the turn goes on, unheard.
         """
-        if not started and message_id and await self._withdraw(message_id):
-            return
-        await self._call("session.abort", {"sessionId": self.session_id}, self._timeout)
-
-    async def _withdraw(self, message_id: str) -> bool:
-        """Take a message out of the CLI's queue. False: it is not there, or the CLI cannot do that."""
-        params = {"sessionId": self.session_id}
-        try:
-            queue = decode_result(await self._call("session.queue.pendingItems", {**params}, self._timeout))
+        queue = await self._queue()
+        if not turn.started and turn.message_id and queue is not None:
             for item in queue.get("items") or ():
-                if item.get("messageId") == message_id:
-                    removal = {**params, "id": item.get("id")}
-                    done = decode_result(await self._call("session.queue.removeAt", removal, self._timeout))
-                    return bool(done.get("removed"))
+                if item.get("messageId") == turn.message_id and await self._withdraw(str(item.get("id"))):
+                    return
+            queue = await self._queue()
+        async with self._aborts:
+            others = any(pending.turn is not turn and not pending.left for pending in self._sent.values())
+            if not (turn.over or others or self._sending or (queue is not None and _holds_messages(queue, turn))):
+                await self._call("session.abort", {"sessionId": self.session_id}, self._timeout)
+
+    def _not_begun(self) -> list[Turn]:
+        return [turn for turn in self._sent if turn.message_id and not turn.started and not turn.done]
+
+    async def _look_for_dropped(self) -> None:
+        """Something was aborted, which empties the CLI's queue: messages that waited in it will not be answered."""
+        waited = self._not_begun()
+        queue = await self._queue()
+        kept = {item.get("messageId") for item in (queue or {}).get("items") or ()}
+        for turn in waited if queue is not None else ():
+            if turn.message_id not in kept and not turn.started and (pending := self._sent.get(turn)) is not None:
+                turn.fail(
+                    TurnAbortedError(
+                        f"session {self.session_id}: the message was dropped when another turn was aborted"
+                    )
+                )
+                pending.ended()
+
+    async def _queue(self) -> Mapping[str, Any] | None:
+        """What waits in the CLI, all messages of ours included that were sent so far; None: it does not tell."""
+        try:
+            while True:
+                if self._sending:
+                    await self._acknowledged.wait()
+                raw = await self._call("session.queue.pendingItems", {"sessionId": self.session_id}, self._timeout)
+                if not self._sending:
+                    queue: Mapping[str, Any] = decode_result(raw) or {}
+                    return queue
+        except RightseatError as e:
+            logger.debug("session %s: the CLI does not show its queue: %s", self.session_id, e)
+            return None
+
+    async def _withdraw(self, item_id: str) -> bool:
+        """Take a message out of the CLI's queue. False: it is not there any more."""
+        params: dict[str, object] = {"sessionId": self.session_id, "id": item_id}
+        try:
+            done = decode_result(await self._call("session.queue.removeAt", params, self._timeout))
         except RightseatError as e:
             logger.debug("session %s: the CLI's queue cannot be changed: %s", self.session_id, e)
-        return False
+            return False
+        return bool(done.get("removed"))
+
+
+def _holds_messages(queue: Mapping[str, Any], turn: Turn) -> bool:
+    """Whether messages wait besides that of the turn."""
+    others = [
+        item for item in queue.get("items") or () if not turn.message_id or item.get("messageId") != turn.message_id
+    ]
+    return bool(others or queue.get("steeringMessages") or queue.get("inFlightSteeringCount"))
 
 
 class PendingTurn:
@@ -127,7 +182,7 @@ class PendingTurn:
 
     Attributes:
         turn: what is known of it.
-        left: its answer is no longer wanted.
+        left: nobody waits for it any longer.
     """
 
     def __init__(
@@ -145,11 +200,13 @@ class PendingTurn:
         self._turns = turns
         self._limits = (timeout, inactivity_timeout)
         self._wake = wake
+        turns.tasks.check()
         self._loop = asyncio.get_running_loop()
         self._begun_at = self._loop.time()
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._in_line = False
-        self._sent = False
+        self._sending: asyncio.Task[str] | None = None
+        self._calling_off = False
         self._timer: asyncio.TimerHandle | None = None
         self._scope: asyncio.Timeout | None = None
 
@@ -181,13 +238,9 @@ class PendingTurn:
 
     def ended(self) -> None:
         """The turn is done: by its own end, by an error, or because time is up."""
-        if not self._done.done():
-            self._done.set_result(None)
+        if not self._calling_off:  # else the abort, which is under way, would hit the next turn
             self.close()
-            if self._scope is not None:
-                self._scope.reschedule(self._loop.time())
-            if self._wake is not None:
-                self._wake()
+        self._tell()
 
     def close(self) -> None:
         """Stop waiting; the turn itself continues. May be called twice."""
@@ -202,43 +255,65 @@ class PendingTurn:
     async def leave(self) -> None:
         """The answer is no longer wanted: abort the turn if it still runs. Takes CLOSE_SECONDS at most.
 
-        The next queued message is sent when the turn has ended, or after that time.
+        The next queued message is sent when the turn has ended, or after that time. Whoever is cancelled here does not stop the abort.
         """
-        if self.left or not self._sent:
-            self.close()
-            return
-        self.left = True
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(CLOSE_SECONDS, self.close)
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._turns.abort(self.turn.message_id, started=self.turn.started)
-        except (RightseatError, TimeoutError) as e:
-            logger.debug("session %s: a turn could not be aborted: %s", self._turns.session_id, e)
-        finally:
-            if not self.turn.started:  # it was taken back, and no end of it will come
-                self.close()
+        leaving = self._leave()
+        if leaving is not None:
+            await result_of(leaving)
 
     def give_up(self, error: RightseatError) -> None:
         """Abort the turn, and end the wait with `error`. For sinks."""
-        work = self._turns.abort(self.turn.message_id, started=self.turn.started)
-        self._turns.tasks.spawn(work, "aborting a turn that is given up")
         self.turn.fail(error)
+        self._leave()
+        self._tell()
 
     def drop(self) -> None:
-        """`leave` for places that cannot wait."""
+        """`leave` for places that cannot wait, in any thread."""
         if not self.left:
-            with contextlib.suppress(RuntimeError):  # no loop runs any more
-                self._turns.tasks.spawn(self.leave(), "aborting a turn that was left")
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._leave)
+
+    def _leave(self) -> asyncio.Task[None] | None:
+        if self.left or self._sending is None:
+            self.close()
+            return None
+        self.left = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._calling_off = True
+        self._timer = self._loop.call_later(CLOSE_SECONDS, self.close)
+        return self._turns.tasks.spawn(self._call_off(self._sending), "aborting a turn that was left")
+
+    async def _call_off(self, sending: asyncio.Task[str]) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self.turn.message_id is None:  # only with its id it can be told from others
+                    self.turn.admit(await result_of(sending) or None)
+                await self._turns.abort(self.turn)
+        except (RightseatError, TimeoutError) as e:
+            logger.debug("session %s: a turn could not be aborted: %s", self._turns.session_id, e)
+        finally:
+            self._calling_off = False
+            if not self.turn.started or self.turn.over:  # it was taken back, and no end of it will come
+                self.close()
+
+    def _tell(self) -> None:
+        """Wake whoever waits for the end."""
+        if not self._done.done():
+            self._done.set_result(None)
+            if self._scope is not None:
+                self._scope.reschedule(self._loop.time())
+            if self._wake is not None:
+                self._wake()
 
     async def _send(self, params: Mapping[str, object]) -> None:
         if params.get("mode") != "immediate":
             await self._turns.line.acquire()
             self._in_line = True
-        self._sent = True
         self._turns.feed(self)
-        self.turn.admit(await self._turns.send(params) or None)
+        # Whoever is cancelled here has sent it all the same; its id is needed to take it back.
+        self._sending = self._turns.tasks.start(self._turns.send(params))
+        self.turn.admit(await result_of(self._sending) or None)
         if self.turn.done:
             self.ended()
 

@@ -1,0 +1,41 @@
+"""Objects that belong to one event loop, and a plain word to whoever uses them in another.
+
+Without it the same mistake shows as "attached to a different loop", or as a wait without end. This module refuses to know what
+belongs to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from rightseat.errors import WrongLoopError
+
+
+class OneLoop:
+    """The loop that an object belongs to: the first one that uses it.
+
+    Args:
+        what: the object, for the message.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        """Raises WrongLoopError where another loop runs, or none."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise WrongLoopError(self._what, "a thread without a running event loop") from None
+        if self._loop is None:
+            self._loop = loop
+        elif loop is not self._loop:
+            ended = self._loop.is_closed()
+            raise WrongLoopError(
+                self._what, "a second event loop; the first is closed" if ended else "a second event loop"
+            )
+
+    def release(self) -> None:
+        """Everything is closed: the next loop that uses the object may have it."""
+        self._loop = None
