@@ -437,11 +437,19 @@ def test_leaving_a_session_of_a_cli_that_hangs_takes_two_seconds_at_most():
 
 
 @pytest.mark.contract
-async def test_leaving_a_client_whose_cli_is_stopped_takes_two_seconds_at_most(copilot, simulator, caplog):
+async def test_limits_hold_with_a_cli_that_is_stopped_and_leaving_it_takes_two_seconds_at_most(
+    copilot, simulator, caplog
+):
     async with copilot(simulator) as client:
-        await client.create_session()
+        session = await client.create_session(streaming=True)
         process = client.process_id
         os.kill(process, signal.SIGSTOP)
+        with pytest.raises(TurnTimeoutError):
+            await asyncio.wait_for(session.send_and_wait("x" * 1_000_000, timeout=0.2), 5)
+        with pytest.raises(TurnTimeoutError):
+            await asyncio.wait_for(anext(session.stream("hello", inactivity_timeout=0.2)), 5)
+        with pytest.raises(RpcTimeoutError):
+            await asyncio.wait_for(client.rpc("ping", timeout=0.2), 5)
         begun = time.monotonic()
     assert time.monotonic() - begun <= 2
     assert not Path(f"/proc/{process}").exists()

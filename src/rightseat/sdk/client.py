@@ -87,7 +87,11 @@ class CopilotClient:
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._start())
             self._starting.add_done_callback(lambda _: setattr(self, "_starting", None))
-        await asyncio.shield(self._starting)
+        try:
+            await asyncio.shield(self._starting)
+        finally:
+            if self._link is None and self._starting is None:
+                self._loop.release()
 
     async def stop(self) -> None:
         """Leave all sessions, end the CLI if this client started it, and everything the CLI started. May be called twice.
@@ -260,11 +264,11 @@ class CopilotClient:
 
     async def call(self, method: str, params: dict[str, object], timeout: float | None) -> Raw:  # noqa: ASYNC109
         """Call a method of the CLI; the raw result. `rpc` is more comfortable."""
-        self._loop.check()
         if self._link is None:
             raise NotStartedError(
                 "the client is not started: use `async with CopilotClient()` or `await client.start()`"
             )
+        self._loop.check()
         return await self._link.pump.call(method, params, timeout)
 
     def forget(self, session_id: str) -> None:
