@@ -117,7 +117,7 @@ def test_the_demo_of_the_gateway_and_its_curl_lines(run):
             assert "gateway" in text.partition("copilot  ")[2].partition("In your browser")[0]
             unbroken = [line for line in said if not line.startswith("/")]  # a path of this machine
             assert all(len(line.rstrip("\n")) <= 80 for line in unbroken), max(unbroken, key=len)
-            curls = re.findall(r"^curl (?:[^\n']|'[^']*'|\\\n)*", text, re.MULTILINE)
+            curls = re.findall(r"^curl (?:\\\n|'[^']*'|[^\n'])*", text, re.MULTILINE)
             expected = ("gpt-5", "hello", "message_stop", "hello", "under_way")
             for line, answer in zip(curls, expected, strict=True):
                 assert answer in do_as_curl_would(line)

@@ -73,6 +73,7 @@ class Wrapped:
         self._indent = indent
         self._column = indent
         self._word = ""
+        self._gap = ""  # blanks that are printed if the next word is on the same line
 
     def feed(self, piece: str) -> str:
         """What can be printed now: all but the last word, which may go on."""
@@ -85,8 +86,15 @@ class Wrapped:
         return self._placed(word)
 
     def _placed(self, word: str) -> str:
-        new_line = "\n" + " " * self._indent
-        before = new_line if self._column + len(word.rstrip()) > width() and self._column > self._indent else ""
-        column = (self._indent if before else self._column) + len(word)
-        self._column = self._indent if word.endswith("\n") else column
-        return before + (word.rstrip("\n") + new_line if word.endswith("\n") else word)
+        text, new_line = word.rstrip(), "\n" + " " * self._indent
+        before = self._gap
+        if text and self._column + len(before) + len(text) > width() and self._column > self._indent:
+            before, self._column = new_line, self._indent
+        elif text:
+            self._column += len(before)
+        self._column += len(text)
+        self._gap = word[len(text) :] if text else self._gap + word
+        if "\n" in self._gap:
+            lines, self._gap, self._column = self._gap.count("\n"), "", self._indent
+            return (before if text else "") + text + "\n" * (lines - 1) + new_line
+        return before + text if text else ""
