@@ -127,7 +127,9 @@ async def test_five_hundred_stalled_readers_cost_bounded_memory_and_harm_nobody(
                     async with http.post(f"{url}/v1/chat/completions", json=BODY) as response:
                         assert b"unharmed" in await response.read()
             grown = resident_mib(gateway.pid) - before
-            assert grown < 500, f"{grown:.0f} MiB for 500 readers"  # of 10 MB each that they do not read
+            assert grown < 260, (
+                f"{grown:.0f} MiB for 500 readers"
+            )  # of 10 MB each that they do not read; 170 of them are usual
             for one in stalled:
                 one.close()
         finally:

@@ -22,7 +22,7 @@ _decode = msgspec.json.Decoder().decode
 
 RECENT = 8  # pieces that are kept for the question how the answer ended
 RECENT_BYTES = 1024  # of each, unless its last event is larger
-_LARGE = 16 * 1024  # bytes: of pieces that are larger only the last is kept
+_LARGE = 4 * 1024  # bytes: of pieces that are larger only the last is kept
 
 _ROUNDING = 1e-6
 
@@ -177,7 +177,8 @@ class Size:
 
     _FIRST = 1024  # bytes of which every chunk is looked into
     _MOST = 64 * 1024  # bytes between two looks
-    _PLACES = 8  # in a chunk, while there are few of them
+    _PLACES = 8  # in a chunk, while there are few of them,
+    _APART = 16 * 1024  # bytes between two of them
 
     def __init__(self) -> None:
         self._passed = 0
@@ -195,7 +196,8 @@ class Size:
             self._sample(chunk)
 
     def _sample(self, chunk: bytes) -> None:
-        places = min(self._PLACES if self._passed <= 2 * self._MOST else 2, 1 + len(chunk) // 512)
+        most = 2 + (self._passed - self._seen) // self._APART if self._passed <= 2 * self._MOST else 2
+        places = min(self._PLACES, most, 1 + len(chunk) // 512)
         self._last = self._ratio = 0.0
         for place in range(places):
             event = _event_at(chunk, len(chunk) * (2 * place + 1) // (2 * places))

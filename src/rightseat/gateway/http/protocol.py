@@ -15,6 +15,7 @@ from rightseat.gateway.http.addresses import neighbourhood
 from rightseat.gateway.http.asgi import LEFT
 from rightseat.gateway.http.server_options import Shared
 from rightseat.gateway.http.websocket_protocol import WebSocketProtocol
+from rightseat.gateway.http.writing import Writer
 
 MAX_FIELDS = 256  # of one head
 _ALIKE = (b"content_length", b"transfer_encoding")
@@ -226,7 +227,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        write = Writer(cycle, self.transport)
+        super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, write))
 
     def on_message_complete(self) -> None:
         """All of its body is there."""

@@ -55,6 +55,40 @@ class _Request(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
+# Read into by all connections of a loop, one after another.
+_BUFFER = memoryview(bytearray(READ_BYTES))
+
+
+class _Reader(asyncio.BufferedProtocol):
+    """Reads for a connection of the library's, so much at a time and not more: what it has read while nobody takes it is held."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
+        self.connection_made = protocol.connection_made  # type: ignore[method-assign]
+        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
+        self.eof_received = protocol.eof_received  # type: ignore[method-assign]
+        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+        self._take = protocol.data_received
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        """See asyncio."""
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See asyncio."""
+        self._take(bytes(_BUFFER[:nbytes]))
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections that are read by `_Reader`."""
+
+    async def _wrap_create_connection(self, *args: Any, **options: Any) -> Any:
+        make, *rest = args
+        transport, reader = await super()._wrap_create_connection(lambda: _Reader(make()), *rest, **options)
+        return transport, reader.protocol  # type: ignore[attr-defined]
+
+
 class AiohttpSender:
     """Sends over pooled connections: `async with AiohttpSender() as sender`. Belongs to one event loop.
 
@@ -75,11 +109,11 @@ class AiohttpSender:
             tls = ssl.create_default_context()
             tls.load_verify_locations(self._trust)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._limit, ttl_dns_cache=60, ssl=tls),
+            connector=_Connector(limit=self._limit, ttl_dns_cache=60, ssl=tls),
             auto_decompress=True,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers={"User-Agent"},
-            read_bufsize=READ_BYTES,
+            read_bufsize=READ_BYTES // 2,  # reading pauses beyond twice as many
             request_class=_Request,
         )
         return self

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from rightseat.errors import ConnectionLostError, HttpTimeoutError
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 32 * 1024  # that are read at a time
 MAX_WHOLE_BYTES = 64 * 1024 * 1024  # of an answer that is read whole
 CUT = "stream disconnected before completion"  # what clients are told of a connection that was lost
 
