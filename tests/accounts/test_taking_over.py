@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from rightseat.accounts.file_accounts import FileAccounts
 from rightseat.accounts.formats import hashed_login
 from rightseat.accounts.from_environment import open_accounts
 from rightseat.accounts.identity import Editor
@@ -92,12 +93,12 @@ async def test_github_is_asked_for_the_login_of_a_file_that_has_none(tmp_path, s
     (folder / "copilot token.json").write_text(json.dumps({**FOUR, "host": simulator.url}))
     store = FileStore(tmp_path)
     async with AiohttpSender() as sender:
-        await name_accounts(store, sender, Editor())
+        await name_accounts(FileAccounts(store), sender, Editor())
         (account,) = store.list()
         assert account.login == "rightseat-simulator"
         assert account.access_token == FOUR["access_token"]
         assert [path.stem for path in folder.glob("*.json")] == [account.name]
-        await name_accounts(store, sender, Editor())
+        await name_accounts(FileAccounts(store), sender, Editor())
     assert (store.list(), store.problems()) == ([account], ())
 
 
@@ -105,8 +106,8 @@ async def test_offline_the_name_is_part_of_a_hash_and_nobody_is_stopped(tmp_path
     store = FileStore(tmp_path)
     account = Account(hashed_login(TOKEN), TOKEN, host="http://127.0.0.1:1")  # nobody listens there
     async with AiohttpSender() as sender:
-        saved = await take_over(store, sender, Editor(), account)
-        await name_accounts(store, sender, Editor())
+        saved = await take_over(FileAccounts(store), sender, Editor(), account)
+        await name_accounts(FileAccounts(store), sender, Editor())
     assert store.list() == [saved] == [account]
     assert "cannot be asked whose account" in caplog.text
     assert TOKEN not in caplog.text
@@ -130,38 +131,40 @@ class Refusing:
 async def test_a_token_that_github_does_not_know_is_not_saved(tmp_path):
     store = FileStore(tmp_path)
     with pytest.raises(LoginError, match="whose token this is"):
-        await take_over(store, Refusing(), Editor(), Account(hashed_login(TOKEN), TOKEN))
+        await take_over(FileAccounts(store), Refusing(), Editor(), Account(hashed_login(TOKEN), TOKEN))
     assert store.list() == []
 
 
-def test_tokens_of_the_environment_are_accounts_beside_the_stored_ones(tmp_path, caplog):
+async def test_tokens_of_the_environment_are_accounts_beside_the_stored_ones(tmp_path, caplog):
     FileStore(tmp_path).save(Account("ann", "gho_ann"))
     file = tmp_path / "token"
     file.write_text("gho_file\n")
     store = open_accounts(tmp_path, "octo.ghe.com", {"COPILOT_API_KEY": TOKEN, "COPILOT_GITHUB_TOKEN_FILE": str(file)})
-    assert [(a.name, a.github_access_token) for a in store.list()] == [
+    assert [(a.name, a.github_access_token) for a in await store.list()] == [
         ("COPILOT_API_KEY@octo.ghe.com", TOKEN), ("COPILOT_GITHUB_TOKEN@octo.ghe.com", "gho_file"), ("ann", "gho_ann"),
     ]  # fmt: skip
-    first = store.list()[0]
-    store.save(first)
-    assert store.load(first.name) == first
+    first = (await store.list())[0]
+    await store.save(first)
+    assert await store.load(first.name) == first
     assert [path.stem for path in (tmp_path / "accounts").glob("*.json")] == ["ann"]  # never written down
     with pytest.raises(ConfigError, match="comes from the environment"):
-        store.remove(first.name)
-    assert store.remove("ann")
+        await store.remove(first.name)
+    assert await store.remove("ann")
     assert caplog.text == ""
 
 
-def test_what_the_environment_gives_twice_counts_once_and_other_keys_are_named(tmp_path, caplog):
+async def test_what_the_environment_gives_twice_counts_once_and_other_keys_are_named(tmp_path, caplog):
     FileStore(tmp_path).save(Account("ann", TOKEN))
     store = open_accounts(
         tmp_path, "github.com", {"COPILOT_API_KEY": TOKEN, "COPILOT_GITHUB_TOKEN": TOKEN, "GH_TOKEN": "gho_other"}
     )
-    assert [account.name for account in store.list()] == ["ann"]
-    assert [a.name for a in open_accounts(tmp_path, "github.com", {"COPILOT_API_KEY": "rsk_secret"}).list()] == ["ann"]
+    assert [account.name for account in await store.list()] == ["ann"]
+    assert [a.name for a in await open_accounts(tmp_path, "github.com", {"COPILOT_API_KEY": "rsk_secret"}).list()] == [
+        "ann"
+    ]
     assert "COPILOT_API_KEY is not used as an account: this is a Rightseat gateway key" in caplog.text
     assert "secret" not in caplog.text
-    (copilot, _) = open_accounts(tmp_path, "github.com", {"COPILOT_API_KEY": "tid=1;exp=4000000000:mac"}).list()
+    (copilot, _) = await open_accounts(tmp_path, "github.com", {"COPILOT_API_KEY": "tid=1;exp=4000000000:mac"}).list()
     assert (copilot.name, copilot.access_token, copilot.expires_at) == (
         "COPILOT_API_KEY",
         "tid=1;exp=4000000000:mac",

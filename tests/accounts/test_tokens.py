@@ -96,7 +96,7 @@ async def test_a_thousand_requests_cause_one_exchange(world):
     results = await asyncio.gather(*waiting[1:])
     assert exchange.count == 1
     assert {r.access_token for r in results} == {"tid=1"}
-    assert store.load("ann").access_token == "tid=1"
+    assert (await store.load("ann")).access_token == "tid=1"
 
 
 async def test_it_is_renewed_ahead_in_the_background_and_requests_do_not_wait(world):
@@ -275,13 +275,14 @@ import asyncio, sys
 from pathlib import Path
 from rightseat.transport.http.aiohttp import AiohttpSender
 from rightseat.accounts.identity import Editor
+from rightseat.accounts.file_accounts import FileAccounts
 from rightseat.accounts.store import FileStore
 from rightseat.accounts.tokens import TokenSource
 
 async def main():
     store = FileStore(Path(sys.argv[1]))
     async with AiohttpSender() as sender:
-        source = TokenSource(store, sender, Editor())
+        source = TokenSource(FileAccounts(store), sender, Editor())
         print("ready", flush=True)
         sys.stdin.readline()
         got = await asyncio.gather(*(source.get(store.list()[0]) for _ in range(500)))

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from rightseat.accounts.file_accounts import FileAccounts
 from rightseat.accounts.store import Account, FileStore, MemoryAccounts
 from rightseat.backends.base import UpstreamRequest
 from rightseat.backends.compatible import CompatibleBackend
@@ -341,7 +342,7 @@ async def test_a_home_that_cannot_be_written_is_said_and_tokens_live_in_memory(w
 
     monkeypatch.setattr("tempfile.mkstemp", read_only)
     monkeypatch.setattr("rightseat.accounts.store.os.open", read_only)
-    backend = CopilotBackend(store, w.sender)
+    backend = CopilotBackend(FileAccounts(store), w.sender)
     for _ in range(3):
         await read(await backend.relay(post()))
         w.app.cloud.revoke_all()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from rightseat.accounts.file_accounts import FileAccounts
 from rightseat.accounts.store import Account, AccountStore, FileStore, MemoryAccounts
 from rightseat.clock import SYSTEM_CLOCK
 from rightseat.errors import ConfigError
@@ -61,14 +62,14 @@ def open_accounts(folder: Path, host: str, environment: Mapping[str, str] | None
             logger.warning("%s is not used as an account: %s", name, said_of(key.reveal()))
         elif all(account.github_access_token != other.github_access_token for other in given.values()):
             given[name] = account
-    stored = FileStore(folder)
+    stored = FileAccounts(FileStore(folder))
     return _WithEnvironment(stored, given) if given else stored
 
 
 class _WithEnvironment:
     """An AccountStore: `stored`, and beside it accounts that live in memory and cannot be removed."""
 
-    def __init__(self, stored: FileStore, given: Mapping[str, Account]) -> None:
+    def __init__(self, stored: FileAccounts, given: Mapping[str, Account]) -> None:
         self._stored = stored
         self._given = MemoryAccounts(*given.values())
         self._names = frozenset(account.name for account in given.values())
@@ -78,16 +79,16 @@ class _WithEnvironment:
         """See AccountStore."""
         return self._stored.problem
 
-    def list(self) -> list[Account]:
+    async def list(self) -> list[Account]:
         """See AccountStore. A token that is stored, too, is listed once."""
-        stored = self._stored.list()
+        stored = await self._stored.list()
         known = {account.github_access_token for account in stored}
         return sorted(
             [
                 *stored,
                 *(
                     one
-                    for one in self._given.list()
+                    for one in await self._given.list()
                     if not one.github_access_token or one.github_access_token not in known
                 ),
             ],
@@ -98,23 +99,23 @@ class _WithEnvironment:
         """See AccountStore."""
         return self._stored.problems()
 
-    def load(self, name: str) -> Account | None:
+    async def load(self, name: str) -> Account | None:
         """See AccountStore."""
-        return self._of(name).load(name)
+        return await self._of(name).load(name)
 
-    def save(self, account: Account) -> None:
+    async def save(self, account: Account) -> None:
         """See AccountStore. An account of the environment is kept in memory."""
-        self._of(account.name).save(account)
+        await self._of(account.name).save(account)
 
-    def remove(self, name: str) -> bool:
+    async def remove(self, name: str) -> bool:
         """See AccountStore. Raises ConfigError: the account is the environment's."""
         if name in self._names:
             raise ConfigError(f"the account {name} comes from the environment; unset the variable and start again")
-        return self._stored.remove(name)
+        return await self._stored.remove(name)
 
     def lock(self, name: str) -> AbstractAsyncContextManager[None]:
         """See AccountStore."""
         return self._of(name).lock(name)
 
-    def _of(self, name: str) -> FileStore | MemoryAccounts:
+    def _of(self, name: str) -> FileAccounts | MemoryAccounts:
         return self._given if name in self._names else self._stored

@@ -67,15 +67,15 @@ async def take_over(store: AccountStore, sender: HttpSender, editor: Editor, acc
             named = msgspec.structs.replace(account, login=await user_name(sender, editor, account))
         except TransportError as e:
             logger.warning("GitHub cannot be asked whose account %s is: %s", account.name, e)
-    store.save(named)
+    await store.save(named)
     if named.name != account.name:
-        store.remove(account.name)
+        await store.remove(account.name)
     return named
 
 
 async def name_accounts(store: AccountStore, sender: HttpSender, editor: Editor) -> None:
     """Give the accounts of a store that have no login yet theirs. What fails is logged, and stops nobody."""
-    for account in store.list():
+    for account in await store.list():
         if not account.is_named and account.github_access_token:
             try:
                 await take_over(store, sender, editor, account)

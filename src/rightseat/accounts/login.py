@@ -48,12 +48,12 @@ async def log_in(
     token = await _github_token(sender, hosts, editor, on_prompt, clock)
     account = Account("", token, host=host, base_url=base_url)
     account = msgspec.structs.replace(account, login=await user_name(sender, editor, account))
-    store.save(account)
+    await store.save(account)
     source = TokenSource(store, sender, editor, clock)
     try:
         return await source.get(account)
     except LoginError:
-        store.remove(account.name)
+        await store.remove(account.name)
         raise
     finally:
         await source.close()

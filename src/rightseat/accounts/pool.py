@@ -5,6 +5,7 @@ Refuses to know what is asked and how it is sent.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from rightseat.accounts.selection import Candidate, Refusal, avoid, cool_down, pick_next
@@ -30,17 +31,34 @@ class AccountPool:
         self._clock = clock
         self._accounts: dict[str, Account] = {}
         self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+        self._changes = 0
         self._candidates: dict[str, Candidate] = {}
 
-    def known(self) -> Mapping[str, Account]:
-        """The accounts by name. The same object as long as nothing has changed."""
-        now = self._clock.now()
-        if now - self._read_at >= RELOAD_SECONDS:
-            self._read_at = now
-            fresh = {account.name: account for account in self.store.list()}
-            if fresh != self._accounts:
-                self._take(fresh)
+    @property
+    def last(self) -> Mapping[str, Account]:
+        """The accounts by name, as they were last read."""
         return self._accounts
+
+    async def known(self) -> Mapping[str, Account]:
+        """The accounts by name, read again about once a second. The same object as long as nothing has changed."""
+        if self._is_old:
+            async with self._reading:
+                if self._is_old:  # else another request has read them meanwhile
+                    await self._read()
+        return self._accounts
+
+    @property
+    def _is_old(self) -> bool:
+        return self._clock.now() - self._read_at >= RELOAD_SECONDS
+
+    async def _read(self) -> None:
+        now, changes = self._clock.now(), self._changes
+        fresh = {account.name: account for account in await self.store.list()}
+        if fresh != self._accounts:
+            self._take(fresh)
+        if changes == self._changes:
+            self._read_at = now
 
     def candidate(self, name: str) -> Candidate:
         """What is known of an account's health."""
@@ -50,7 +68,8 @@ class AccountPool:
         return candidate
 
     def reload(self) -> None:
-        """The accounts have changed: they are looked up before the next request."""
+        """The accounts have changed: they are read again before the next request."""
+        self._changes += 1
         self._read_at = float("-inf")
 
     def forget(self, name: str) -> None:
@@ -67,9 +86,9 @@ class AccountPool:
         damaged = ("an account cannot be read",) if self.store.problems() else ()
         return (*damaged, *(("accounts cannot be saved",) if self.store.problem else ()))
 
-    def attempts(self, model: str, conversation: str, caller: str) -> Attempts:
+    async def attempts(self, model: str, conversation: str, caller: str) -> Attempts:
         """The accounts that a request is tried on. Raises NotLoggedInError: there is none."""
-        known = self.known()
+        known = await self.known()
         if not known:
             raise NotLoggedInError(NO_ACCOUNT)
         return Attempts(self, known, self._clock, model, conversation, caller)

@@ -88,14 +88,14 @@ class Account(Struct, frozen=True, omit_defaults=False):
 
 
 class AccountStore(Protocol):
-    """A place for accounts."""
+    """Where accounts are kept. No method blocks the event loop."""
 
     @property
     def problem(self) -> str:
         """Why nothing can be written at the moment; "" for nothing wrong. It names the place."""
         ...
 
-    def list(self) -> list[Account]:
+    async def list(self) -> list[Account]:
         """All accounts that can be read, by name."""
         ...
 
@@ -103,15 +103,15 @@ class AccountStore(Protocol):
         """What could not be read when the accounts were last listed, and why."""
         ...
 
-    def load(self, name: str) -> Account | None:
+    async def load(self, name: str) -> Account | None:
         """One account, or None. Raises ConfigError: it is there and cannot be read."""
         ...
 
-    def save(self, account: Account) -> None:
+    async def save(self, account: Account) -> None:
         """Keep an account. Raises ConfigError: it cannot be written; what was there is untouched."""
         ...
 
-    def remove(self, name: str) -> bool:
+    async def remove(self, name: str) -> bool:
         """Forget an account. False: there was none. Raises ConfigError: it cannot be removed."""
         ...
 
@@ -230,7 +230,7 @@ class FileStore:
 
         Waits for at most LOCK_SECONDS, and not at all where no lock can be made: two renewals are better than none.
         """
-        handle = self._open_lock(name)
+        handle = await self._opened_lock(name)
         try:
             if handle is not None:
                 await self._wait_for(handle, name)
@@ -238,6 +238,14 @@ class FileStore:
         finally:
             if handle is not None:
                 os.close(handle)
+
+    async def _opened_lock(self, name: str) -> int | None:
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open_lock, name))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_lock)
+            raise
 
     def _open_lock(self, name: str) -> int | None:
         path = self._folder / f".{self._path(name).stem}.lock"
@@ -345,19 +353,25 @@ def is_token(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
 
 
+def _close_lock(opened: asyncio.Future[int | None]) -> None:
+    """Close a lock file that nobody waits for any more."""
+    if not opened.cancelled() and opened.exception() is None and (handle := opened.result()) is not None:
+        os.close(handle)
+
+
 def _unreadable(path: Path, e: OSError) -> ConfigError:
     return ConfigError(f"the account file {path} cannot be read: {e.strerror or e}", public="an account cannot be read")
 
 
 class MemoryAccounts:
-    """The same, for one process and as long as it lives."""
+    """An AccountStore in memory, of one process."""
 
     def __init__(self, *accounts: Account) -> None:
         self._accounts = {account.name: account for account in accounts}
         self._locks: dict[str, asyncio.Lock] = {}
         self.problem = ""
 
-    def list(self) -> list[Account]:
+    async def list(self) -> list[Account]:
         """See AccountStore."""
         return [self._accounts[name] for name in sorted(self._accounts)]
 
@@ -365,15 +379,15 @@ class MemoryAccounts:
         """See AccountStore."""
         return ()
 
-    def load(self, name: str) -> Account | None:
+    async def load(self, name: str) -> Account | None:
         """See AccountStore."""
         return self._accounts.get(name)
 
-    def save(self, account: Account) -> None:
+    async def save(self, account: Account) -> None:
         """See AccountStore."""
         self._accounts[account.name] = account
 
-    def remove(self, name: str) -> bool:
+    async def remove(self, name: str) -> bool:
         """See AccountStore."""
         self._locks.pop(name, None)
         return self._accounts.pop(name, None) is not None

@@ -197,7 +197,7 @@ class TokenSource:
                 "token_expired", "the Copilot token has expired or was refused; only a GitHub token can renew it"
             )
         async with self._store.lock(account.name):
-            stored = self._stored(account.name)
+            stored = await self._stored(account.name)
             if (
                 stored is not None
                 and stored.access_token != account.access_token
@@ -207,17 +207,17 @@ class TokenSource:
             answer = await fetch(self._sender, exchange_request(account, self._editor))
             fresh = account_after(account, answer, self._now())
             try:
-                self._store.save(fresh)
+                await self._store.save(fresh)
             except ConfigError as e:
                 self._keep_in_memory(e)
             else:
                 self._said = ""
             return fresh
 
-    def _stored(self, name: str) -> Account | None:
+    async def _stored(self, name: str) -> Account | None:
         """What other processes know of it; a file that was damaged meanwhile tells nothing."""
         try:
-            return self._store.load(name)
+            return await self._store.load(name)
         except ConfigError:
             return None
 

@@ -157,15 +157,19 @@ class AccountBackend(Backend, Protocol):
     """A backend that asks as one of several accounts: what management and metrics see of it."""
 
     def accounts(self) -> list[tuple[Account, Candidate]]:
-        """The accounts and what is known of their health."""
+        """The accounts and what is known of their health, as they were last read."""
         ...
 
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the store of accounts, for the operator."""
+        """What was wrong with the account store when it was last read, for the operator."""
         ...
 
     def reload(self) -> None:
-        """The accounts have changed: they are looked up before the next request."""
+        """The accounts have changed: they are read again before the next request."""
+        ...
+
+    async def look(self) -> None:
+        """Read the accounts now."""
         ...
 
     async def refresh(self, name: str) -> None:

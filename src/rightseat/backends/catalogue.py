@@ -56,7 +56,7 @@ class Catalogue:
         Raises:
             RightseatError: there is no list at all, and none can be fetched.
         """
-        known = self._pool.known()
+        known = await self._pool.known()
         if known is not self._known:
             self._follow(known)
         if not known:
@@ -110,7 +110,7 @@ class Catalogue:
         )
 
     async def _fetch_one(self, name: str) -> Registry:
-        account = self._pool.known().get(name)
+        account = (await self._pool.known()).get(name)
         if account is None:
             raise RightseatError(f"the account {name} is gone", public="the account was removed")
         return await self._fetch(account)

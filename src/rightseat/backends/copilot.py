@@ -93,7 +93,7 @@ class CopilotBackend:
         meta = request.meta
         sent = Sent(meta)
         with sent.marking():
-            attempts = self._pool.attempts(request.model, meta.conversation, meta.caller)
+            attempts = await self._pool.attempts(request.model, meta.conversation, meta.caller)
             while True:
                 account, candidate = attempts.next()
                 candidate.load += 1
@@ -167,13 +167,12 @@ class CopilotBackend:
         return self._catalogue.offers(model)
 
     def accounts(self) -> list[tuple[Account, Candidate]]:
-        """The accounts and what is known of their health, for people."""
-        known = self._pool.known()
+        """The accounts and what is known of their health, as they were last read."""
+        known = self._pool.last
         return [(self._tokens.latest(account), self._pool.candidate(name)) for name, account in known.items()]
 
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the store of accounts, for people: files that cannot be read, a folder that cannot be written."""
-        self._pool.known()
+        """What is wrong with the account store, for the operator: files that cannot be read, a folder that cannot be written."""
         return self._pool.problems()
 
     def rename(self, aliases: Mapping[str, str]) -> None:
@@ -181,8 +180,13 @@ class CopilotBackend:
         self._catalogue.rename(aliases)
 
     def reload(self) -> None:
-        """The accounts have changed: they are looked up before the next request."""
+        """The accounts have changed: they are read again before the next request."""
         self._pool.reload()
+
+    async def look(self) -> None:
+        """Read the accounts now."""
+        self._pool.reload()
+        await self._pool.known()
 
     async def refresh(self, name: str) -> None:
         """Fetch a new token for an account, however good the one it has.
@@ -192,7 +196,7 @@ class CopilotBackend:
             LoginError, UpstreamError, TransportError: there is no new token.
         """
         self._pool.reload()  # else a token that was fetched in between would do
-        await self._tokens.renew(self._pool.known()[name])
+        await self._tokens.renew((await self._pool.known())[name])
         self._pool.forget(name)
         self._pool.reload()
 

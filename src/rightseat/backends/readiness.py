@@ -101,7 +101,7 @@ class CopilotReadiness:
 
     async def __call__(self) -> Readiness:
         """The answer, within WITHIN_SECONDS."""
-        reasons = await self._reasons(self._pool.known())
+        reasons = await self._reasons(await self._pool.known())
         public = tuple(dict.fromkeys(reasons.values()))
         return Readiness(tuple(reasons), public, self._pool.problems(), self._pool.public_problems())
 

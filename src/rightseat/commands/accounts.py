@@ -16,6 +16,7 @@ import msgspec
 from rich.console import Console
 
 from rightseat.accounts.device_flow import Prompt
+from rightseat.accounts.file_accounts import FileAccounts
 from rightseat.accounts.from_environment import open_accounts
 from rightseat.accounts.hosts import clean_url
 from rightseat.accounts.importing import name_accounts, read_accounts, take_over
@@ -62,7 +63,7 @@ async def _login(settings: Settings, host: str, base: str, *, browser: bool) -> 
                 webbrowser.open(prompt.verification_uri)
 
     async with AiohttpSender() as sender:
-        return await log_in(FileStore(settings.folder), sender, settings.editor, host, base, show)
+        return await log_in(FileAccounts(FileStore(settings.folder)), sender, settings.editor, host, base, show)
 
 
 @click.command()
@@ -122,7 +123,7 @@ def import_(paths: tuple[Path, ...], host: str) -> None:
 
 async def _import(settings: Settings, found: Sequence[Account]) -> bool:
     """Save accounts. True: all of them are."""
-    store, refused = FileStore(settings.folder), 0
+    store, refused = FileAccounts(FileStore(settings.folder)), 0
     async with AiohttpSender() as sender:
         for account in found:
             try:
@@ -144,7 +145,7 @@ def status(as_json: bool, offline: bool) -> None:
     store = open_accounts(
         settings.folder, settings.github_host
     )  # what cannot be read is said by the log, on standard error
-    known = store.list() if offline else asyncio.run(_named(settings, store))
+    known = asyncio.run(store.list() if offline else _named(settings, store))
     quotas = [None] * len(known) if offline else asyncio.run(_quotas(settings, known))
     rows = [_status_of(account, quota) for account, quota in zip(known, quotas, strict=True)]
     if as_json:
@@ -168,10 +169,10 @@ def status(as_json: bool, offline: bool) -> None:
 
 async def _named(settings: Settings, store: AccountStore) -> list[Account]:
     """The accounts, once those without a login have been given theirs."""
-    if any(not account.is_named for account in store.list()):
+    if any(not account.is_named for account in await store.list()):
         async with AiohttpSender() as sender:
             await name_accounts(store, sender, settings.editor)
-    return store.list()
+    return await store.list()
 
 
 async def _quotas(settings: Settings, accounts: Sequence[Account]) -> list[Quota | str]:

@@ -116,7 +116,7 @@ def run_checks(path: Path | None = None, *, offline: bool = False) -> Iterator[C
     yield _descriptors(settings)
     yield _port(settings)
     store = open_accounts(settings.folder, settings.github_host)
-    accounts = store.list()
+    accounts = asyncio.run(store.list())
     for problem in store.problems():
         yield Check("accounts", "failed", problem, "remove the file and run `rightseat login`")
     if accounts:

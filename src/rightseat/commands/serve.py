@@ -66,9 +66,7 @@ def serve(
         listener = socket.socket(fileno=int(os.environ[FD_VARIABLE]))
         _runner()(_work(settings, listener, read, store))
         return
-    if any(not account.is_named for account in store.list()):
-        asyncio.run(_name(settings, store))
-    accounts = [account.name for account in store.list()]
+    accounts = asyncio.run(_named(settings, store))
     if workers > 1:
         argv = worker_argv(_for_workers(path, host, key_files, typed, settings))
         supervisor = Supervisor(settings, workers, argv, lambda url: _say_ready(url, settings, accounts))
@@ -102,10 +100,12 @@ def _typed_key(key: str | None) -> tuple[str, ...]:
     return (read_input("--key"),) if key is not None else ()
 
 
-async def _name(settings: Settings, store: AccountStore) -> None:
-    """Ask GitHub for the logins of accounts that came without one."""
-    async with AiohttpSender() as sender:
-        await name_accounts(store, sender, settings.editor)
+async def _named(settings: Settings, store: AccountStore) -> list[str]:
+    """The names of the accounts. GitHub is asked for the logins of those that came without one."""
+    if any(not account.is_named for account in await store.list()):
+        async with AiohttpSender() as sender:
+            await name_accounts(store, sender, settings.editor)
+    return [account.name for account in await store.list()]
 
 
 async def _work(settings: Settings, listener: socket.socket, read: Callable[[], Settings], store: AccountStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from rightseat.accounts.file_accounts import FileAccounts
 from rightseat.accounts.from_environment import account_of_key
 from rightseat.accounts.store import AccountStore, FileStore, MemoryAccounts
 from rightseat.backends.base import Backend
@@ -36,14 +37,14 @@ async def backend_for(
         )
     if base_url is not None:
         return await open_backend(stack, base_url=base_url, api_key=api_key or "", compression=compression)
-    store = store_for(api_key, host, account, home)
+    store = await store_for(api_key, host, account, home)
     return await open_backend(stack, store=store, compression=compression)
 
 
-def store_for(api_key: str | None, host: str, account: str | None, home: Path | None) -> AccountStore:
+async def store_for(api_key: str | None, host: str, account: str | None, home: Path | None) -> AccountStore:
     """The accounts for a key. Raises as `backend_for` does."""
     if api_key is None:
-        return _stored(account, home)
+        return await _stored(account, home)
     given = account_of_key("api-key", api_key, host)
     if given is not None:
         return MemoryAccounts(given)
@@ -53,9 +54,9 @@ def store_for(api_key: str | None, host: str, account: str | None, home: Path | 
     )
 
 
-def _stored(account: str | None, home: Path | None) -> AccountStore:
-    store = FileStore(home)
-    accounts = store.list()
+async def _stored(account: str | None, home: Path | None) -> AccountStore:
+    store = FileAccounts(FileStore(home))
+    accounts = await store.list()
     if account is None:
         if not accounts:
             damaged = "".join(f"; {problem}" for problem in store.problems())
@@ -64,6 +65,6 @@ def _stored(account: str | None, home: Path | None) -> AccountStore:
                 + damaged
             )
         return store
-    if store.load(account) is None:
+    if await store.load(account) is None:
         raise NotLoggedInError(f"no account {account!r}; there is: {', '.join(a.name for a in accounts) or 'none'}")
-    return FileStore(home, only=account)
+    return FileAccounts(FileStore(home, only=account))

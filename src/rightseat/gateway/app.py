@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from rightseat.accounts.device_flow import Prompt
+from rightseat.accounts.file_accounts import FileAccounts
 from rightseat.accounts.login import log_in
 from rightseat.accounts.quota import Quota, fetch_quota
 from rightseat.accounts.store import Account, AccountStore, FileStore
@@ -227,7 +228,7 @@ class Gateway:
         if outside is None:
             access = await stack.enter_async_context(Access(settings, clock, ids))
             sender = await stack.enter_async_context(sender_of(settings.http_client))
-            store = self._accounts if self._accounts is not None else FileStore(settings.folder)
+            store = self._accounts if self._accounts is not None else FileAccounts(FileStore(settings.folder))
         else:
             access = Access(settings, clock, ids, state=outside.state, pepper=outside.pepper)
             await stack.enter_async_context(access)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -53,14 +53,14 @@ class ReadyEndpoint:
 class MetricsEndpoint:
     """The page that Prometheus reads."""
 
-    def __init__(self, page: Callable[[], bytes] | None) -> None:
+    def __init__(self, page: Callable[[], Awaitable[bytes]] | None) -> None:
         self._page = page
 
     async def __call__(self, request: Request) -> None:
         """Answer a request. Raises MetricsOffError."""
         if self._page is None:
             raise MetricsOffError("metrics are switched off; set metrics to use them")
-        await request.exchange.respond(200, self._page(), kind=CONTENT_TYPE)
+        await request.exchange.respond(200, await self._page(), kind=CONTENT_TYPE)
 
 
 async def document(request: Request) -> None:

@@ -51,6 +51,7 @@ class Metrics:
         self.registry = self._calls.registry
         self._state = StateGauges(self.registry, accounts, layers, self._calls.model_label, clock)
         self._refusals = refusals
+        self._accounts = accounts
         self._requests = _counter(
             self.registry,
             "http_requests",
@@ -82,8 +83,9 @@ class Metrics:
             for kind, count in found.items():
                 self._sensitive.labels(kind, direction).inc(count)
 
-    def page(self) -> bytes:
+    async def page(self) -> bytes:
         """The metrics as text."""
+        await self._accounts.look()
         self.refresh()
         return exposition(self.registry)
 

@@ -19,7 +19,10 @@ _QUOTAS = 16  # kinds of quota of an account that become labels; their names are
 
 
 class Accounts(Protocol):
-    """Whoever has the accounts."""
+    """The accounts of a backend."""
+
+    async def look(self) -> None:
+        """Read the accounts now."""
 
     def accounts(self) -> Iterable[tuple[Account, Candidate]]:
         """Each account, and what is known of its health."""

@@ -9,7 +9,7 @@ import msgspec
 from rightseat.accounts.quota import Quota
 from rightseat.accounts.selection import Candidate
 from rightseat.accounts.store import Account, AccountStore
-from rightseat.backends.copilot import CopilotBackend
+from rightseat.backends.base import AccountBackend
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.gateway.endpoints.management.endpoint import NotFoundError, Operation, Result
 from rightseat.gateway.request import Request
@@ -20,15 +20,15 @@ class AccountOperations:
     """Operations on the accounts of a backend.
 
     Args:
-        backend: who uses them.
-        store: where they rest.
+        backend: the backend.
+        store: where they are kept.
         quota: asks GitHub what an account may still use.
         clock: time.
     """
 
     def __init__(
         self,
-        backend: CopilotBackend,
+        backend: AccountBackend,
         store: AccountStore,
         quota: Callable[[Account], Awaitable[Quota]],
         clock: Clock = SYSTEM_CLOCK,
@@ -48,9 +48,9 @@ class AccountOperations:
             "account_quota": self._ask_quota,
         }
 
-    def shown(self) -> list[dict[str, object]]:
+    async def shown(self) -> list[dict[str, object]]:
         """All accounts, for people."""
-        self._backend.reload()
+        await self._backend.look()
         return [self._one(account, candidate) for account, candidate in self._backend.accounts()]
 
     def quotas(self) -> Mapping[str, Mapping[str, float]]:
@@ -62,25 +62,25 @@ class AccountOperations:
         return sum(candidate.load for _, candidate in self._backend.accounts())
 
     async def _list(self, _: Request) -> Result:
-        return {"accounts": self.shown(), "problems": self._backend.problems()}
+        return {"accounts": await self.shown(), "problems": self._backend.problems()}
 
     async def _remove(self, request: Request) -> Result:
-        account, _ = self._named(request.value)
-        self._store.remove(account.name)
+        account, _ = await self._named(request.value)
+        await self._store.remove(account.name)
         self._backend.reload()
         return {"removed": account.name}
 
     async def _refresh(self, request: Request) -> Result:
-        self._named(request.value)
+        await self._named(request.value)
         await self._backend.refresh(request.value)
-        return self._one(*self._named(request.value))
+        return self._one(*await self._named(request.value))
 
     async def _ask_quota(self, request: Request) -> Result:
-        account, _ = self._named(request.value)
+        account, _ = await self._named(request.value)
         return msgspec.to_builtins(await self._quota(account))
 
-    def _named(self, name: str) -> tuple[Account, Candidate]:
-        self._backend.reload()
+    async def _named(self, name: str) -> tuple[Account, Candidate]:
+        await self._backend.look()
         for account, candidate in self._backend.accounts():
             if account.name == name:
                 return account, candidate

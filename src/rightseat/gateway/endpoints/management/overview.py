@@ -63,7 +63,7 @@ class OverviewOperations:
 
     async def _health(self, _: Request) -> Result:
         registry = await self._from.backend.models()
-        accounts = self._accounts.shown()
+        accounts = await self._accounts.shown()
         problems = self._from.problems()
         state = "no account" if not accounts else "degraded" if problems else "ok"
         return {
@@ -78,12 +78,13 @@ class OverviewOperations:
         }
 
     async def _overview(self, _: Request) -> Result:
+        accounts = await self._accounts.shown()
         return {
             **self._up(),
             "history": self._from.timeseries.shown(),
             "resilience": self._from.layers.shown(),
             "problems": self._from.problems(),
-            "accounts": self._accounts.shown(),
+            "accounts": accounts,
             "quotas": self._accounts.quotas(),
             "requests": self._from.log.shown(50),
         }
