@@ -246,6 +246,7 @@ async def test_leaving_during_an_exchange_leaves_it_to_the_others_and_sends_noth
 @pytest.mark.parametrize("how", ["cancelled", "closed unread", "closed in the middle", "read"])
 async def test_an_answer_counts_as_load_until_it_is_over(world, how):
     w = await world(pace=0 if how == "read" else 5)
+    await w.backend.look()
     ((_, candidate),) = w.backend.accounts()
     asking = asyncio.ensure_future(w.backend.relay(post()))
     if how == "cancelled":

@@ -231,6 +231,26 @@ class TestSmallStores:
         clock.advance(61)
         assert await state.cooldowns.all() == {}
 
+    async def test_a_cooldown_is_seen_and_ended_by_every_worker(self, worker):
+        clock = FakeClock()
+        one, two = await worker(clock), await worker(clock)
+        await make(one)
+        await one.cooldowns.put("ann/gpt-5", 60, "429", b"detail")
+        clock.advance(20)
+        (found,) = (await two.cooldowns.all()).values()
+        assert (found.seconds, found.reason, found.detail) == (40, "429", b"detail")
+        await two.cooldowns.clear("ann/gpt-5")
+        assert await one.cooldowns.all() == {}
+
+    async def test_a_login_is_seen_and_removed_by_every_worker(self, worker):
+        one, two = await worker(), await worker()
+        await make(one)
+        await one.logins.put("a", b"1")
+        await one.logins.put("a", b"2")
+        assert await two.logins.get("a") == b"2"
+        await two.logins.remove("a")
+        assert await one.logins.get("a") is None
+
     async def test_logins_are_remembered_and_the_oldest_forgotten(self, worker):
         state = await worker()
         for i in range(150):

@@ -6,7 +6,9 @@ Knows nothing of what the files hold; see `store`.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from rightseat.accounts.store import Account, FileStore
 
@@ -46,6 +48,20 @@ class FileAccounts:
         """See AccountStore."""
         return await asyncio.to_thread(self._files.remove, name)
 
-    def lock(self, name: str) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def lock(self, name: str) -> AsyncIterator[None]:
         """See AccountStore."""
-        return self._files.lock(name)
+        opening = asyncio.ensure_future(asyncio.to_thread(self._files.open_lock, name))
+        try:
+            handle = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close)
+            raise
+        async with self._files.held(handle, name):
+            yield
+
+
+def _close(opening: asyncio.Future[int | None]) -> None:
+    """Close a lock file whose caller was cancelled while it was opened."""
+    if not opening.cancelled() and opening.exception() is None and (handle := opening.result()) is not None:
+        os.close(handle)

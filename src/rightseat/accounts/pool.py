@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import Mapping
 
 from rightseat.accounts.selection import Candidate, Refusal, avoid, cool_down, pick_next
+from rightseat.accounts.shared_cooldowns import Found, SharedCooldowns
 from rightseat.accounts.store import Account, AccountStore
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import LoginError, NotLoggedInError, RightseatError, UpstreamError
 from rightseat.log import logger
+from rightseat.state.base import Cooldowns
 
 RELOAD_SECONDS = 1.0  # how often the accounts are looked up: a login is seen soon, and a request costs no file access
 NO_ACCOUNT = "no account: run `rightseat login`"
@@ -24,10 +26,12 @@ class AccountPool:
     Args:
         store: the accounts.
         clock: time.
+        cooldowns: where cooldowns are shared with other processes; None: they are not.
     """
 
-    def __init__(self, store: AccountStore, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, store: AccountStore, clock: Clock = SYSTEM_CLOCK, cooldowns: Cooldowns | None = None) -> None:
         self.store = store
+        self._shared = SharedCooldowns(cooldowns, self._merge, clock) if cooldowns is not None else None
         self._clock = clock
         self._accounts: dict[str, Account] = {}
         self._read_at = float("-inf")
@@ -46,6 +50,8 @@ class AccountPool:
             async with self._reading:
                 if self._is_old:  # else another request has read them meanwhile
                     await self._read()
+        if self._shared is not None:
+            self._shared.look()
         return self._accounts
 
     @property
@@ -73,8 +79,22 @@ class AccountPool:
         self._read_at = float("-inf")
 
     def forget(self, name: str) -> None:
-        """An account has a new token: what was held against it counts no more."""
+        """An account has a new token: its cooldowns are over."""
         self._candidates.pop(name, None)
+        if self._shared is not None:
+            self._shared.clear(name)
+
+    def cooled(self, candidate: Candidate, model: str) -> None:
+        """A cooldown of an account has begun: other processes learn of it."""
+        if self._shared is not None:
+            for key in ((model, ""), ("", "")):
+                if (one := candidate.cooldowns.get(key)) is not None:
+                    self._shared.note(candidate.name, key[0], one)
+
+    async def aclose(self) -> None:
+        """Stop what is running in the background."""
+        if self._shared is not None:
+            await self._shared.aclose()
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the store: files that cannot be read, a place that cannot be written. They name places."""
@@ -97,8 +117,16 @@ class AccountPool:
         for name, old in self._accounts.items():
             new = fresh.get(name)
             if new is None or new.github_access_token != old.github_access_token:  # gone, or logged in anew
-                self._candidates.pop(name, None)
+                self.forget(name)
         self._accounts = fresh
+
+    def _merge(self, found: Found) -> None:
+        """Take over the cooldowns that all processes share; those of single callers stay."""
+        for name in self._accounts:
+            candidate = self.candidate(name)
+            own = {key: one for key, one in candidate.cooldowns.items() if key[1]}
+            shared = {(model, ""): one for (account, model), one in found.items() if account == name}
+            candidate.cooldowns = {**own, **shared}
 
 
 class Attempts:
@@ -158,6 +186,7 @@ class Attempts:
         refusal = _refusal_of(error)
         if not cool_down(candidate, self._model, self._clock.now(), refusal, caller=self._caller):
             return False
+        self._pool.cooled(candidate, self._model)
         self._log(candidate, error)
         return True
 
@@ -167,6 +196,7 @@ class Attempts:
             return self.refused(candidate, error)
         self._refusal = error
         avoid(candidate, self._clock.now(), Refusal(error.status_hint, None, error.public))
+        self._pool.cooled(candidate, self._model)
         self._log(candidate, error)
         return len(self._known) > len(self._tried)
 

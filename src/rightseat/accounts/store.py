@@ -226,28 +226,12 @@ class FileStore:
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[None]:
-        """Be the only one on this machine who renews this account's token.
-
-        Waits for at most LOCK_SECONDS, and not at all where no lock can be made: two renewals are better than none.
-        """
-        handle = await self._opened_lock(name)
-        try:
-            if handle is not None:
-                await self._wait_for(handle, name)
+        """Be the only one on this machine who renews this account's token; see `open_lock` and `held`."""
+        async with self.held(self.open_lock(name), name):
             yield
-        finally:
-            if handle is not None:
-                os.close(handle)
 
-    async def _opened_lock(self, name: str) -> int | None:
-        opening = asyncio.ensure_future(asyncio.to_thread(self._open_lock, name))
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_lock)
-            raise
-
-    def _open_lock(self, name: str) -> int | None:
+    def open_lock(self, name: str) -> int | None:
+        """Open the lock file of an account. None: it cannot be made."""
         path = self._folder / f".{self._path(name).stem}.lock"
         try:
             self._make_folder()
@@ -255,6 +239,20 @@ class FileStore:
         except OSError as e:
             self.problem = f"accounts cannot be saved in {self._folder}: {e.strerror or e}"
             return None
+
+    @asynccontextmanager
+    async def held(self, handle: int | None, name: str) -> AsyncIterator[None]:
+        """Hold an opened lock file.
+
+        Waits for at most LOCK_SECONDS, and not at all where no lock can be made: two renewals are better than none.
+        """
+        try:
+            if handle is not None:
+                await self._wait_for(handle, name)
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
 
     async def _wait_for(self, handle: int, name: str) -> None:
         patience = self._clock.now() + LOCK_SECONDS
@@ -351,12 +349,6 @@ def _check(account: Account, where: str) -> None:
 def is_token(text: str) -> bool:
     """Whether a text can be a token: visible ASCII, or nothing at all."""
     return text.isascii() and text.isprintable() and " " not in text
-
-
-def _close_lock(opened: asyncio.Future[int | None]) -> None:
-    """Close a lock file that nobody waits for any more."""
-    if not opened.cancelled() and opened.exception() is None and (handle := opened.result()) is not None:
-        os.close(handle)
 
 
 def _unreadable(path: Path, e: OSError) -> ConfigError:

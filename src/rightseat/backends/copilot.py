@@ -30,6 +30,7 @@ from rightseat.chat.plain import PlainTools
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import LoginError, RightseatError, TransportError, UpstreamError
 from rightseat.ids import SYSTEM_IDS, Ids
+from rightseat.state.base import Cooldowns
 from rightseat.transport.http.base import SMALL, HttpRequest, HttpSender, HttpStream, Timeouts, within
 
 QUOTA_SECONDS = 1.0  # how often the headers of an answer are looked at for the quota
@@ -47,6 +48,7 @@ class CopilotBackend:
         aliases: names of models -> ids.
         clock: time.
         ids: of requests that have none.
+        cooldowns: where cooldowns of accounts are shared with other processes; None: they are not.
     """
 
     def __init__(
@@ -58,12 +60,13 @@ class CopilotBackend:
         *,
         clock: Clock = SYSTEM_CLOCK,
         ids: Ids = SYSTEM_IDS,
+        cooldowns: Cooldowns | None = None,
     ) -> None:
         self._sender = sender
         self._editor = editor or Editor()
         self._clock = clock
         self._ids = ids
-        self._pool = AccountPool(store, clock)
+        self._pool = AccountPool(store, clock, cooldowns)
         self._tokens = TokenSource(store, sender, self._editor, clock)
         self._catalogue = Catalogue(self._pool, self._fetch_models, aliases or {}, clock)
         self._contact = Contact(clock)
@@ -205,6 +208,7 @@ class CopilotBackend:
         await self._readiness.aclose()
         await self._catalogue.aclose()
         await self._tokens.close()
+        await self._pool.aclose()
 
     async def _send(self, account: Account, request: UpstreamRequest, sent: Sent) -> HttpStream:
         meta = request.meta

@@ -233,8 +233,12 @@ class Gateway:
             access = Access(settings, clock, ids, state=outside.state, pepper=outside.pepper)
             await stack.enter_async_context(access)
             sender, store = outside.sender, outside.store
-        backend = CopilotBackend(store, sender, settings.editor, settings.aliases, clock=clock, ids=ids)
+        cooldowns = access.state.cooldowns
+        backend = CopilotBackend(
+            store, sender, settings.editor, settings.aliases, clock=clock, ids=ids, cooldowns=cooldowns
+        )
         stack.push_async_callback(backend.aclose)
+        await backend.look()
         layers = Layers(_resilience(settings, access), clock, ids)
         metrics = Metrics(backend, layers, access.refusals, backend.offers) if settings.metrics else None
         if metrics is not None and is_shared():
@@ -304,7 +308,7 @@ class Gateway:
             return await fetch_quota(parts.sender, self.settings.editor, account)
 
         accounts = AccountOperations(parts.backend, parts.store, quota, clock)
-        logins = LoginOperations(self._log_in, lambda: self.settings.github_host, self._ids)
+        logins = LoginOperations(self._log_in, lambda: self.settings.github_host, parts.access.state.logins, self._ids)
         stack.push_async_callback(logins.close)
         sources = Sources(
             lambda: self.settings,

@@ -74,30 +74,32 @@ class Ledger(Protocol):
 
 
 class StoredCooldown(Struct, frozen=True):
-    """Why something is cooling down, and until when.
+    """Why something is cooling down, and for how long.
 
     Attributes:
-        until: by the store's clock, in seconds since 1970.
+        seconds: what is left of it, by the store's clock.
         reason: for people.
+        detail: what the owner of the cooldown keeps with it.
     """
 
-    until: float
+    seconds: float
     reason: str = ""
+    detail: bytes = b""
 
 
 class Cooldowns(Protocol):
-    """What is left alone for a while: an account, or a model of an account."""
+    """What is not used for some time: an account, or a model of an account."""
 
-    async def put(self, name: str, seconds: float, reason: str = "") -> None:
-        """Leave it alone from now on. A longer cooldown that is there stays."""
+    async def put(self, name: str, seconds: float, reason: str = "", detail: bytes = b"") -> None:
+        """Start a cooldown. One that lasts longer stays."""
         ...
 
     async def clear(self, name: str) -> None:
-        """It may be used again."""
+        """End a cooldown."""
         ...
 
     async def all(self) -> dict[str, StoredCooldown]:
-        """Those that are not over."""
+        """The cooldowns that have not ended, by name."""
         ...
 
 
@@ -152,7 +154,7 @@ class State(Protocol):
 
     @property
     def cooldowns(self) -> Cooldowns:
-        """Accounts and models that are left alone."""
+        """Cooldowns of accounts and of their models."""
         ...
 
     @property

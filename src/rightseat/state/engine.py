@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rightseat.errors import ConfigError
 
-HEAD = "0002"  # of the migrations
+HEAD = "0003"  # of the migrations
 CONNECT_SECONDS = 2  # for a server to let us in; libpq takes no less
 BUSY_SECONDS = 2.0  # for another process to let go of an SQLite file
 _OPENING = 0x72696768  # PostgreSQL's advisory lock for who makes the tables

@@ -33,6 +33,8 @@ class MemoryDatabase:
         self.used: dict[tuple[str, str], Spent] = {}
         self.buckets: dict[str, tuple[Bucket | None, Bucket | None]] = {}
         self.alive: set[str] = set()
+        self.cooldowns: OrderedDict[str, tuple[float, str, bytes]] = OrderedDict()  # until when, why, and the detail
+        self.logins: OrderedDict[str, bytes] = OrderedDict()
 
     def sheets(self, key_ids: Sequence[str], day: str) -> dict[str, Sheet]:
         """See Book."""
@@ -154,16 +156,16 @@ class MemoryLedger:
 class MemoryCooldowns:
     """See Cooldowns."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, database: MemoryDatabase, clock: Clock) -> None:
         self._clock = clock
-        self._found: OrderedDict[str, StoredCooldown] = OrderedDict()
+        self._found = database.cooldowns
 
-    async def put(self, name: str, seconds: float, reason: str = "") -> None:
+    async def put(self, name: str, seconds: float, reason: str = "", detail: bytes = b"") -> None:
         """See Cooldowns."""
         until = self._clock.wall() + seconds
-        if name in self._found and self._found[name].until >= until:
+        if name in self._found and self._found[name][0] >= until:
             return
-        self._found[name] = StoredCooldown(until, reason)
+        self._found[name] = (until, reason, detail)
         self._found.move_to_end(name)
         while len(self._found) > COOLDOWNS:
             self._found.popitem(last=False)
@@ -175,16 +177,18 @@ class MemoryCooldowns:
     async def all(self) -> dict[str, StoredCooldown]:
         """See Cooldowns."""
         now = self._clock.wall()
-        for name in [name for name, one in self._found.items() if one.until <= now]:
+        for name in [name for name, (until, _, _) in self._found.items() if until <= now]:
             del self._found[name]
-        return dict(self._found)
+        return {
+            name: StoredCooldown(until - now, reason, detail) for name, (until, reason, detail) in self._found.items()
+        }
 
 
 class MemoryLogins:
     """See Logins."""
 
-    def __init__(self) -> None:
-        self._found: OrderedDict[str, bytes] = OrderedDict()
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._found = database.logins
 
     async def put(self, login_id: str, data: bytes) -> None:
         """See Logins."""
@@ -264,8 +268,8 @@ class MemoryState:
         self._db = database or MemoryDatabase()
         self.keys = MemoryKeys(self._db, clock)
         self.ledger = MemoryLedger(self._db, clock, ids.uuid())
-        self.cooldowns = MemoryCooldowns(clock)
-        self.logins = MemoryLogins()
+        self.cooldowns = MemoryCooldowns(self._db, clock)
+        self.logins = MemoryLogins(self._db)
         self.replays = MemoryReplays()
 
     async def __aenter__(self) -> Self:

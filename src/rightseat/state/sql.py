@@ -22,7 +22,8 @@ from rightseat.state.key_table import SqlKeys, list_keys
 from rightseat.state.lane import Lane, Transaction
 from rightseat.state.ledger import SqlLedger
 from rightseat.state.liveness import FileLiveness, Liveness, ServerLiveness
-from rightseat.state.memory import MemoryCooldowns, MemoryLogins, MemoryReplays
+from rightseat.state.memory import MemoryCooldowns, MemoryDatabase, MemoryLogins, MemoryReplays
+from rightseat.state.small_tables import SqlCooldowns, SqlLogins
 from rightseat.state.tables import keys
 
 
@@ -51,8 +52,9 @@ class SqlState:
         self._lanes = (Lane(place, clock=clock), Lane(place, clock=clock, on_open=liveness.opened))
         self.keys = SqlKeys(self._lanes[0])
         self.ledger = SqlLedger(self._lanes[1], liveness, worker, clock or SYSTEM_CLOCK)
-        self.cooldowns = MemoryCooldowns(clock or SYSTEM_CLOCK)
-        self.logins = MemoryLogins()
+        local = MemoryDatabase()
+        self.cooldowns = SqlCooldowns(self._lanes[0], MemoryCooldowns(local, clock or SYSTEM_CLOCK))
+        self.logins = SqlLogins(self._lanes[0], MemoryLogins(local))
         self.replays = MemoryReplays()
 
     async def __aenter__(self) -> Self:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     Float,
     Integer,
+    LargeBinary,
     MetaData,
     Select,
     String,
@@ -83,6 +84,21 @@ workers = Table(
 )
 changes = Table(
     "changes", metadata, Column("id", Integer, primary_key=True), Column("number", BigInteger, nullable=False)
+)
+cooldowns = Table(
+    "cooldowns",
+    metadata,
+    Column("name", String(300), primary_key=True),
+    Column("until", Float, nullable=False),
+    Column("reason", String, nullable=False, server_default=""),
+    Column("detail", LargeBinary, nullable=False),
+)
+logins = Table(
+    "logins",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("data", LargeBinary, nullable=False),
 )
 
 COUNTED = ("requests", "input_tokens", "output_tokens", "cached_tokens")  # columns of `usage` that grow
