@@ -150,7 +150,13 @@ def postgres() -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture
-async def gateway(tmp_path) -> AsyncIterator[Callable[..., object]]:
+def http_server() -> str | None:
+    """The server of gateways that a test starts; None: the one of the settings. Files that state promises about HTTP run with each."""
+    return None
+
+
+@pytest.fixture
+async def gateway(tmp_path, http_server) -> AsyncIterator[Callable[..., object]]:
     """Start gateways: `served = await gateway(settings={...}, behaviour={...}, words=..., pace=...)`."""
     async with AsyncExitStack() as stack:
 
@@ -168,6 +174,8 @@ async def gateway(tmp_path) -> AsyncIterator[Callable[..., object]]:
             settings = {
                 k: v.replace("{cloud}", server.url) if isinstance(v, str) else v for k, v in (settings or {}).items()
             }
+            if http_server is not None:
+                settings = {"http_server": http_server, **settings}
             url = await stack.enter_async_context(running_gateway(server, tmp_path, settings, account=account))
             return Served(url, app)
 

@@ -9,11 +9,13 @@ from rightseat.gateway.access.authenticate import ClientKeyError
 from rightseat.gateway.endpoints.multiplex import Multiplex
 from rightseat.gateway.endpoints.responses_socket import ResponsesSocket
 from rightseat.gateway.endpoints.sockets import SocketLimits, Sockets
+from rightseat.clock import SYSTEM_CLOCK
 from rightseat.gateway.http.asgi import AsgiExchange, BodyLimits, head_of
+from rightseat.gateway.http.core.server import serve as core_serve
 from rightseat.gateway.http.exchange import ClientGoneError
 from rightseat.gateway.http.limits import MemoryBudget
 from rightseat.gateway.http.live import Live
-from rightseat.gateway.http.server import serve as serve_app
+from rightseat.gateway.http.server import serve as uvicorn_serve
 from rightseat.gateway.http.server_options import ServerOptions, Shared
 from rightseat.gateway.http.websocket import AsgiSocket
 from rightseat.transport.listen import listen
@@ -21,6 +23,7 @@ from rightseat.wire.dialects import CHAT
 from rightseat.wire.errors import status_of
 
 MIB = 1024 * 1024
+SERVERS = {"core": core_serve, "uvicorn": uvicorn_serve}
 
 
 class Caller:
@@ -52,13 +55,16 @@ class Edge:
     `answer(exchange)` answers a request, in the scope of the exchange; what it raises is told as the router does.
     """
 
+    clock = SYSTEM_CLOCK
+    server = "uvicorn"  # see `SERVERS`
+
     def __init__(self, answer, *, doors=None, memory=32 * MIB, each=16 * MIB, body_limit=64 * MIB, places=20):
         self.answer = answer
         self.doors = doors or Doors()
         self.live = Live()
         self.memory = MemoryBudget(memory, each)
         self.bodies = MemoryBudget(128 * MIB, 64 * MIB)
-        self.limits = BodyLimits(self.bodies, body_limit, 10.0)
+        self.body_limits = BodyLimits(self.bodies, body_limit, 10.0)
         self.seen = []
         self.sockets = Sockets(
             self.serve,
@@ -98,13 +104,18 @@ class Edge:
             exchange.owner = caller.id
         await self.answer(exchange)
 
+    def request_id(self, given):
+        return given or "request-1"
+
+    async def converse(self, socket):
+        await (self.responses if socket.head.path == "/v1/responses" else self.multiplex)(socket)
+
     async def __call__(self, scope, receive, send):
         """ASGI 3."""
         if scope["type"] == "websocket":
-            socket = AsgiSocket(scope, receive, send)
-            await (self.responses if scope["path"] == "/v1/responses" else self.multiplex)(socket)
+            await self.converse(AsgiSocket(scope, receive, send))
             return
-        exchange = AsgiExchange(head_of(scope), "request-1", receive, send, self.limits)
+        exchange = AsgiExchange(head_of(scope), "request-1", receive, send, self.body_limits)
         try:
             await self.serve(exchange)
         finally:
@@ -123,7 +134,7 @@ class Edge:
             self.reloads += 1
 
         self.serving = asyncio.ensure_future(
-            serve_app(self, listener, self.shared, stop=self.stop, on_ready=ready.set, reload=reload)
+            SERVERS[self.server](self, listener, self.shared, stop=self.stop, on_ready=ready.set, reload=reload)
         )
         watching = asyncio.ensure_future(self.live.watch(self.doors.still))
         await ready.wait()

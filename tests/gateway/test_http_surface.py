@@ -9,6 +9,13 @@ import pytest
 
 from rightseat.gateway.routes import ROUTES
 
+
+@pytest.fixture(params=["core", "uvicorn"])
+def http_server(request):
+    """Each promise is kept by both servers."""
+    return request.param
+
+
 KEY, ADMIN = "client-key-0123456789", "management-key-0123456789"
 SETTINGS = {"keys": (KEY,), "management_key": ADMIN, "allowed_origins": ("https://page.example",)}
 MINE = f"authorization: Bearer {KEY}"
@@ -95,11 +102,11 @@ async def test_a_path_is_what_it_stands_for(gateway, path, said):
         assert len([name for name, _ in fields if name == "x-request-id"]) == 1
 
 
-async def test_fields_that_are_repeated(gateway):
+async def test_fields_that_are_repeated(gateway, http_server):
     served = await gateway(settings=SETTINGS)
     for fields, status in (
         ((MINE, MINE), 401),  # RFC 9110, section 5.3: they are one, and no key
-        ((MINE, "host: evil.example"), 403),
+        ((MINE, "host: evil.example"), 400 if http_server == "core" else 403),
         ((MINE, "content-length: 2", "content-length: 3"), 400),
         ((MINE, "x-request-id: request-0001", "x-request-id: request-0002"), 200),
     ):

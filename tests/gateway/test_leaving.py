@@ -8,6 +8,13 @@ import pytest
 
 from rightseat.chat import Finish, Reply, TextDelta
 
+
+@pytest.fixture(params=["core", "uvicorn"])
+def http_server(request):
+    """Each promise is kept by both servers."""
+    return request.param
+
+
 KEY = "management-key-0123456789"
 DIALECTS = {
     "/v1/chat/completions": ("gpt-4.1", {"messages": [{"role": "user", "content": "hello"}]}),

@@ -15,6 +15,13 @@ from rightseat.chat import Finish, Reply, TextDelta
 from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.server import SimulatorServer
 
+
+@pytest.fixture(params=["core", "uvicorn"])
+def http_server(request):
+    """Each promise is kept by both servers."""
+    return request.param
+
+
 BODY = {"model": "gpt-4.1", "stream": True, "messages": [{"role": "user", "content": "Reply with exactly: hi"}]}
 
 

@@ -11,12 +11,19 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from tests.gateway.edge import MIB, Doors, Edge, echo
+from tests.gateway.edge import MIB, SERVERS, Doors, Edge, echo
 
 from rightseat.gateway.http.websocket import HELLO_LIMIT
 
 KEY = "key-a"
 POST = b"POST /v1/x HTTP/1.1\r\nhost: localhost\r\n"
+
+
+@pytest.fixture(autouse=True, params=SERVERS)
+def server(request, monkeypatch):
+    """Each promise is kept by both servers."""
+    monkeypatch.setattr(Edge, "server", request.param)
+    return request.param
 
 
 async def connect(url):

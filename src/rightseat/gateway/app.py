@@ -167,6 +167,16 @@ class Gateway:
         """What is under way."""
         return self._parts.live
 
+    @property
+    def body_limits(self) -> BodyLimits:
+        """Of the bodies of requests."""
+        return BodyLimits(self._parts.bodies, self.settings.body_limit, self.settings.body_seconds)
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+        return self._clock
+
     async def serve(self, exchange: Exchange, caller: Caller | None = None) -> None:
         """Answer an exchange; see Router. For the HTTP servers, and for callers in the same process."""
         await self._router.serve(exchange, caller)
@@ -202,18 +212,16 @@ class Gateway:
         await self._parts.access.keys.look()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        settings = self.settings
-        limits = BodyLimits(self._parts.bodies, settings.body_limit, settings.body_seconds)
         head = head_of(scope)
-        request_id = self._request_id(head.headers.get("x-request-id", ""))
-        exchange = AsgiExchange(head, request_id, receive, send, limits, clock=self._clock)
+        request_id = self.request_id(head.headers.get("x-request-id", ""))
+        exchange = AsgiExchange(head, request_id, receive, send, self.body_limits, clock=self._clock)
         scope[LEFT] = exchange.leave
         try:
             await self.serve(exchange)
         finally:
             exchange.close()
 
-    def _request_id(self, given: str) -> str:
+    def request_id(self, given: str) -> str:
         """The client's own id for the request, if it gives one that can stand in a log; else a new one."""
         if _REQUEST_ID.fullmatch(given) and mask(given) == given:  # clients may put anything there
             return given

@@ -39,7 +39,7 @@ _OTHER_VARIABLES = (
 # Settings that are built into what runs: a change of one needs a restart. All others may change on SIGHUP.
 _NEED_RESTART = frozenset({
     "host", "port", "home", "database", "editor", "metrics", "answer_seconds", "attempts", "breaker", "concurrency", "queue", "queue_seconds",
-    "http_client", "body_memory", "socket_memory",
+    "http_client", "http_server", "body_memory", "socket_memory",
 })  # fmt: skip
 _AT_LEAST_1 = (
     "body_limit", "header_limit", "body_memory", "socket_memory", "connections", "sockets_per_key", "max_messages", "max_tools", "attempts",
@@ -84,6 +84,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         sensitive: what counts as sensitive: "secrets", or "all" to include personal data.
         metrics: serve `/metrics`.
         log_content: log requests and answers, redacted.
+        http_server: "uvicorn", or "core": the gateway's own, which costs less per request.
         header_limit: the largest head of a request.
         body_limit: the largest body of a request.
         body_memory: memory for the bodies of all requests together; a request that does not fit gets 503.
@@ -130,6 +131,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     sensitive: Literal["secrets", "all"] = "secrets"
     metrics: bool = True
     log_content: bool = False
+    http_server: Literal["core", "uvicorn"] = "uvicorn"
     header_limit: int = 64 * 1024
     body_limit: int = 64 * 1024 * 1024
     body_memory: int = 128 * 1024 * 1024

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from rightseat.accounts.store import AccountStore
 from rightseat.gateway.app import Gateway
 from rightseat.gateway.config import Settings
-from rightseat.gateway.http.server import serve as serve_app
 from rightseat.gateway.http.server_options import ServerOptions, Shared
 from rightseat.log import logger
 from rightseat.transport.listen import listen
@@ -49,7 +48,7 @@ async def serve(
                 await app.refresh()
                 shared.apply(options_of(app.settings))
 
-            await serve_app(
+            await _server(settings.http_server)(
                 app,
                 listening,
                 shared,
@@ -57,6 +56,17 @@ async def serve(
                 on_ready=None if on_ready is None else lambda: on_ready(address),
                 reload=again,
             )
+
+
+def _server(name: str) -> Callable[..., Awaitable[None]]:
+    """The server of a name; what the other one needs is not imported."""
+    if name == "core":
+        from rightseat.gateway.http.core.server import serve as core
+
+        return core
+    from rightseat.gateway.http.server import serve as uvicorn
+
+    return uvicorn
 
 
 def options_of(settings: Settings) -> ServerOptions:

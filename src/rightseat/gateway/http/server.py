@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -23,10 +22,8 @@ from rightseat.gateway.http import departures
 from rightseat.gateway.http.asgi import StreamBrokenError
 from rightseat.gateway.http.protocol import HttpProtocol, Reader
 from rightseat.gateway.http.server_options import Shared
+from rightseat.gateway.http.signals import Reload, handled
 from rightseat.gateway.http.websocket_protocol import WebSocketProtocol
-from rightseat.log import logger
-
-Reload = Callable[[], Awaitable[None]]
 
 _HEADERS = [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")]
 _KEEP_ALIVE_SECONDS = 75
@@ -69,7 +66,7 @@ async def serve(
     """
     logging.getLogger("uvicorn.error").addFilter(_NoBrokenStreams())
     server = _Server(_config(app, shared))
-    with _signals(stop, reload):
+    with handled(stop, reload):
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         while not server.started and not serving.done():
             await SYSTEM_CLOCK.sleep(0.005)
@@ -111,38 +108,3 @@ def _config(app: Any, shared: Shared) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_LAST_SECONDS,
     )
-
-
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event, reload: Reload | None) -> Iterator[None]:
-    """Handle signals, if this is the main thread."""
-    loop = asyncio.get_running_loop()
-    reloading: set[asyncio.Future[None]] = set()
-
-    def reload_now() -> None:
-        if reload is not None:
-            task = asyncio.ensure_future(_reload(reload))
-            reloading.add(task)
-            task.add_done_callback(reloading.discard)
-
-    handlers = {signal.SIGINT: stop.set, signal.SIGTERM: stop.set, signal.SIGHUP: reload_now}
-    handled: list[signal.Signals] = []
-    with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread
-        for number, handler in handlers.items():
-            loop.add_signal_handler(number, handler)
-            handled.append(number)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a supervisor blocks it until here
-    try:
-        yield
-    finally:
-        for number in handled:
-            loop.remove_signal_handler(number)
-        for task in reloading:
-            task.cancel()
-
-
-async def _reload(reload: Reload) -> None:
-    try:
-        await reload()
-    except Exception as e:  # what was in force stays in force
-        logger.error("settings and keys were not read again: %s", e)

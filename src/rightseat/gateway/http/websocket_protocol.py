@@ -13,6 +13,7 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from rightseat.gateway.http.core.websocket import frame_size
 from rightseat.gateway.http.server_options import Shared
 from rightseat.gateway.http.websocket import EXTENSION, HELLO_LIMIT, TRY_LATER
 
@@ -114,7 +115,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Read on, up to the end of a message: what follows waits until that was taken."""
         while self._raw and self.conn.parser_exc is None and self._may_feed:
             if not self._due:
-                self._due = _frame_size(self._raw)
+                self._due = frame_size(self._raw)
                 if not self._due:
                     break
             part = bytes(self._raw[: self._due])
@@ -196,15 +197,3 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         output = self.conn.data_to_send()
         if self.writable.is_set():
             self.transport.write(b"".join(output))
-
-
-def _frame_size(data: bytearray) -> int:
-    """The bytes of the frame that begins here; 0: its head is not whole yet (RFC 6455, section 5.2)."""
-    if len(data) < 2:
-        return 0
-    length = data[1] & 0x7F
-    extended = {126: 2, 127: 8}.get(length, 0)
-    head = 2 + extended + (4 if data[1] & 0x80 else 0)
-    if len(data) < head:
-        return 0
-    return head + (int.from_bytes(data[2 : 2 + extended], "big") if extended else length)

@@ -1,0 +1,83 @@
+"""What connections of the server share, and what they ask of the application. Refuses to know how bytes become requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol
+
+from rightseat.clock import Clock
+from rightseat.gateway.http.asgi import BodyLimits
+from rightseat.gateway.http.exchange import Exchange
+from rightseat.gateway.http.server_options import Shared
+from rightseat.gateway.http.websocket import Socket
+
+
+class Application(Protocol):
+    """What is served.
+
+    Attributes:
+        body_limits: of the bodies of requests.
+        clock: time.
+    """
+
+    @property
+    def body_limits(self) -> BodyLimits: ...  # noqa: D102 - see above
+
+    @property
+    def clock(self) -> Clock: ...  # noqa: D102
+
+    def request_id(self, given: str) -> str:
+        """The id of a request, by what the client gives."""
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer a request."""
+
+    async def converse(self, socket: Socket) -> None:
+        """Serve a WebSocket until it is closed."""
+
+
+class Connected(Protocol):
+    """A connection, as the server sees it.
+
+    Attributes:
+        transport: see asyncio.
+        is_blind: nothing is read, so that it does not show by itself that the client has left.
+    """
+
+    transport: asyncio.Transport
+
+    @property
+    def is_blind(self) -> bool: ...  # noqa: D102 - see above
+
+    def close_if_idle(self) -> None:
+        """The server ends: what is idle ends now, what is under way after its answer."""
+
+
+class Core:
+    """What the connections of a server share.
+
+    Args:
+        app: what is served.
+        shared: see Shared.
+
+    Attributes:
+        connections: those that are open.
+        tasks: what is done for them.
+    """
+
+    def __init__(self, app: Application, shared: Shared) -> None:
+        self.app, self.shared = app, shared
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[Connected] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do some work."""
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def address_of(self, peer: str, headers: Mapping[str, str]) -> str:
+        """Where a client is, when a proxy stands between."""
+        return self.shared.proxies.client_of(peer, headers)

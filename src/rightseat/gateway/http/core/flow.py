@@ -1,0 +1,75 @@
+"""Flow control of what is written: who pushes is told to wait, who pulls waits. Refuses to know what flows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Generator
+from typing import Protocol
+
+
+class Source(Protocol):
+    """Something that pushes, and can be asked to wait: an answer of upstream's."""
+
+    def pause(self) -> None:
+        """Push nothing for now. May be called twice."""
+
+    def resume(self) -> None:
+        """Go on. May be called twice."""
+
+
+class Done:
+    """An awaitable that waits for nothing, and costs nothing."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        """See the language."""
+        return
+        yield
+
+
+DONE = Done()
+
+
+class Flow:
+    """Whether there is room for more.
+
+    Attributes:
+        is_full: there is none.
+    """
+
+    __slots__ = ("_event", "_source", "is_full")
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self._source: Source | None = None
+        self._event: asyncio.Event | None = None
+
+    def stop(self) -> None:
+        """There is no room any more."""
+        self.is_full = True
+        if self._source is not None:
+            self._source.pause()
+
+    def go_on(self) -> None:
+        """There is room again, or nobody is there to take anything."""
+        self.is_full = False
+        if self._event is not None:
+            self._event.set()
+        if self._source is not None:
+            self._source.resume()
+
+    def bind(self, source: Source | None) -> None:
+        """Who pushes from now on; None: nobody."""
+        self._source = source
+        if source is not None and self.is_full:
+            source.pause()
+
+    def room(self) -> Awaitable[None]:
+        """Until there is room."""
+        return self._room() if self.is_full else DONE
+
+    async def _room(self) -> None:
+        if self._event is None:
+            self._event = asyncio.Event()
+        while self.is_full:
+            self._event.clear()
+            await self._event.wait()
