@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 import json
 
+from rightseat.clock import SYSTEM_CLOCK
 from rightseat.errors import RightseatError
 from rightseat.gateway.access.authenticate import ClientKeyError
 from rightseat.gateway.endpoints.multiplex import Multiplex
 from rightseat.gateway.endpoints.responses_socket import ResponsesSocket
 from rightseat.gateway.endpoints.sockets import SocketLimits, Sockets
-from rightseat.clock import SYSTEM_CLOCK
-from rightseat.gateway.http.asgi import AsgiExchange, BodyLimits, head_of
-from rightseat.gateway.http.core.server import serve as core_serve
+from rightseat.gateway.http.asgi import AsgiExchange, head_of
+from rightseat.gateway.http.core.serving import serve as core_serve
 from rightseat.gateway.http.exchange import ClientGoneError
+from rightseat.gateway.http.held import BodyLimits
 from rightseat.gateway.http.limits import MemoryBudget
 from rightseat.gateway.http.live import Live
 from rightseat.gateway.http.server import serve as uvicorn_serve

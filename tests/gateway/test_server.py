@@ -26,6 +26,9 @@ def server(request, monkeypatch):
     return request.param
 
 
+once = pytest.mark.parametrize("server", ["core"], indirect=True)  # for what takes long and has little to do with HTTP
+
+
 async def connect(url):
     parts = urlsplit(url)
     return await asyncio.open_connection(parts.hostname, parts.port)
@@ -213,6 +216,7 @@ async def raw_socket(url, path="/v1/ws"):
     return reader, writer
 
 
+@once
 async def test_a_message_in_very_many_pieces_costs_what_it_holds():
     edge = Edge(echo, memory=8 * MIB, each=8 * MIB)
     async with edge.running() as url:
@@ -248,6 +252,7 @@ async def test_messages_that_are_sent_beyond_the_memory_end_their_connection():
         await until(lambda: edge.memory.used == 0)
 
 
+@once
 async def test_pongs_do_not_pile_up_for_a_client_that_does_not_read():
     edge = Edge(echo)
     async with edge.running() as url:
@@ -283,6 +288,7 @@ async def test_request_and_cancel_together_end_exactly_once():
         await until(lambda: not edge.multiplex._tasks and edge.memory.used == 0)
 
 
+@once
 async def test_unread_answers_are_bounded_by_key_and_the_stalled_stream_alone_ends():
     edge = Edge(echo, memory=32 * MIB, each=16 * MIB)
     async with (
@@ -486,6 +492,7 @@ def answering(outputs=()):
     return answer
 
 
+@once
 async def test_frames_that_only_prepare_are_requests_and_do_not_grow():
     answer = answering()
     edge = Edge(answer)

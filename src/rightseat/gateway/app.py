@@ -42,8 +42,9 @@ from rightseat.gateway.endpoints.models import ModelsEndpoint
 from rightseat.gateway.endpoints.multiplex import Multiplex
 from rightseat.gateway.endpoints.responses_socket import ResponsesSocket
 from rightseat.gateway.endpoints.sockets import SocketLimits, Sockets
-from rightseat.gateway.http.asgi import LEFT, AsgiExchange, BodyLimits, Receive, Scope, Send, head_of
+from rightseat.gateway.http.asgi import LEFT, AsgiExchange, Receive, Scope, Send, head_of
 from rightseat.gateway.http.exchange import ClientGoneError, Exchange
+from rightseat.gateway.http.held import BodyLimits
 from rightseat.gateway.http.limits import MemoryBudget
 from rightseat.gateway.http.live import Live
 from rightseat.gateway.http.websocket import AsgiSocket, Socket

@@ -61,7 +61,7 @@ async def serve(
 def _server(name: str) -> Callable[..., Awaitable[None]]:
     """The server of a name; what the other one needs is not imported."""
     if name == "core":
-        from rightseat.gateway.http.core.server import serve as core
+        from rightseat.gateway.http.core.serving import serve as core
 
         return core
     from rightseat.gateway.http.server import serve as uvicorn

@@ -20,9 +20,9 @@ from msgspec import Raw, Struct
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import CallerError, DeclinedError, RightseatError, UpstreamError
 from rightseat.gateway.endpoints.sockets import Sockets, small
-from rightseat.gateway.http.asgi import NoMemoryError
 from rightseat.gateway.http.exchange import ClientGoneError, Fields, Head
 from rightseat.gateway.http.headers import header_value
+from rightseat.gateway.http.held import NoMemoryError
 from rightseat.gateway.http.live import ShuttingDownError
 from rightseat.gateway.http.websocket import (
     BROKEN,

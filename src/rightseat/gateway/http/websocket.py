@@ -14,9 +14,10 @@ import msgspec
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
-from rightseat.gateway.http.asgi import DECODED, TIMES, Message, NoMemoryError, Receive, Scope, Send, head_of
+from rightseat.gateway.http.asgi import Message, Receive, Scope, Send, head_of
 from rightseat.gateway.http.channels import Channel
 from rightseat.gateway.http.exchange import EVENT_STREAM, ClientGoneError, Exchange, Fields, Head
+from rightseat.gateway.http.held import DECODED, TIMES, NoMemoryError
 from rightseat.gateway.http.limits import MemoryBudget
 from rightseat.wire.sse import SseDecoder
 

@@ -13,7 +13,7 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from rightseat.gateway.http.core.websocket import frame_size
+from rightseat.gateway.http.core.socket_connection import frame_size
 from rightseat.gateway.http.server_options import Shared
 from rightseat.gateway.http.websocket import EXTENSION, HELLO_LIMIT, TRY_LATER
 

@@ -7,10 +7,13 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 from rightseat.clock import Clock
-from rightseat.gateway.http.asgi import BodyLimits
+from rightseat.gateway.http.addresses import neighbourhood
 from rightseat.gateway.http.exchange import Exchange
+from rightseat.gateway.http.held import BodyLimits
 from rightseat.gateway.http.server_options import Shared
 from rightseat.gateway.http.websocket import Socket
+
+_SPARE = 64  # connections beyond the limit that are told so
 
 
 class Application(Protocol):
@@ -77,6 +80,17 @@ class Core:
         task = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def admit(self, peer: str) -> str | None:
+        """What a connection counts for, "" for nothing; None: there are too many, of all or of its address."""
+        place = "" if not peer or self.shared.proxies.trusts(peer) else neighbourhood(peer)
+        too_many = len(self.connections) >= self.shared.options.connections + _SPARE
+        return None if too_many or (place and not self.shared.places.take(place)) else place
+
+    def give_place(self, place: str) -> None:
+        """It counts no more."""
+        if place:
+            self.shared.places.give(place)
 
     def address_of(self, peer: str, headers: Mapping[str, str]) -> str:
         """Where a client is, when a proxy stands between."""

@@ -20,16 +20,15 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from rightseat.gateway.http.addresses import neighbourhood
 from rightseat.gateway.http.core.answer import CONTINUE, refusal
 from rightseat.gateway.http.core.base import Core
-from rightseat.gateway.http.core.deadline import Deadline
+from rightseat.gateway.http.core.deadline import ConnectionDeadline
 from rightseat.gateway.http.core.exchange import BodyBrokenError, CoreExchange
-from rightseat.gateway.http.core.flow import Flow
+from rightseat.gateway.http.core.flow import WriteFlow
 from rightseat.gateway.http.core.head import RefusedError, RequestHead, check_handshake
 from rightseat.gateway.http.core.incoming import Incoming
-from rightseat.gateway.http.core.states import READING, WRITING, Reading, Writing
-from rightseat.gateway.http.core.websocket import open_socket
+from rightseat.gateway.http.core.socket_connection import open_socket
+from rightseat.gateway.http.core.states import READING, WRITING, ReadState, WriteState
 from rightseat.log import logger
 
 KEEP_ALIVE_SECONDS = 75.0  # nginx: the same; longer than the 60 s of most balancers
@@ -37,17 +36,16 @@ _LINGER_SECONDS = 2.0  # for a client that still sends, to read why it is not li
 _CLOSE_SECONDS = 10.0  # for a client to take what was written before
 _STALL_SECONDS = 120.0  # in which a client takes some of what waits for it; nginx: 60
 _KEPT = 16 * 1024  # bytes that may wait behind a request
-_SPARE = 64  # connections beyond the limit that are told so
 
 # Read into by all connections of a loop, one after another. A connection on which nobody wants a body reads little at a time.
 _BUFFER = memoryview(bytearray(256 * 1024))
 _LITTLE = _BUFFER[:_KEPT]
 
-_HEAD, _BODY, _READ, _DRAIN = Reading.HEAD, Reading.BODY, Reading.DONE, Reading.DRAIN
-_NONE, _OPEN, _WRITTEN = Writing.NONE, Writing.OPEN, Writing.DONE
+_HEAD, _BODY, _READ, _DRAIN = ReadState.HEAD, ReadState.BODY, ReadState.DONE, ReadState.DRAIN
+_NONE, _OPEN, _WRITTEN = WriteState.NONE, WriteState.OPEN, WriteState.DONE
 
 
-class Connection(asyncio.BufferedProtocol):
+class ServerConnection(asyncio.BufferedProtocol):
     """A connection.
 
     Args:
@@ -63,17 +61,18 @@ class Connection(asyncio.BufferedProtocol):
         self.core = core
         self.transport: asyncio.Transport
         self.may_reuse = True
-        self.flow = Flow()
-        self._deadline = Deadline(core.loop, self._late)
-        self._reading, self._writing = Reading.HEAD, Writing.NONE
+        self.flow = WriteFlow()
+        self._deadline = ConnectionDeadline(core.loop, self._late)
+        self._reading, self._writing = ReadState.HEAD, WriteState.NONE
         self._exchange: CoreExchange | None = None
         self._incoming = Incoming(core.shared.options.header_limit, self._on_body)
-        self._rest = b""  # behind the request that is answered
-        self._is_pipelined = False  # the request waited for the answer to another one
+        self._rest, self._is_pipelined = (
+            b"",
+            False,
+        )  # behind the request that is answered; the next one has waited there
         self._paused = False
         self._head = b""  # of an answer that streams, until its first piece or the next turn of the loop
-        self._place = ""  # what the connection counts for
-        self._peer = ""
+        self._place = self._peer = ""  # what the connection counts for, and whose it is
 
     # What asyncio calls.
 
@@ -83,10 +82,9 @@ class Connection(asyncio.BufferedProtocol):
         self.transport = transport
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
-        place = "" if not self._peer or core.shared.proxies.trusts(self._peer) else neighbourhood(self._peer)
-        too_many = len(core.connections) >= core.shared.options.connections + _SPARE
-        if too_many or (place and not core.shared.places.take(place)):
-            self._reading, self._writing = Reading.SHUT, Writing.SHUT
+        place = core.admit(self._peer)
+        if place is None:
+            self._reading, self._writing = ReadState.SHUT, WriteState.SHUT
             transport.abort()
             return
         self._place = place
@@ -95,12 +93,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it went
         """See asyncio."""
-        self._reading, self._writing = Reading.SHUT, Writing.SHUT
+        self._reading, self._writing = ReadState.SHUT, WriteState.SHUT
         self._deadline.end()
         self.core.connections.discard(self)
-        place, self._place = self._place, ""
-        if place:
-            self.core.shared.places.give(place)
+        self.core.give_place(self._place)
+        self._place = ""
         self._rest = self._head = b""
         exchange, self._exchange = self._exchange, None
         self.flow.bind(None)
@@ -262,15 +259,12 @@ class Connection(asyncio.BufferedProtocol):
     def answer(self, head: bytes, body: bytes) -> None:
         """A whole answer."""
         if self._writing is _NONE:
-            self._write_both(head, body)
+            if len(body) <= _KEPT:
+                self.transport.write(head + body)
+            else:
+                self.transport.writelines((head, body))
             self._move_writing(_WRITTEN)
             self._after_answer()
-
-    def _write_both(self, head: bytes, body: bytes) -> None:
-        if len(body) <= _KEPT:
-            self.transport.write(head + body)
-        else:
-            self.transport.writelines((head, body))
 
     def open(self, head: bytes) -> None:
         """The head of an answer that streams. It goes out with the first piece, if that comes in this turn of the loop."""
@@ -305,12 +299,12 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection, so that no client takes a part of an answer for all of it."""
         self.may_reuse = False
         writing = self._writing
-        if writing is _NONE and self._reading is not Reading.SHUT:
+        if writing is _NONE and self._reading is not ReadState.SHUT:
             self.transport.write(refusal(500, "internal_error"))
         self._flush()
         is_framed = self._exchange is None or not self._exchange.judged.is_old
-        if writing is not Writing.SHUT:
-            self._move_writing(Writing.SHUT)
+        if writing is not WriteState.SHUT:
+            self._move_writing(WriteState.SHUT)
         if writing is _OPEN and not is_framed:
             self.transport.abort()  # a polite end would be the end of the answer
         else:
@@ -357,16 +351,16 @@ class Connection(asyncio.BufferedProtocol):
         self.may_reuse = False
         if self._writing is _NONE and not (self._is_pipelined and e.name in ("grammar", "line_ends")):
             self.transport.write(refusal(e.status, e.name))
-        self._move_writing(Writing.SHUT)
+        self._move_writing(WriteState.SHUT)
         self._close()
 
     def _close(self) -> None:
         """End the connection after what was written. A client that still sends may read that first."""
-        if self._reading in (_DRAIN, Reading.SHUT) or self.transport.is_closing():
+        if self._reading in (_DRAIN, ReadState.SHUT) or self.transport.is_closing():
             return
         is_quiet = self._reading is _READ or (self._reading is _HEAD and not self._incoming.has_begun)
         if is_quiet or not self.transport.can_write_eof():
-            self._move_reading(Reading.SHUT)
+            self._move_reading(ReadState.SHUT)
             self.transport.close()
             self._deadline.set(_CLOSE_SECONDS, "close")
         else:  # closing with bytes unread would reset the connection, and the answer with it
@@ -383,7 +377,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _become_socket(self, head: RequestHead, rest: bytes) -> None:
         self._deadline.end()
-        self._reading, self._writing = Reading.SHUT, Writing.SHUT
+        self._reading, self._writing = ReadState.SHUT, WriteState.SHUT
         self.core.connections.discard(self)
         place, self._place = self._place, ""
         address = self.core.address_of(self._peer, head.headers)
@@ -391,11 +385,11 @@ class Connection(asyncio.BufferedProtocol):
 
     # States and time.
 
-    def _move_reading(self, to: Reading) -> None:
+    def _move_reading(self, to: ReadState) -> None:
         assert to in READING[self._reading], (self._reading, to)
         self._reading = to
 
-    def _move_writing(self, to: Writing) -> None:
+    def _move_writing(self, to: WriteState) -> None:
         assert to in WRITING[self._writing], (self._writing, to)
         self._writing = to
 

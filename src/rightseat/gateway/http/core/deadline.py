@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Deadline:
+class ConnectionDeadline:
     """A deadline, and what it is for.
 
     Args:

@@ -15,12 +15,11 @@ from typing import Protocol
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import CallerError, RightseatError
-from rightseat.gateway.http.asgi import BodyLimits, BodyTooSlowError
 from rightseat.gateway.http.core.answer import LAST_CHUNK, head_of
-from rightseat.gateway.http.core.flow import DONE, Flow, Source
+from rightseat.gateway.http.core.flow import DONE, Pausable, WriteFlow
 from rightseat.gateway.http.core.head import CHUNKED, RequestHead
-from rightseat.gateway.http.exchange import EVENT_STREAM, JSON, ClientGoneError, Exchange, Fields, Head
-from rightseat.gateway.http.held import HeldBody
+from rightseat.gateway.http.exchange import EVENT_STREAM, JSON, ClientGoneError, Fields, Head
+from rightseat.gateway.http.held import BodyLimits, HeldBody
 
 _COPIED = 16 * 1024  # bytes: smaller pieces are copied into their chunk, larger ones go out beside its size
 
@@ -37,7 +36,7 @@ class Line(Protocol):
         flow: whether the client takes what is written.
     """
 
-    flow: Flow
+    flow: WriteFlow
 
     @property
     def is_last(self) -> bool: ...  # noqa: D102 - see above
@@ -116,7 +115,7 @@ class CoreExchange(HeldBody):
             return b""
         if self.judged.length != CHUNKED:
             self.check_length(self.judged.length)
-        self._holder, self._counted = self.owner, True
+        self.holder, self._counted = self.owner, True
         self._count(self._size)
         if self._fault is None and not self._connection.wants_body():
             await self._come()
@@ -161,15 +160,12 @@ class CoreExchange(HeldBody):
             self.arrived(e)
 
     async def _come(self) -> None:
-        seconds = self._limits.seconds
         self._waiter = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(seconds or None):
+            async with asyncio.timeout(self.limits.seconds or None):
                 await self._waiter
         except TimeoutError:
-            self._fault = BodyTooSlowError(
-                f"the body of the request did not come in time (within {seconds:g} s)", code="body_timeout"
-            )
+            self._fault = self.too_slow()
         finally:
             self._waiter = None
 
@@ -287,7 +283,7 @@ class ChunkSink:
         """Until there is room for more."""
         return self._connection.flow.room()
 
-    def bind(self, source: Source | None) -> None:
+    def bind(self, source: Pausable | None) -> None:
         """Who is to wait while there is no room."""
         self._connection.flow.bind(source)
 

@@ -1,4 +1,4 @@
-"""Flow control of what is written: who pushes is told to wait, who pulls waits. Refuses to know what flows."""
+"""WriteFlow control of what is written: who pushes is told to wait, who pulls waits. Refuses to know what flows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Generator
 from typing import Protocol
 
 
-class Source(Protocol):
+class Pausable(Protocol):
     """Something that pushes, and can be asked to wait: an answer of upstream's."""
 
     def pause(self) -> None:
@@ -29,7 +29,7 @@ class Done:
 DONE = Done()
 
 
-class Flow:
+class WriteFlow:
     """Whether there is room for more.
 
     Attributes:
@@ -40,7 +40,7 @@ class Flow:
 
     def __init__(self) -> None:
         self.is_full = False
-        self._source: Source | None = None
+        self._source: Pausable | None = None
         self._event: asyncio.Event | None = None
 
     def stop(self) -> None:
@@ -57,7 +57,7 @@ class Flow:
         if self._source is not None:
             self._source.resume()
 
-    def bind(self, source: Source | None) -> None:
+    def bind(self, source: Pausable | None) -> None:
         """Who pushes from now on; None: nobody."""
         self._source = source
         if source is not None and self.is_full:

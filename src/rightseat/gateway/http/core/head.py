@@ -20,6 +20,7 @@ SOCKET_FIELDS, SOCKET_FIELD_BYTES = 128, 8192  # of a handshake, as `websockets`
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _NEVER = frozenset(("CONNECT", "TRACE"))
+_SINGLE = frozenset(("host", "transfer-encoding", "content-length"))
 _ALIKE = ("content_length", "transfer_encoding")
 _VERSIONS = ("HTTP/1.1", "HTTP/1.0")
 _HOST = re.compile(r"(?:[A-Za-z0-9._~%-]{0,255}|\[[0-9A-Fa-f:.]{2,64}\])(?::[0-9]{0,5})?")
@@ -117,7 +118,7 @@ def _headers(lines: list[str]) -> dict[str, str]:
             raise RefusedError(431, "field_too_large")
         name, value = name.lower(), value.strip(" \t")
         if name in headers:
-            if name == "host" or name == "transfer-encoding" or name == "content-length":
+            if name in _SINGLE:
                 raise RefusedError(400, f"two_{name.replace('-', '_')}")
             value = f"{headers[name]}, {value}"
         headers[name] = value

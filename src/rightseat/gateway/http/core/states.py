@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 
-class Reading(Enum):
+class ReadState(Enum):
     """What comes next from the client."""
 
     HEAD = "head"
@@ -24,7 +24,7 @@ class Reading(Enum):
     SHUT = "shut"
 
 
-class Writing(Enum):
+class WriteState(Enum):
     """What has gone to the client."""
 
     NONE = "none"
@@ -33,16 +33,16 @@ class Writing(Enum):
     SHUT = "shut"
 
 
-READING: Mapping[Reading, frozenset[Reading]] = {
-    Reading.HEAD: frozenset((Reading.BODY, Reading.DONE, Reading.DRAIN, Reading.SHUT)),
-    Reading.BODY: frozenset((Reading.DONE, Reading.DRAIN, Reading.SHUT)),
-    Reading.DONE: frozenset((Reading.HEAD, Reading.DRAIN, Reading.SHUT)),
-    Reading.DRAIN: frozenset((Reading.SHUT,)),
-    Reading.SHUT: frozenset(),
+READING: Mapping[ReadState, frozenset[ReadState]] = {
+    ReadState.HEAD: frozenset((ReadState.BODY, ReadState.DONE, ReadState.DRAIN, ReadState.SHUT)),
+    ReadState.BODY: frozenset((ReadState.DONE, ReadState.DRAIN, ReadState.SHUT)),
+    ReadState.DONE: frozenset((ReadState.HEAD, ReadState.DRAIN, ReadState.SHUT)),
+    ReadState.DRAIN: frozenset((ReadState.SHUT,)),
+    ReadState.SHUT: frozenset(),
 }
-WRITING: Mapping[Writing, frozenset[Writing]] = {
-    Writing.NONE: frozenset((Writing.OPEN, Writing.DONE, Writing.SHUT)),
-    Writing.OPEN: frozenset((Writing.DONE, Writing.SHUT)),
-    Writing.DONE: frozenset((Writing.NONE, Writing.SHUT)),
-    Writing.SHUT: frozenset(),
+WRITING: Mapping[WriteState, frozenset[WriteState]] = {
+    WriteState.NONE: frozenset((WriteState.OPEN, WriteState.DONE, WriteState.SHUT)),
+    WriteState.OPEN: frozenset((WriteState.DONE, WriteState.SHUT)),
+    WriteState.DONE: frozenset((WriteState.NONE, WriteState.SHUT)),
+    WriteState.SHUT: frozenset(),
 }

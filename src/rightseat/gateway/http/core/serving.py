@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from rightseat.clock import SYSTEM_CLOCK
 from rightseat.gateway.http.core.base import Application, Core
-from rightseat.gateway.http.core.connection import Connection
+from rightseat.gateway.http.core.connection import ServerConnection
 from rightseat.gateway.http.departures import CHECK_SECONDS, has_left
 from rightseat.gateway.http.server_options import Shared
 from rightseat.gateway.http.signals import Reload, handled
@@ -69,7 +69,7 @@ async def serve(
     """
     core = Core(app, shared)
     with handled(stop, reload):
-        server = await core.loop.create_server(lambda: Connection(core), sock=listener, backlog=_BACKLOG)
+        server = await core.loop.create_server(lambda: ServerConnection(core), sock=listener, backlog=_BACKLOG)
         watching = asyncio.ensure_future(_watch(core))
         try:
             if on_ready is not None:

@@ -297,9 +297,8 @@ class SocketConnection(asyncio.Protocol):
         self._news.set()
         self._room.set()
         self.core.connections.discard(self)
-        place, self._place = self._place, ""
-        if place:
-            self.core.shared.places.give(place)
+        self.core.give_place(self._place)
+        self._place = ""
 
 
 class CoreSocket(Socket):
