@@ -122,9 +122,6 @@ class ServerConnection(asyncio.BufferedProtocol):
         elif reading is _READ:
             self._keep(bytes(_BUFFER[:nbytes]))
 
-    def eof_received(self) -> None:
-        """See asyncio: the connection ends."""
-
     def pause_writing(self) -> None:
         """See asyncio."""
         self.flow.stop()
