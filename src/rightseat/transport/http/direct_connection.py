@@ -187,11 +187,18 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """The server has closed its side, cleanly."""
-        if self.reading is Reading.CLOSE:
+        if self.reading is Reading.CLOSE and self._said_goodbye():
             self._finish(junk=True)
         else:
             self._fail_lost("the server closed the connection")
         return False
+
+    def _said_goodbye(self) -> bool:
+        """Nobody on the way has cut it: over TLS the end is told (close_notify), and asyncio calls us even where it is not."""
+        try:
+            return self.tls is None or not self.tls.read(1)
+        except ssl.SSLError:
+            return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed."""

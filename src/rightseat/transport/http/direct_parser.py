@@ -15,6 +15,8 @@ from rightseat.transport.http.heads import HEAD_BYTES, HEAD_FIELDS, AnswerHead, 
 
 FRAMING_BYTES = 16 * 1024  # of a body: extensions and trailers, beside what a chunk needs; hyper: 16 KiB of each
 _CHUNK_FRAME = 24  # bytes that a chunk needs at most: 16 digits, four of line ends, and some zeros
+_ERRORS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
+_SWITCH = "a switch of protocols that was not asked for"
 _BLANK = b"\r\n\r\n"
 
 
@@ -62,6 +64,8 @@ class AnswerParser:
                 raise Violation(f"a head of more than {HEAD_BYTES} bytes")
             try:
                 self._parser.feed_data(data[taken:end])
+            except httptools.HttpParserUpgrade:
+                raise Violation(_SWITCH) from None
             except httptools.HttpParserError as e:
                 raise Violation(str(e)) from None
             taken = end
@@ -75,7 +79,7 @@ class AnswerParser:
         """The body in some more bytes, also in those before the place where they break a rule."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as e:
+        except _ERRORS as e:
             self.broken = str(e)
         body = b""
         if pieces := self._pieces:
@@ -109,7 +113,7 @@ class AnswerParser:
         parser = self._parser
         head = answer_head(self._method, parser.get_status_code(), parser.get_http_version(), self._fields)
         if head.status == 101:
-            raise Violation("a switch of protocols that was not asked for")
+            raise Violation(_SWITCH)
         self._fields = []
         self.complete = False  # it said so of 1xx, and of answers without a body
         if head.status >= 200:
@@ -138,8 +142,9 @@ class AnswerParser:
         self._head_there = True
 
     def on_body(self, body: bytes) -> None:
-        """Some of a body."""
-        self._pieces.append(body)
+        """Some of a body; after its end it is that of another message, which nobody asked for."""
+        if not self.complete:
+            self._pieces.append(body)
 
     def on_message_complete(self) -> None:
         """A message is complete."""
