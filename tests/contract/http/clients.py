@@ -68,11 +68,11 @@ class Server:
         self.connections += 1
         number = self.connections
         self.writers.append(writer)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             while True:
                 try:
                     head = await reader.readuntil(b"\r\n\r\n")
-                except asyncio.IncompleteReadError:
+                except (asyncio.IncompleteReadError, ConnectionError):
                     self.left.set()
                     break
                 self.requests.append((number, head))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
+from tests.contract.http import fuzz_responses
 from tests.contract.http.clients import CLIENTS, Client, Taken, ask, serving
 from tests.contract.http.memory import exchanged
 from tests.contract.http.response_cases import AIOHTTP, CASES, COUNTED, Case, Outcome
@@ -108,3 +109,7 @@ async def test_every_split_is_the_same_to_ours(case: Case):
     pieces_of = splits(case.answer) if len(case.answer) < _SMALL else [[case.answer]]
     got = {exchanged(pieces, ends=case.ends, method=case.method) for pieces in pieces_of}
     assert {brief(each._replace(body=b"") if case.part else each) for each in got} == {brief(case.right)}
+
+
+async def test_mutated_answers_end_the_same_way_however_they_come():
+    assert await fuzz_responses.run(1000, seed=14, twin=0) == []

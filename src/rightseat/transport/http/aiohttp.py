@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import io
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
@@ -24,6 +25,8 @@ from rightseat.transport.http.failures import (
 )
 from rightseat.transport.http.proxies import proxy_for
 from rightseat.transport.http.pump import AnswerPump
+
+_WHOLE_BYTES = 1024 * 1024  # of a body; a larger one is written piece by piece
 
 
 class _Sending:
@@ -135,7 +138,7 @@ class AiohttpSender:
                 response = await self._session.request(
                     request.method,
                     request.url,
-                    data=request.body or None,
+                    data=io.BytesIO(request.body) if len(request.body) > _WHOLE_BYTES else request.body or None,
                     headers=request.headers,
                     allow_redirects=False,
                     proxy=self._proxy(request.url),
@@ -193,7 +196,7 @@ class _AiohttpStream:
                 yield chunk
         except TimeoutError as e:
             raise silent(self._where, self._peer) from e
-        except (aiohttp.ClientError, OSError) as e:
+        except (aiohttp.ClientError, OSError, RuntimeError) as e:  # the last one where the client is closed meanwhile
             raise cut_off(self._where, e or type(e).__name__) from e
 
     async def read(self) -> bytes:

@@ -66,6 +66,11 @@ class Decoder:
         return b""
 
     @property
+    def held(self) -> int:
+        """Bytes that were added and are not decoded yet."""
+        return len(self._left)
+
+    @property
     def complete(self) -> bool:
         """All that has come is decoded, and it ended as it should."""
         return not self._left and self._inflating is None

@@ -73,6 +73,11 @@ class DirectStream:
         self._error: Exception | None = None
         self._decoder: Decoder | None = None
 
+    @property
+    def held(self) -> int:
+        """Bytes that came and were not taken yet."""
+        return self._held + (0 if self._decoder is None else self._decoder.held)
+
     def when_over(self, callback: Callable[[], None]) -> None:
         """Call once the connection is not needed any more, which may be now."""
         if self._flow is None:
