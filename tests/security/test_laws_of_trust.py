@@ -178,6 +178,34 @@ class TestA3WhatReachedUpstreamIsBooked:
         assert day["output_tokens"] >= 400
 
 
+    @pytest.mark.parametrize("stream", [True, False])
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/v1/chat/completions", {"model": "gpt-4.1", "max_tokens": 50}),
+            ("/v1/chat/completions", {"model": "claude-sonnet-4.5", "max_tokens": 50}),
+            ("/v1/messages", {"model": "claude-sonnet-4.5", "max_tokens": 50}),
+            ("/v1/messages", {"model": "gpt-4.1", "max_tokens": 50}),
+            ("/v1/responses", {"model": "gpt-5", "max_output_tokens": 50}),
+            ("/v1/responses", {"model": "gpt-4.1", "max_output_tokens": 50}),
+        ],
+    )
+    async def test_an_answer_that_does_not_keep_to_its_limit_is_ended(self, asked, path, body, stream):
+        """A key must not use more than is reserved for its request, whatever a model does."""
+        flood = Script([Rule(chunks=["word "] * 200_000)])
+        served, admin, _ = await asked(script=flood)
+        _, key = await admin("POST", "/keys", {"name": "ann", "daily_tokens": 5000})
+        body = {**body, "input" if path == "/v1/responses" else "messages": SAY, "stream": stream}
+        said, head = b"", {"x-api-key": key["key"]}
+        async with aiohttp.ClientSession() as http, http.post(served.url + path, json=body, headers=head) as answer:
+            with contextlib.suppress(aiohttp.ClientPayloadError):  # what is cut does not end like what is whole
+                async for piece in answer.content.iter_any():
+                    said += piece
+        assert answer.status == (200 if stream else 502)
+        assert b"did not keep to the length" in said
+        assert (await self.used(admin, key))["output_tokens"] < 5000
+
+
 class TestA6LargeBodiesHoldNobodyElse:
     async def test_large_bodies_of_one_caller_wait_for_each_other_and_no_others_for_them(self):
         workers, gate = BodyWorkers(), threading.Event()

@@ -45,7 +45,7 @@ class Answer(Generic[T]):
         account: the account that answers, for logs; "" if there is none.
         usage: tokens, as far as the answer has told.
         is_final: `usage` is the last word: the answer was complete when it was told.
-        account: the account that answers, for logs; "" if there is none.
+        limit: tokens that were reserved for it; its reader ends it when it surely has more. None: as many as it likes.
         received: tokens that the answer had so far, estimated from its size by its reader; for answers that break off before they report usage.
         least: tokens that it surely had, one for each piece of text; for answers whose last word on usage cannot be true.
     """
@@ -54,7 +54,7 @@ class Answer(Generic[T]):
         self.account = ""
         self.usage: Usage | None = None
         self.is_final = False
-        self.account = ""
+        self.limit: int | None = None
         self.received = 0
         self.least = 0
         self._close = close

@@ -20,7 +20,16 @@ UNKNOWN = Estimate(0, 8192)  # where there is no estimate
 
 
 class Reserved(Protocol):
-    """What a call may use."""
+    """What a call may use.
+
+    Attributes:
+        most: tokens that are reserved for it, what it asks included; None: nothing is.
+    """
+
+    @property
+    def most(self) -> int | None:
+        """See above."""
+        ...
 
     def settle(
         self,
@@ -74,6 +83,7 @@ class Admit(Struct, frozen=True, kw_only=True):
                 refused = isinstance(e, UpstreamError)
                 reserved.settle(usage=None, is_final=False, received=0, reached=reached, refused=refused, lost=lost())
                 raise
+            answer.limit = reserved.most
             answer.on_close(lambda _: _settle(reserved, answer, lost()))
             return answer
 

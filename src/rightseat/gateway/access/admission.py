@@ -56,6 +56,11 @@ class Reservation:
     def __init__(self, admission: Admission, key: Key | None, hold: str, estimate: Estimate) -> None:
         self._admission, self._key, self._hold, self._estimate = admission, key, hold, estimate
 
+    @property
+    def most(self) -> int | None:
+        """Tokens that are reserved, the prompt included; None: nothing is."""
+        return self._estimate.most if self._hold else None
+
     def settle(
         self,
         *,

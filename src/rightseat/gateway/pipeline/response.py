@@ -22,6 +22,9 @@ from rightseat.wire.errors import cut
 from rightseat.wire.reading import ChunkError
 
 
+_SLACK = 1024  # tokens: what frames a short answer is reckoned, too
+
+
 class ToldError(UpstreamError):
     """Upstream ended its stream with an error that has passed: the client knows already."""
 
@@ -47,6 +50,9 @@ async def relayed(plan: Plan, answer: RelayAnswer) -> AsyncGenerator[bytes, None
                 yield said
             if relay.told:
                 break
+            if answer.limit is not None:
+                answer.received, answer.least = max(answer.received, relay.received), relay.least
+                _check_limit(answer)
         if rest := relay.eof():
             yield rest
     except TransportError as e:
@@ -85,6 +91,9 @@ async def _fold(answer: RelayAnswer, folded: Fold) -> None:
     try:
         async for chunk in answer:
             folded.feed(chunk)
+            if answer.limit is not None:
+                answer.received, answer.least = max(answer.received, folded.received), folded.least
+                _check_limit(answer)
         folded.feed_eof()
     except ChunkError as e:
         raise reading.inside(e) from e
@@ -93,6 +102,21 @@ async def _fold(answer: RelayAnswer, folded: Fold) -> None:
             raise cut() from e
     if not folded.complete:
         raise cut()
+
+
+def _check_limit(answer: RelayAnswer | Reply) -> None:
+    """End an answer that does not keep to what was reserved for it: its key must not use more.
+
+    What it had is counted in events, each a token at least, and reckoned from bytes, which may be twice as many tokens as there were.
+
+    Raises:
+        UpstreamError: it has surely more.
+    """
+    assert answer.limit is not None
+    if answer.least > answer.limit or answer.received > 2 * answer.limit + _SLACK:
+        error = UpstreamError(502, "the model did not keep to the length that was asked of it", code="output_limit")
+        error.reached = True
+        raise error
 
 
 def _note(answer: RelayAnswer, relay: StreamRelay) -> None:
@@ -128,6 +152,8 @@ async def _events(how: Converse, reply: Reply, content: Content, record: Request
     async for event in events:
         if type(event) is Finish:
             record.finish = event.reason
+        if reply.limit is not None:
+            _check_limit(reply)
         yield event if tools is None else tools.restored(event)
 
 
