@@ -21,7 +21,6 @@ from rightseat.wire.dialect import Envelope, Fold, StreamRelay
 from rightseat.wire.errors import cut
 from rightseat.wire.reading import ChunkError
 
-
 _SLACK = 1024  # tokens: what frames a short answer is reckoned, too
 
 
