@@ -9,7 +9,7 @@ from typing import Any
 from tests.contract.http.response_cases import Outcome
 
 from rightseat.errors import ConnectionLostError
-from rightseat.transport.http.direct_connection import Connection
+from rightseat.transport.http.direct_connection import HttpConnection
 from rightseat.transport.http.direct_pool import Pool
 from rightseat.transport.http.direct_stream import READ_BYTES, DirectStream
 
@@ -66,7 +66,7 @@ def exchanged(pieces: Iterable[bytes], *, ends: bool = False, method: str = "GET
     """What comes of an answer in these pieces. Within a running event loop."""
     buffer = memoryview(bytearray(READ_BYTES))
     pool = Pool()
-    connection = Connection(buffer, pool.give, pool.lost)
+    connection = HttpConnection(buffer, pool.give, pool.lost)
     pool.add(connection, "there")
     transport = _Transport(_QUIET)
     connection.connection_made(transport)
