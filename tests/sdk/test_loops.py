@@ -42,8 +42,8 @@ def test_a_client_of_an_earlier_loop_says_what_to_do():
     ):
         with pytest.raises(WrongLoopError, match="rightseat.sync") as caught:
             asyncio.run(use(call))
-        assert "this CopilotClient belongs to" in str(caught.value)
-        assert "the first is closed" in str(caught.value)
+        assert "this CopilotClient was used in a second event loop" in str(caught.value)
+        assert "the first, which is closed" in str(caught.value)
 
 
 async def test_a_thread_without_a_loop_is_told_too(scripted):

@@ -42,18 +42,21 @@ class NotStartedError(CallerError, RuntimeError):
 
 
 class WrongLoopError(CallerError, RuntimeError):
-    """An object that belongs to one event loop was used in another, or in none.
+    """An object that belongs to one event loop was used where another runs, or none.
 
     Args:
-        what: the object.
-        where: where it was used.
+        misuse: what was used where.
+        advice: what to do instead; None: what helps most.
     """
 
-    def __init__(self, what: str, where: str, **told: Unpack[Told]) -> None:
+    def __init__(self, misuse: str, advice: str | None = None, **told: Unpack[Told]) -> None:
         super().__init__(
-            f"{what} belongs to the event loop that used it first, and was used in {where}. Make it inside the coroutine that "
-            "asyncio.run() runs, and one for each run; or hand the call to its own loop with asyncio.run_coroutine_threadsafe(); "
-            "or use rightseat.sync, which works in any thread.",
+            f"{misuse}. "
+            + (
+                advice
+                or "Make it inside the coroutine that asyncio.run() runs, and one for each run; or hand the call to its own loop "
+                "with asyncio.run_coroutine_threadsafe(); or use rightseat.sync, which works in any thread."
+            ),
             **told,
         )
 

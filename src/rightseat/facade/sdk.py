@@ -29,6 +29,7 @@ from rightseat.layers.observe import Observe, Observer
 from rightseat.layers.presets import Layers, Resilience
 from rightseat.sdk.client import CopilotClient
 from rightseat.sdk.handler import SessionHandler
+from rightseat.sdk.one_loop import OneLoop
 from rightseat.security.secret import Secret
 from rightseat.security.sources import find_secret
 
@@ -114,6 +115,7 @@ class CopilotSDK:
         self._own = as_handler(handler) if handler is not None else None
         self._stack = AsyncExitStack()
         self._handler: Handler | None = None
+        self._loop = OneLoop("this CopilotSDK")
         self._opening = asyncio.Lock()
         self._closed = False
         self._sessions: set[ChatSession] = set()
@@ -182,6 +184,7 @@ class CopilotSDK:
 
     async def open(self) -> Handler:
         """The upstream with all layers around it: for requests that are put together by hand."""
+        self._loop.check()
         if self._closed:
             raise NotStartedError("this CopilotSDK is closed")
         async with self._opening:
@@ -204,9 +207,9 @@ class CopilotSDK:
 
     async def close(self) -> None:
         """Close all sessions and connections. May be called twice."""
+        self._loop.check()
         self._closed = True
-        for session in list(self._sessions):
-            await session.close()
+        await asyncio.gather(*(session.close() for session in list(self._sessions)))
         await self._stack.aclose()
         self._handler = None
 

@@ -7,7 +7,6 @@ can be asked again. Several questions at once are answered side by side, each kn
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -33,10 +32,13 @@ from rightseat.chat import (
 )
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import InvalidOptionError, NotStartedError, ToolLoopError
+from rightseat.facade.closing import ReadScope, close_all
 from rightseat.facade.options import QUESTION, SESSION, ChatOptions, request_options
 from rightseat.handler import Handler
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.layers.checks import number
+from rightseat.sdk.one_loop import OneLoop
+from rightseat.sdk.tasks import result_of
 from rightseat.sdk.tool_definition import as_tool
 from rightseat.sdk.tool_run import run
 from rightseat.sdk.tools import ToolInvocation, ToolResult
@@ -126,6 +128,8 @@ class ChatSession:
         self._history: list[Message] = []
         self._on_close: list[Callable[[], object]] = [on_close] if on_close is not None else []
         self._open: weakref.WeakSet[ChatStream] = weakref.WeakSet()
+        self._loop = OneLoop("this ChatSession")
+        self._closing: asyncio.Task[None] | None = None
         self.closed = False
 
     async def __aenter__(self) -> Self:
@@ -181,16 +185,13 @@ class ChatSession:
         self._history.clear()
 
     async def close(self) -> None:
-        """Stop what is under way. May be called twice."""
-        if self.closed:
-            return
+        """Stop what is under way. May be called twice. Takes two seconds at most, and goes on when whoever calls is cancelled."""
+        self._loop.check()
         self.closed = True
-        for stream in list(self._open):
-            await stream.aclose()
-        for callback in self._on_close:
-            result = callback()
-            if inspect.isawaitable(result):
-                await result
+        if self._closing is None:
+            work = close_all([stream.aclose() for stream in list(self._open)], self._on_close)
+            self._closing = asyncio.ensure_future(work)
+        await result_of(self._closing)
 
     def on_close(self, callback: Callable[[], object]) -> None:
         """Call, and await if it is a coroutine function, when the session is closed."""
@@ -200,6 +201,7 @@ class ChatSession:
         """A question is asked by `chat` or `stream`. For doubles that keep a record."""
 
     def _stream(self, prompt: str, options: Mapping[str, object]) -> ChatStream:
+        self._loop.check()
         if self.closed:
             raise NotStartedError("this session is closed")
         if not isinstance(prompt, str) or not prompt.strip():
@@ -209,9 +211,8 @@ class ChatSession:
     # What a stream needs of its session.
 
     def _request(self, said: Sequence[Message], extra: Mapping[str, object], meta: Meta) -> ChatRequest:
-        before = self.history if self._keeps else ()
         return ChatRequest(
-            self.model, (*before, *said), self._specs, stream=True, extra={**self._options, **extra}, meta=meta
+            self.model, tuple(said), self._specs, stream=True, extra={**self._options, **extra}, meta=meta
         )
 
     async def _run_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
@@ -251,6 +252,7 @@ class ChatStream:
         self._priority = options.pop("priority", 0)
         number("priority", self._priority, least=-1000, most=1000, whole=True)
         self._extra = request_options(options, "chat", also=QUESTION)
+        self._reading = ReadScope()
         self._begun = False
         self._block = False
         self._held: AsyncGenerator[ChatChunk, None] | None = None
@@ -279,23 +281,24 @@ class ChatStream:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop the answer, if it is still coming. May be called twice."""
+        """Stop the answer, if it is still coming. May be called twice. Whoever waits for its next piece gets NotStartedError."""
         self._session._open.discard(self)
         self._begun = True
         chunks = self._chunks() if self._chunks is not None else None
         if chunks is not None:
-            await chunks.aclose()
+            await self._reading.close(chunks)
 
     async def _run(self) -> AsyncGenerator[ChatChunk, None]:
         session = self._session
         deadline = self._session._clock.now() + self._timeout if self._timeout is not None else None
+        before = session.history if session.forgets else ()
         said: list[Message] = [self._asked]
         usage: Usage | None = None
-        try:
+        async with self._reading.scope(lambda: session._open.discard(self)):
             for step in range(1, session.max_steps + 1):
                 meta = Meta(self._priority, deadline, "", session._ids.uuid(), session.id)
                 events: list[ModelEvent] = []
-                async with await session._handler(session._request(said, self._extra, meta)) as reply:
+                async with await session._handler(session._request((*before, *said), self._extra, meta)) as reply:
                     async for event in reply:
                         events.append(event)
                         if type(event) is TextDelta:
@@ -310,8 +313,6 @@ class ChatStream:
                     return
                 said += await session._run_tools(done.tool_calls)
             raise ToolLoopError(session.max_steps)
-        finally:
-            session._open.discard(self)
 
     def _finish(self, done: Completion, said: list[Message], usage: Usage | None, steps: int) -> None:
         if self._session._keeps:

@@ -27,14 +27,12 @@ class OneLoop:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            raise WrongLoopError(self._what, "a thread without a running event loop") from None
+            raise WrongLoopError(f"{self._what} was used in a thread without a running event loop") from None
         if self._loop is None:
             self._loop = loop
         elif loop is not self._loop:
-            ended = self._loop.is_closed()
-            raise WrongLoopError(
-                self._what, "a second event loop; the first is closed" if ended else "a second event loop"
-            )
+            first = "the first, which is closed" if self._loop.is_closed() else "the first"
+            raise WrongLoopError(f"{self._what} was used in a second event loop, and belongs to {first}")
 
     def release(self) -> None:
         """Everything is closed: the next loop that uses the object may have it."""
