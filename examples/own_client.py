@@ -19,7 +19,7 @@ class RpcFailedError(Exception):
 
 
 class Connection:
-    """Bytes to and from the CLI, and whoever waits for an answer."""
+    """Bytes to and from the CLI, and the calls that wait for an answer."""
 
     def __init__(self, process):
         self._process = process
@@ -71,7 +71,7 @@ class Connection:
         error = self._peer.failure or ConnectionError("the CLI has ended")
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(error)  # nobody waits for ever
+                future.set_exception(error)  # no call waits for ever
 
     def _take(self, message):
         match message:

@@ -27,7 +27,7 @@ async def main():
         counts[event.raw_type] += 1
 
     def fail(event):
-        raise RuntimeError("this listener is broken; the log says so, and nobody else suffers")
+        raise RuntimeError("this listener is broken; it is logged, and the others go on")
 
     async with CopilotClient() as client, await client.create_session(streaming=True) as session:
         session.on(

@@ -15,7 +15,7 @@ from rightseat import (
 
 
 async def ask(session, prompt):
-    """The answer, or None: every way in which it can fail is told apart."""
+    """The answer, or None: each kind of failure is handled on its own."""
     try:
         # An agent may take minutes; what matters is that something happens.
         reply = await session.send_and_wait(prompt, timeout=None, inactivity_timeout=30)
@@ -23,7 +23,7 @@ async def ask(session, prompt):
         print(f"gave up: {e}", file=sys.stderr)
         await session.abort()
     except TurnAbortedError:
-        print("somebody stopped it", file=sys.stderr)
+        print("it was stopped", file=sys.stderr)
     except SessionError as e:  # the model's API said no
         print(f"the session failed ({e.error_type}, HTTP {e.status_code}): {e}", file=sys.stderr)
     except ConnectionLostError as e:  # the CLI died; the error holds its exit status and its last words

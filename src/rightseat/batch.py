@@ -200,7 +200,7 @@ async def _answer(sdk: CopilotSDK, job: Job, options: JsonObject, report: Report
 
 
 def _write(file: IO[bytes], value: JsonObject) -> None:
-    """A whole line at once: whoever reads or stops this finds whole lines, but for the last one at most."""
+    """Write a whole line at once: a reader finds whole lines only, but for the last one at most."""
     try:
         file.write(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
         file.flush()

@@ -71,5 +71,5 @@ LOOP_CLOCK: Clock = EventLoopClock()
 
 
 def pause(seconds: float) -> None:
-    """Block this thread for a while. For processes without an event loop."""
+    """Block this thread. For processes without an event loop."""
     time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""The types of decoded JSON whose shape is not known: what comes from outside, or is told on as it came."""
+"""The types of decoded JSON whose shape is not known: input from outside, or data that is passed on unchanged."""
 
 from __future__ import annotations
 

@@ -61,9 +61,9 @@ def test_a_wrong_name_of_the_sdk_is_refused_with_the_nearest_one(name, said):
         ({"temperature": "hot"}, "temperature: must be a number"),
         ({"max_tokens": 0}, "max_tokens: must be at least 1"),
         ({"max_tokens": 1.5}, "max_tokens: must be a whole number"),
-        ({"stop": 3}, "stop: must be text or list or tuple, not int"),
+        ({"stop": 3}, "stop: must be a string or list or tuple, not int"),
         ({"parallel_tool_calls": "yes"}, "parallel_tool_calls: must be bool"),
-        ({"tool_choice": 3}, "tool_choice: must be text or dict"),
+        ({"tool_choice": 3}, "tool_choice: must be a string or dict"),
         ({"extra_body": {"temperature": 1}}, "extra_body: temperature has an option of its own"),
         ({"working_directory": "/"}, "working_directory: an option of a session of the Copilot CLI"),
     ],
@@ -118,7 +118,7 @@ def test_turning_off_what_is_off_with_the_cli_is_no_mistake():
         ({"max_steps": 3}, "max_steps: the Copilot CLI has no such option"),
         ({"temperature": 1.0}, "temperature: the Copilot CLI has no such option"),
         ({"extra_body": {"n": 1}}, "extra_body: the Copilot CLI has no such option"),
-        ({"working_directory": 3}, "'working_directory' must be a text"),
+        ({"working_directory": 3}, "'working_directory' must be a string"),
     ],
 )
 async def test_what_the_cli_cannot_do_is_refused_when_a_session_is_made(options, said):

@@ -225,7 +225,7 @@ async def test_a_bad_log_level_is_named():
 
 
 def test_a_bad_token_is_not_shown():
-    with pytest.raises(InvalidOptionError, match="'github_token' must be a text, not bytes") as caught:
+    with pytest.raises(InvalidOptionError, match="'github_token' must be a string, not bytes") as caught:
         CopilotClient(github_token=b"hunter2hunter2")
     assert "hunter2" not in str(caught.value)
 

@@ -68,7 +68,7 @@ class TestCheck:
         [
             ("", "empty"),
             (" \n\t", "empty"),
-            (None, "must be text, not NoneType"),
+            (None, "must be a string, not NoneType"),
             (b"x", "not bytes"),
             ("x" * 10_001, "10001 characters; at most 10000"),
             ("a\0b", "NUL character at position 1"),

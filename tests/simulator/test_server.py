@@ -82,7 +82,7 @@ async def test_a_tool_call_and_its_result(simulator, http):
         (b'{"messages":[{"content":"x"}]}', "messages[0]: must be an object with a role"),
         (b'{"messages":[{"role":"user","content":5}]}', "messages[0].content"),
         (b'{"messages":[{"role":"assistant","tool_calls":[{}]}]}', "messages[0].tool_calls[0]"),
-        (b'{"model":1,"messages":[{"role":"user","content":"x"}]}', "model: must be text"),
+        (b'{"model":1,"messages":[{"role":"user","content":"x"}]}', "model: must be a string"),
     ],
 )
 async def test_bad_requests_name_the_field(simulator, http, body, says):

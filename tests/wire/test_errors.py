@@ -64,7 +64,12 @@ def test_a_connection_that_is_lost_inside_a_stream_says_so(dialect, error):
 @pytest.mark.parametrize(
     ("error", "status", "openai", "anthropic"),
     [
-        (BadRequestError.at("messages[0].role", "must be text"), 400, "invalid_request_error", "invalid_request_error"),
+        (
+            BadRequestError.at("messages[0].role", "must be a string"),
+            400,
+            "invalid_request_error",
+            "invalid_request_error",
+        ),
         (UpstreamError(401, "token expired"), 502, "api_error", "api_error"),
         (UpstreamError(402, "pay"), 402, "insufficient_quota", "billing_error"),
         (UpstreamError(404, "no model", code="model_not_found"), 404, "not_found_error", "not_found_error"),
@@ -84,7 +89,7 @@ def test_the_type_is_that_of_the_dialect(error, status, openai, anthropic):
 
 
 def test_the_field_is_told_and_never_guessed_out_of_the_words():
-    assert body(CHAT, BadRequestError.at("tools[1].name", "must be text"))["param"] == "tools[1].name"
+    assert body(CHAT, BadRequestError.at("tools[1].name", "must be a string"))["param"] == "tools[1].name"
     assert body(CHAT, BadRequestError("note: this names no field"))["param"] is None
     assert body(CHAT, ContextTooLargeError(5, 3))["param"] is None
 

@@ -55,7 +55,7 @@ _ENDS = {
 
 
 def device_flow(hosts: Hosts, editor: Editor) -> Generator[Step, Any, str]:
-    """Log somebody in.
+    """Log a user in.
 
     Returns:
         The GitHub token.

@@ -6,7 +6,7 @@
     LiteLLM              the folder `github_copilot` with the text file `access-token`; `api-key.json` holds a Copilot token alone
     copilot-api          the text file `github_token`, and beside it `enterprise_url`
 
-Pure: a JSON value in, the fields of an account out. It refuses to know files and GitHub.
+Pure: a JSON value in, the fields of an account out. It does not know files and GitHub.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def fields_of(value: object) -> JsonObject:
 
 
 def hashed_login(github_token: str) -> str:
-    """The name of an account while nobody could ask GitHub for its login: part of a hash of its token, so it stays the same."""
+    """The name of an account until GitHub was asked for its login: part of a hash of its token, so it stays the same."""
     return f"account-{hashlib.sha256(github_token.encode()).hexdigest()[:8]}"
 
 

@@ -1,7 +1,7 @@
 """Which hosts belong together: github.com with the public Copilot API, and each ghe.com tenant with its own, never mixed.
 
 Addresses come from the settings file, the command line and the account's file; a token may name one of its own GitHub's. This module
-refuses to know who asks.
+does not know who asks.
 """
 
 from __future__ import annotations

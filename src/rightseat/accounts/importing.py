@@ -74,7 +74,7 @@ async def take_over(store: AccountStore, sender: HttpSender, editor: Editor, acc
 
 
 async def name_accounts(store: AccountStore, sender: HttpSender, editor: Editor) -> None:
-    """Give the accounts of a store that have no login yet theirs. What fails is logged, and stops nobody."""
+    """Find the logins of accounts that have none yet. Failures are logged and do not stop the others."""
     for account in await store.list():
         if not account.is_named and account.github_access_token:
             try:

@@ -1,6 +1,6 @@
 """The accounts in use, what is known of their health, and which of them a request is tried on.
 
-Refuses to know what is asked and how it is sent.
+Does not know what is asked and how it is sent.
 """
 
 from __future__ import annotations

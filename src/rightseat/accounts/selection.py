@@ -1,9 +1,9 @@
-"""Which of several accounts is asked: a pure decision, and the state it is made from.
+"""Selection of one of several accounts: a pure decision, and the state it needs.
 
 A conversation stays with its account as long as that account can serve it: thinking signatures and encrypted content belong to the
 account that made them. The smallest thing that was refused cools down: one model of one account, for as long as the server said; the
 account as a whole only where the refusal names it. A 403 may be the caller's own doing (its content, its model), so it counts for that
-caller alone, and only as a preference for other accounts. This module refuses to know tokens and HTTP.
+caller alone, and only as a preference for other accounts. This module does not know tokens and HTTP.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOST_COOLDOWNS = 1000  # of an account
 
 
 class Cooldown(Struct, frozen=True):
-    """Something is not used for a while after a refusal.
+    """A model or an account that is not used for some time after a refusal.
 
     Attributes:
         until: in seconds of the caller's clock.

@@ -2,7 +2,7 @@
 
 The file holds the fields `access_token` (Copilot's), `github_access_token`, `expires_at` and `refresh_in`, and what else is needed
 to renew them; see `formats` for what else is read. A file that cannot be read is reported, and the other accounts are used. This
-module refuses to know how tokens are got.
+module does not know how tokens are got.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Account(Struct, frozen=True, omit_defaults=False):
         """
         kept = self.metadata.get("base_url") or ""
         if not isinstance(kept, str):
-            raise ConfigError("metadata.base_url: must be a text")
+            raise ConfigError("metadata.base_url: must be a string")
         return copilot_url(self.host, self.base_url.strip() or kept.strip(), self.api_url)
 
     @property

@@ -1,6 +1,6 @@
 """What both HTTP backends share: sending a request, and knowing whether anything was sent.
 
-Refuses to know accounts and tokens.
+Does not know accounts and tokens.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The protocol of backends: the Copilot API, a compatible server, the CLI, a double for tests.
 
-The facade and the gateway know a backend by this alone. It refuses to know who asks.
+The facade and the gateway know a backend by this alone. It does not know who asks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class UpstreamRequest(Struct, frozen=True):
         model: the model's id.
         vision: the request holds an image.
         stream: the answer shall be an event stream.
-        intent: what it is for, as editors tell it.
+        intent: what it is for, in the words that editors send.
         meta: who began it, its id, its conversation; see Meta.
     """
 
@@ -54,7 +54,7 @@ class RelayAnswer(Answer[bytes]):
         headers: names in any case, looked up in lower case.
         account: the account that answers, for logs; "" if there is none.
         framed: see HttpStream.
-        source: what `pieces` come from, for whoever lets it push them instead; None: they can only be pulled.
+        source: what `pieces` come from, for a caller that lets it push them instead; None: they can only be pulled.
     """
 
     def __init__(

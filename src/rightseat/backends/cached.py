@@ -1,6 +1,6 @@
 """Work that is done once, however many wait for it, and a value that is served while a newer one is fetched.
 
-Refuses to know what the work and the value are.
+Does not know what the work and the value are.
 """
 
 from __future__ import annotations

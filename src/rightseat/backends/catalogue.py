@@ -1,6 +1,6 @@
 """The models of all accounts, as one list: each account's own is fetched now and then, and the last good one serves meanwhile.
 
-Refuses to know how a list is fetched.
+Does not know how a list is fetched.
 """
 
 from __future__ import annotations

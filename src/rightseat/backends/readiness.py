@@ -1,6 +1,6 @@
 """Whether a backend can be asked now: what a request would need is asked for, within seconds, and seldom.
 
-Refuses to know how a call is made.
+Does not know how a call is made.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is said to a model and by it: frozen values, the same for every dialect. Imports nothing but errors."""
+"""Requests, events and answers of a model: frozen values, the same for every dialect. Imports nothing but errors."""
 
 from rightseat.chat.answer import Answer, Reply
 from rightseat.chat.event import Finish, ModelEvent, ReasoningDelta, ReasoningOpaque, TextDelta, ToolCallEvent, Usage

@@ -13,7 +13,7 @@ OnClose: TypeAlias = Callable[[BaseException | None], None]
 
 
 class Guard(Protocol):
-    """Somebody who may end an answer while its next piece is waited for."""
+    """An object that may end an answer while its next piece is awaited."""
 
     def waiting(self) -> None:
         """The next piece is waited for from now on. May raise, which ends the answer."""

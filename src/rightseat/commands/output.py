@@ -15,7 +15,7 @@ _WIDEST = 120
 
 
 def width() -> int:
-    """Columns of the terminal, or of COLUMNS; 80 where nobody knows."""
+    """Columns of the terminal, or of COLUMNS; 80 where it is unknown."""
     given = os.environ.get("COLUMNS", "")
     columns = (
         int(given) if given.isdecimal() and 0 < int(given) < 10_000 else shutil.get_terminal_size((80, 24)).columns

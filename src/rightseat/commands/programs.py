@@ -1,4 +1,4 @@
-"""Where this installation's programs are, and how somebody without an active environment starts them."""
+"""Where this installation's programs are, and how to start them without an active environment."""
 
 from __future__ import annotations
 

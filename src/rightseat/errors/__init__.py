@@ -2,7 +2,7 @@
 
     RightseatError                     status_hint: the HTTP status that fits; retry_after: seconds, if known
     |-- CallerError                    you asked wrongly: asking again the same way is pointless
-    |   |-- UnknownOptionError           (TypeError) an option nobody knows; names the nearest known one
+    |   |-- UnknownOptionError           (TypeError) an unknown option; names the nearest known one
     |   |-- InvalidOptionError           (ValueError) an option with a value of the wrong kind
     |   |-- InvalidToolError             (TypeError) a tool or its schema that cannot be offered to a model
     |   |-- EncodeError                  (ValueError) a value that JSON cannot hold
@@ -24,8 +24,8 @@
     |   |-- TurnAbortedError             the turn was aborted before its answer was complete
     |   |-- LoginError                   GitHub did not let us in: code (expired, denied, no Copilot ...)
     |   `-- UpstreamError                an HTTP error of the Copilot API: status, code, message, retry_after
-    |-- TransportError                 nobody answered
-    |   |-- ConnectError                 (ConnectionError) nobody listens at that address
+    |-- TransportError                 no answer
+    |   |-- ConnectError                 (ConnectionError) nothing listens at that address
     |   |-- ConnectionLostError          (ConnectionError) the CLI died or hung up: exit_status, stderr_tail
     |   |-- RpcTimeoutError              (TimeoutError) one call went unanswered
     |   |-- StartTimeoutError            (TimeoutError) the CLI started and never became ready
@@ -43,7 +43,7 @@
         `-- EventsLostError              a consumer was too slow and its bounded buffer overflowed: lost
 
 No error of this tree shows a secret: tokens are never put into a message, the CLI's stderr is masked before it is shown, and what
-an error says of itself is masked once more, whoever put it together.
+an error says of itself is masked once more, wherever it comes from.
 """
 
 from rightseat.errors.base import (

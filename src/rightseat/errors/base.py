@@ -29,7 +29,7 @@ class RightseatError(Exception):
         message: what happened, for the log: it may name accounts, addresses and causes.
         field: what of the request is wrong, as a path such as "messages[0].role".
         code: a name for programs.
-        public: what a client over the network is told; the message itself where nothing else is given.
+        public: the message for clients over the network; the message itself if not given.
 
     Attributes:
         field, code: see above; None: not known.
@@ -58,9 +58,9 @@ class RightseatError(Exception):
 
     @property
     def public(self) -> str:
-        """What a client over the network is told."""
+        """The message for clients over the network."""
         return mask(self._public) if self._public is not None else str(self)
 
     def __str__(self) -> str:
-        # Messages quote what somebody gave: a key in the wrong field must not come back in a log, nor 60 kB of a path.
+        # Messages quote input: a key in the wrong field must not come back in a log, nor 60 kB of a path.
         return mask(super().__str__())

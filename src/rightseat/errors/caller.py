@@ -1,4 +1,4 @@
-"""You asked wrongly: errors of whoever calls."""
+"""Errors of the caller: a wrong request, argument or setting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class CallerError(RightseatError):
 
 
 class UnknownOptionError(CallerError, TypeError):
-    """An option that nobody knows."""
+    """An unknown option."""
 
 
 class InvalidOptionError(CallerError, ValueError):

@@ -1,4 +1,4 @@
-"""The hint at a name that may have been meant. Refuses to know what is named."""
+"""The hint at a name that may have been meant. Does not know what is named."""
 
 from __future__ import annotations
 

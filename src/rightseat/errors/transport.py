@@ -1,4 +1,4 @@
-"""Nobody answered: errors of the way to the peer."""
+"""No answer: errors on the way to the peer."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from rightseat.errors.base import RightseatError, Told
 
 
 class TransportError(RightseatError):
-    """Nobody answered."""
+    """There was no answer."""
 
     status_hint = 503
 
 
 class ConnectError(TransportError, ConnectionError):
-    """Nobody listens at that address, or the address cannot be reached."""
+    """Nothing listens at that address, or it cannot be reached."""
 
     _public = "could not reach Copilot"
 
 
 class ConnectionLostError(TransportError, ConnectionError):
-    """The connection ended while somebody was waiting on it.
+    """The connection ended while it was in use.
 
     Attributes:
         exit_status: the CLI's exit status (negative: killed by that signal), or None for a connection without a child.
@@ -67,7 +67,7 @@ class TurnTimeoutError(TransportError, TimeoutError):
         last_event: type of the last event seen, or None.
         last_event_age: seconds since that event, or None.
         pending_tools: names of the tools that were running.
-        pending_permissions: kinds of the permission requests that nobody had answered.
+        pending_permissions: kinds of the permission requests that were not answered.
     """
 
     status_hint = 504
@@ -102,7 +102,7 @@ class TurnTimeoutError(TransportError, TimeoutError):
 
 
 class KeyDatabaseError(TransportError):
-    """The gateway's database of keys failed while it was in use: it is away, full, or somebody holds it."""
+    """The gateway's database of keys failed while it was in use: it cannot be reached, is full, or is locked."""
 
     retry_after = 1.0
     code = "key_database"

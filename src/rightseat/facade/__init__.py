@@ -1,4 +1,4 @@
-"""The easy way in: `CopilotSDK` puts an upstream, the layers and a conversation together.
+"""The high-level API: `CopilotSDK` puts a backend, the layers and a conversation together.
 
 What is put together stays visible: every default is one keyword, and `CopilotSDK.handler` is the handler with its layers.
 """

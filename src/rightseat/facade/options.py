@@ -1,7 +1,7 @@
 """What `CopilotSDK`, `create_session`, `chat` and `stream` can be asked for: the types that checkers read, and the check at run time.
 
 A wrong name is refused with the nearest known one, a value of the wrong kind by its name. What one kind of backend cannot do is refused,
-too, so that nothing that was asked for is dropped. Refuses to know how an option is carried out.
+too, so that nothing that was asked for is dropped. Does not know how an option is carried out.
 """
 
 from __future__ import annotations
@@ -208,6 +208,6 @@ def check_value(name: str, value: Any) -> None:
         number(name, value, least=float("-inf") if least is None else least, whole=True)
     elif name in _KINDS and not isinstance(value, _KINDS[name]):
         kinds = " or ".join(
-            {"str": "text", "Mapping": "dict"}.get(kind.__name__, kind.__name__) for kind in _KINDS[name]
+            {"str": "string", "Mapping": "dict"}.get(kind.__name__, kind.__name__) for kind in _KINDS[name]
         )
         raise InvalidOptionError(f"{name}: must be {kinds}, not {type(value).__name__}")

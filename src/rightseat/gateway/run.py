@@ -1,4 +1,4 @@
-"""The gateway as a program: settings in, and it listens until it is told to stop."""
+"""The gateway as a program: it takes settings, and serves until it is stopped."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ _KINDS: dict[object, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
-    str: "a text",
-    tuple: "a list of texts",
-    dict: "a table of texts",
+    str: "a string",
+    tuple: "a list of strings",
+    dict: "a table of strings",
 }
 
 

@@ -29,7 +29,7 @@ _POLL_SECONDS = 0.1
 
 
 class Supervisor:
-    """Starts workers and keeps so many running until it is told to stop.
+    """Starts workers and keeps so many running until it is stopped.
 
     Args:
         settings: the address to listen on, and how long streams may drain.

@@ -1,6 +1,6 @@
 """Admission: what a call may use is reserved before anybody is asked, and settled once, when its answer is over.
 
-Refuses to know limits and stores: the desk does.
+Does not know limits and stores: the desk does.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Admit(Struct, frozen=True, kw_only=True):
             try:
                 answer = await inner(request)
             except BaseException as e:
-                # No word of an answer has come. An error in its head has cost nothing; whoever leaves may leave much behind.
+                # No word of an answer has come. An error in its head has cost nothing; a caller that leaves may have caused much work.
                 reached = sent.at_all or _reached(e)
                 refused = isinstance(e, UpstreamError)
                 reserved.settle(usage=None, is_final=False, received=0, reached=reached, refused=refused, lost=lost())

@@ -1,7 +1,7 @@
-"""A circuit breaker: when too many calls fail, ask no more for a while, then a few, then all again.
+"""A circuit breaker: when too many calls fail, stop calling for some time, then try a few, then all again.
 
 The machines are in `circuit`. Each caller has a circuit of its own for each key, and all share one: a caller whose requests fail is
-stopped by its own, and the others only when they fail too. This module refuses to know what a call is.
+stopped by its own, and the others only when they fail too. This module does not know what a call is.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 An answer is kept as its events and replayed as such: a stream comes as a stream. A call that is under way is a task of its own that
 fills a shared list: the first caller may leave, the others get all of it; when the last one leaves, it is cancelled. What a model
 may act upon (tools) is never answered from before unless that is asked for, and an answer that broke is not kept. What a function returns
-is an answer of one piece; whoever asks gets the same object, so it should not be changed.
+is an answer of one piece; every caller gets the same object, so it should not be changed.
 """
 
 from __future__ import annotations

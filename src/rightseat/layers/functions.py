@@ -112,7 +112,7 @@ def counting(on: On) -> Callable[[BaseException], bool]:
 
 
 def retry_after_of(error: BaseException) -> float | None:
-    """Seconds that whoever answered asked to wait, where an error says so."""
+    """Seconds that the server asked to wait, if an error says so."""
     seconds: object = getattr(error, "retry_after", None)
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
         return None

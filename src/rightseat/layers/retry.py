@@ -97,7 +97,7 @@ class Budget:
 
 
 class CallerBudgets:
-    """A budget for each caller: whoever provokes failures uses up their own tries, and nobody else's.
+    """A budget for each caller: a caller whose calls fail uses up its own tries only.
 
     Args:
         ratio, reserve: of each, see Budget.
@@ -108,7 +108,7 @@ class CallerBudgets:
         self._budgets: OrderedDict[str, Budget] = OrderedDict()
 
     def of(self, caller: str) -> Budget:
-        """The budget of a caller; "" for nobody in particular. The last 1000 are kept."""
+        """The budget of a caller; "" for unknown. The last 1000 are kept."""
         budget = self._budgets.get(caller)
         if budget is None:
             budget = self._budgets[caller] = Budget(self._ratio, self._reserve)

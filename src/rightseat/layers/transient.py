@@ -23,7 +23,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_failure(error: BaseException) -> bool:
-    """The server failed: no answer, an invalid one, or an error of its own; a session of the CLI tells it by its status.
+    """The server failed: no answer, an invalid one, or an error of its own; a session of the CLI reports it by its status.
 
     Of errors of others: OSError and TimeoutError.
     """

@@ -1,4 +1,4 @@
-"""All rules over one text, without what the text says to leave out. It refuses to know any rule."""
+"""All rules over one text, without what the text says to leave out. It does not know any rule."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def private_keys(text: str, *, open_ended: bool = False) -> Iterator[Span]:
 
     Args:
         text: any text.
-        open_ended: a key whose end is not there counts as one, up to what cannot be part of it: for texts that somebody has cut.
+        open_ended: a key whose end is not there counts as one, up to what cannot be part of it: for texts that were cut.
     """
     for begin, head_end, body_end, end in _keys(text):
         if end is not None:

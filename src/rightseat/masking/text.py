@@ -1,6 +1,6 @@
 """Text that may hold secrets, made fit to be shown: in an error, a log, a trace, an answer.
 
-What is shown is cut first, because nobody reads 60 kB of a path and whoever sent it should not be able to make it expensive.
+Text is cut before it is masked: nobody reads 60 kB of a path, and its sender must not be able to make masking expensive.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NAMES = tuple(
 
 
 def cut(text: str, limit: int = MAX_SHOWN) -> str:
-    """The beginning of a text, for an echo: a path, a header, a name that somebody sent.
+    """The beginning of a text, for an echo: a path, a header, a name that a client sent.
 
     Args:
         text: any text.

@@ -1,6 +1,6 @@
 """Calling what users gave us: sync or async, with as many of our arguments as it takes.
 
-Shared by tools, permissions, hooks and questions. It refuses to know what is called for what.
+Shared by tools, permissions, hooks and questions. It does not know what is called for what.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The trace that a program is in, for the CLI to continue. Refuses to know how traces are exported."""
+"""The trace that a program is in, for the CLI to continue. Does not know how traces are exported."""
 
 from __future__ import annotations
 

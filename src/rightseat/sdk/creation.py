@@ -1,6 +1,6 @@
 """Options of a session, read: what goes to the CLI in `session.create` and `session.resume`, and what stays here to answer it.
 
-This module knows which options are functions and how the rest is spelled on the wire. It refuses to know when they are called.
+This module knows which options are functions and how the rest is spelled on the wire. It does not know when they are called.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Questions the CLI puts to the application: hooks, user input, plan and mode decisions, elicitation, system-message parts.
 
 Every question gets an answer: the handler's, or a safe one when the handler fails. This module knows the forms of questions
-and answers, and refuses to know how they travel.
+and answers, and does not know how they travel.
 """
 
 from __future__ import annotations

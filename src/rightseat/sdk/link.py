@@ -1,6 +1,6 @@
 """The connection to one CLI: reached or started, handshake done, and closed in bounded time.
 
-It knows how a conversation with a CLI begins and ends. It refuses to know sessions.
+It knows how a conversation with a CLI begins and ends. It does not know sessions.
 """
 
 from __future__ import annotations

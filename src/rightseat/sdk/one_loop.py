@@ -1,6 +1,6 @@
-"""Objects that belong to one event loop, and a plain word to whoever uses them in another.
+"""Objects that belong to one event loop, and a clear error when they are used in another.
 
-Without it the same mistake shows as "attached to a different loop", or as a wait without end. This module refuses to know what
+Without it the same mistake shows as "attached to a different loop", or as a wait without end. This module does not know what
 belongs to the loop.
 """
 

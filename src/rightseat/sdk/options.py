@@ -330,7 +330,7 @@ def _check_kind(what: str, name: str, value: object, option: _Option) -> None:
     wrong_bool = isinstance(value, bool) and option.kind in (int, (int, float))
     if wrong_bool or not isinstance(value, option.kind):
         kinds = option.kind if isinstance(option.kind, tuple) else (option.kind,)
-        wanted = {"Mapping": "dict", "list": "list", "str": "text", "bool": "True or False"}.get(
+        wanted = {"Mapping": "dict", "list": "list", "str": "string", "bool": "True or False"}.get(
             kinds[0].__name__, kinds[0].__name__
         )
         raise InvalidOptionError(

@@ -1,7 +1,7 @@
 """Who may do what: answers to the CLI's permission requests.
 
 Before a tool touches anything, the CLI asks. The answer is a decision; this module knows the decisions and the default
-policy, and refuses to know how an answer travels.
+policy, and does not know how an answer travels.
 """
 
 from __future__ import annotations

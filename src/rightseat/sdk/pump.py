@@ -1,6 +1,6 @@
 """The only loop that joins a JSON-RPC `Peer` to a `ByteStream`, and the only place where answers meet those who wait.
 
-It refuses to know any method. When the stream ends, everybody who waits gets one and the same typed error, at once.
+It does not know any method. When the stream ends, everybody who waits gets one and the same typed error, at once.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     await client.rpc.account.get_quota()
     await session.rpc.history.compact(custom_instructions="keep the names")
 
-Method and parameter names may be in snake_case. Results are Records. This module refuses to know any method: what the CLI
+Method and parameter names may be in snake_case. Results are Records. This module does not know any method: what the CLI
 offers, it says itself (`MethodNotFoundError` otherwise).
 """
 

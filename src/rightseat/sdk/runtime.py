@@ -1,6 +1,6 @@
 """How to reach a Copilot CLI: where the program is, how it is started, or at which address one already runs.
 
-This module knows the CLI's command line and environment (facts of CLI 1.0) and refuses to know its protocol.
+This module knows the CLI's command line and environment (facts of CLI 1.0) and does not know its protocol.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One conversation with the Copilot CLI, as users see it.
 
 It says, listens and ends. What the options mean is for `creation`, what the CLI asks for `responder`, and waiting for an
-answer for `turns`. It refuses to know processes, sockets and other sessions.
+answer for `turns`. It does not know processes, sockets and other sessions.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ class CopilotSession:
 
     async def _leave(self, method: str) -> None:
         if self._closed is None:
-            # Whoever is cancelled while he leaves has left all the same: servers cancel what runs for a client that is gone.
+            # A caller that is cancelled while it leaves has left all the same: servers cancel what runs for a client that is gone.
             await result_of(self._connection.tasks.start(self._close(method)))
 
     async def _close(self, method: str) -> None:

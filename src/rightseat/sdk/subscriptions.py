@@ -1,7 +1,7 @@
 """Who listens to a session, and how events reach them.
 
 Events are delivered in order, on the event loop, to each listener apart: one that raises does not affect others and is
-logged once, one that is slow has a bounded buffer. This module refuses to know what events mean.
+logged once, one that is slow has a bounded buffer. This module does not know what events mean.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tasks that end with their owner, in bounded time.
 
 All background work is started here, so that a client can wait until none of it runs. This module
-refuses to know what the work is.
+does not know what the work is.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Tasks:
         return task
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run `work` for somebody who may leave before it is done: its result, or what it raises, is for him alone.
+        """Run `work` for a caller that may leave before it is done. Its result, or its error, is for that caller only.
 
         Raises:
             WrongLoopError: this is not the client's loop.
@@ -94,7 +94,7 @@ class Tasks:
 
 
 async def result_of(task: asyncio.Task[T]) -> T:
-    """What a task gives. Whoever is cancelled here does not stop it."""
+    """The result of a task. Cancelling the caller does not stop it."""
     await asyncio.wait((task,))
     return task.result()
 

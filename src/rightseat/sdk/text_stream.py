@@ -73,7 +73,7 @@ class TextStream:
     async def aclose(self) -> None:
         """Listen no more. A turn that still runs is aborted, which takes two seconds at most."""
         self._finished = True
-        self._came.set()  # whoever waits for the next piece is at the end
+        self._came.set()  # a reader that waits for the next piece is at the end
         if self._pending is not None:
             await self._pending.leave()
 

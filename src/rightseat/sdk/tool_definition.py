@@ -1,6 +1,6 @@
 """From a function to a tool: `define_tool` makes the JSON Schema from its annotations.
 
-It refuses to know how calls are executed and how they travel.
+It does not know how calls are executed and how they travel.
 """
 
 from __future__ import annotations

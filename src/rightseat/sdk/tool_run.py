@@ -1,6 +1,6 @@
 """One call of a tool, executed. Always gives a result.
 
-It refuses to know how the call came and where the result goes.
+It does not know how the call came and where the result goes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a function's signature to a JSON Schema, and from a model's arguments back to its parameters.
 
 Understands Pydantic models where the program has loaded Pydantic, dataclasses, TypedDicts, msgspec Structs and plain hints. It
-refuses to know what a tool is.
+does not know what a tool is.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Turn:
         wanted: the kinds.
 
     Attributes:
-        done: nobody needs to wait any longer: the turn has ended, or failed.
+        done: the turn has ended, or failed.
         over: the CLI has said that the turn has ended.
         started: the CLI has begun to work on the message.
         reply: the last assistant message of the turn, or None.

@@ -182,7 +182,7 @@ class PendingTurn:
 
     Attributes:
         turn: what is known of it.
-        left: nobody waits for it any longer.
+        left: its caller has stopped waiting.
     """
 
     def __init__(
@@ -255,7 +255,7 @@ class PendingTurn:
     async def leave(self) -> None:
         """The answer is no longer wanted: abort the turn if it still runs. Takes CLOSE_SECONDS at most.
 
-        The next queued message is sent when the turn has ended, or after that time. Whoever is cancelled here does not stop the abort.
+        The next queued message is sent when the turn has ended, or after that time. Cancelling the caller does not stop the abort.
         """
         leaving = self._leave()
         if leaving is not None:
@@ -298,7 +298,7 @@ class PendingTurn:
                 self.close()
 
     def _tell(self) -> None:
-        """Wake whoever waits for the end."""
+        """Wake everything that waits for the end."""
         if not self._done.done():
             self._done.set_result(None)
             if self._scope is not None:
@@ -311,7 +311,7 @@ class PendingTurn:
             await self._turns.line.acquire()
             self._in_line = True
         self._turns.feed(self)
-        # Whoever is cancelled here has sent it all the same; its id is needed to take it back.
+        # A caller that is cancelled here has sent it all the same; its id is needed to take it back.
         self._sending = self._turns.tasks.start(self._turns.send(params))
         self.turn.admit(await result_of(self._sending) or None)
         if self.turn.done:

@@ -1,4 +1,4 @@
-"""The unread part of an answer, within bounds. It refuses to know where it comes from."""
+"""The unread part of an answer, within bounds. It does not know where it comes from."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ A model's shell tool can read the environment of the process that runs it. So th
 any program needs, what leads to the network, and what the CLI itself documents (`copilot help environment`, 1.0.102). A command
 that the user names gets his environment without the secrets of Rightseat. An explicitly given environment is passed unchanged.
 
-This module refuses to know how processes are started.
+This module does not know how processes are started.
 """
 
 from __future__ import annotations

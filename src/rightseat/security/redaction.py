@@ -69,7 +69,7 @@ class StreamRedactor:
         """The next piece; what of all can be given now."""
         self._new.append(text)
         self._new_chars += len(text)
-        # Much that is held is not looked through for every few characters more: all looking together stays linear.
+        # A large buffer is not searched again for every few characters: the total work stays linear.
         if self._new_chars * 4 < len(self._held) - _LITTLE:
             return ""
         self._take()

@@ -1,7 +1,7 @@
-"""Checking a prompt before it is sent: its form, and signs that it holds instructions of somebody else.
+"""Checking a prompt before it is sent: its form, and signs that it holds a third party's instructions.
 
 Screening finds what is known and clumsy. It does not find a well-made injection, in any language it was not written for least of all, and
-it must not be what safety rests on: that is the permissions of the tools. So it reports, unless it is told to block. How much it
+safety must not depend on it, but on the permissions of the tools. So it reports, unless it is set to block. How much it
 finds, and how often it is wrong, is measured on a frozen labelled set in the tests. Pure text in, a verdict out.
 """
 
@@ -24,7 +24,7 @@ from rightseat.masking.finder import Gate, re2_gate
 
 VERSION = 1
 THRESHOLD = 0.6
-MAX_CHARS = 10_000  # of a prompt, unless somebody says otherwise
+MAX_CHARS = 10_000  # of a prompt, by default
 MAX_SCREENED = 128 * 1024  # characters from the beginning, and as many from the end, of one text
 MAX_WITHOUT_RE2 = 16 * 1024  # the same without RE2, where each character costs up to 15 us
 MAX_ENGINE_BYTES = 16 << 20  # that RE2 may use for all rules together
@@ -173,7 +173,7 @@ def check_prompt(
         prompt: the text.
         max_chars: of it; None: any number.
         injection: what to do about `screen(prompt).suspect`.
-        scripts: what to do about HTML with scripts, for whoever shows prompts on a page.
+        scripts: what to do about HTML with scripts, for programs that show prompts on a page.
 
     Returns:
         What is odd, in words that hold nothing of the prompt: for a log.
@@ -182,7 +182,7 @@ def check_prompt(
         PromptError: it is no text, empty, too long, holds characters that no text holds, or something that is blocked.
     """
     if not isinstance(prompt, str):
-        raise PromptError(f"the prompt must be text, not {type(prompt).__name__}")
+        raise PromptError(f"the prompt must be a string, not {type(prompt).__name__}")
     if not prompt.strip():
         raise PromptError("the prompt is empty")
     if max_chars is not None and len(prompt) > max_chars:
@@ -205,7 +205,7 @@ def check_prompt(
 def fence(text: str, source: str = "data") -> str:
     """Text from elsewhere, marked as such for a model: between two lines that the text cannot hold, with a word on what it is.
 
-    The marks are made from the text itself, so that whoever wrote it cannot have closed them.
+    The marks are made from the text itself, so that its author cannot have closed them.
     """
     mark = _digest(text)
     while mark in text:
@@ -215,7 +215,7 @@ def fence(text: str, source: str = "data") -> str:
 
 
 def _digest(text: str) -> str:
-    # Cryptographic: nobody can write a text that holds its own mark and all that follow it.
+    # Cryptographic: no text can be written that holds its own mark and all that follow it.
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 

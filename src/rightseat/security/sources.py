@@ -25,7 +25,7 @@ _FILE_BYTES = 64 * 1024
 
 
 class Source(Protocol):
-    """Somebody who may have a secret.
+    """A place that may have a secret.
 
     Attributes:
         label: for people.

@@ -1,6 +1,6 @@
 """GitHub's side of a login, simulated: device codes, GitHub tokens, Copilot tokens that really end.
 
-Plain state and plain functions of it, no I/O; `app` puts it on HTTP. It refuses to know who asks.
+Plain state and plain functions of it, no I/O; `app` puts it on HTTP. It does not know who asks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What several processes share, as small async protocols. Refuses to know what is behind them: memory, SQLite, PostgreSQL.
+"""State that several processes share, as small async protocols. Does not know what is behind them: memory, SQLite, PostgreSQL.
 
 Every method may raise KeyDatabaseError: the store did not answer within its time limit, or failed. None of them blocks the event loop.
 """
@@ -174,9 +174,9 @@ class State(Protocol):
     ) -> None: ...
 
     async def close(self) -> None:
-        """Let go of everything. Unsettled reservations of this worker are booked in full."""
+        """Release everything. Unsettled reservations of this worker are booked in full."""
         ...
 
     async def crash(self) -> None:
-        """Let go as a killed process would: nothing is settled, nothing is booked. For tests."""
+        """Release everything as a killed process would: nothing is settled, nothing is booked. For tests."""
         ...

@@ -1,4 +1,4 @@
-"""Token buckets: so much a minute, and a burst at once. Frozen values; refuses to know who waits, and where they are kept.
+"""Token buckets: so much a minute, and a burst at once. Frozen values; does not know who waits, and where they are kept.
 
 Over any stretch of time no more passes than the burst and what has flowed in since, also when the clock jumps: time that goes back
 adds nothing and takes nothing away.
@@ -54,7 +54,7 @@ class Bucket(Struct, frozen=True, gc=False):
         amount = min(amount, limit.size)
         missing = amount - filled.level
         if missing > 1e-9:
-            # One nanosecond more than it takes: whoever comes back then finds enough, whatever was rounded.
+            # One nanosecond more than it takes: a caller that comes back then finds enough, in spite of rounding.
             return filled, missing * 60 / limit.per_minute + 1e-9
         return Bucket(filled.level - amount, filled.at), 0.0
 

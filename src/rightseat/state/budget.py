@@ -1,4 +1,4 @@
-"""Budgets and reservations: what a key may still use, and how operations change it. Pure; refuses to know where numbers are kept.
+"""Budgets and reservations: what a key may still use, and how operations change it. Pure; does not know where numbers are kept.
 
 A budget is kept to within one request's size. What a request may use is reserved before it is sent, at the most it can be; as long as the
 budget holds all that is reserved, requests go side by side, and when it does not, one at a time, until it is used up.

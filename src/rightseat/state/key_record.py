@@ -1,4 +1,4 @@
-"""A key: its text, what of it is kept, and what it may do. Pure; refuses to know where keys are stored.
+"""A key: its text, what of it is kept, and what it may do. Pure; does not know where keys are stored.
 
 The text is `rsk_ID_SECRET`. The id is public: it finds the key and names it in logs. Of the secret (190 random bits) only a keyed hash is
 kept: with that much chance in it there is nothing to guess, so the hash may be a fast one (BLAKE2b, RFC 7693, keyed by a pepper that is not in

@@ -1,7 +1,7 @@
 """A thread with a connection of its own, and a time limit around everything it is asked to do.
 
 A database that hangs is not waited for: callers get an error in time, and the connection that hangs is cut, so that the thread is
-free again. Refuses to know what is asked.
+free again. Does not know what is asked.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Lane:
         self._jobs.put(None)
 
     def _submit(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Have the thread do something; the turn is over when it is done, whoever still waits for it."""
+        """Have the thread do something; the turn ends when the job ends, even if its caller has left."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 

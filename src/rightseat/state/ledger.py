@@ -1,6 +1,6 @@
 """What keys used and what is reserved, in a database. Operations that wait are done together, in one transaction by one thread.
 
-Refuses to know how a budget is reckoned: see `budget`.
+Does not know how a budget is reckoned: see `budget`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class SqlBook:
         self._db, self._dialect = tx.db, tx.dialect
 
     def lock(self, key_ids: Sequence[str]) -> None:
-        """Nobody else decides about these keys until the transaction ends. SQLite's file is locked already."""
+        """No other transaction decides about these keys until this one ends. SQLite's file is locked already."""
         if key_ids and self._dialect != "sqlite":
             self._db.execute(LOCK_KEYS, {"keys": list(key_ids)})
 
@@ -244,7 +244,7 @@ class SqlLedger:
         book.lock(sorted({row.key_id for row in find()}))
         return expire(
             book, [_hold(row) for row in find()], tx.now
-        )  # those still there now that nobody else can end them
+        )  # those still there, now that no other worker can end them
 
 
 def _spent(tx: Transaction) -> dict[str, dict[str, Spent]]:

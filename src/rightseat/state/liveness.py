@@ -1,4 +1,4 @@
-"""Which workers live. What a dead one has reserved is booked, so nobody living may be taken for dead, and the dead not for long for living.
+"""Which workers are alive. Reservations of a dead worker are booked, so a live worker must never be taken for dead, and a dead one must be noticed soon.
 
 With a file, every worker holds a lock on a small file of its own beside the database, which the kernel releases when the process ends,
 however it ends: no clock is asked. With PostgreSQL, it holds an advisory lock of its session, and is seen every second by the server's
@@ -33,7 +33,7 @@ _TAKE = text("select pg_try_advisory_lock(:locks, :number)")
 
 
 class Liveness(Protocol):
-    """How one worker shows that it lives, and sees that others do not."""
+    """How a worker shows that it is alive, and finds dead ones."""
 
     def opened(self, db: Connection) -> None:
         """There is a new connection."""
@@ -69,7 +69,7 @@ class FileLiveness:
 
     def live(self, tx: Transaction) -> None:
         """See Liveness."""
-        if self._handle >= 0 and not self._is_ours():  # somebody has tidied up
+        if self._handle >= 0 and not self._is_ours():  # the file was removed
             self.leave()
         if self._handle < 0:
             self._handle = os.open(self._file(self._worker), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -140,7 +140,7 @@ class ServerLiveness:
 
     def dead(self, tx: Transaction) -> list[str]:
         """See Liveness."""
-        # After a restart of the server nobody holds a lock, and nobody could beat before.
+        # After a restart of the server no worker holds a lock, and none could beat before.
         started = float(tx.db.execute(_STARTED).scalar_one()) if tx.is_server_time else 0.0
         held = {int(number) for number in tx.db.execute(_HELD, {"locks": _LOCKS}).scalars()}
         return [

@@ -134,7 +134,7 @@ def _seen_statement(dialect: str) -> Any:
     return row.on_conflict_do_update(index_elements=["id"], set_={"seen": row.excluded.seen, "lock": row.excluded.lock})
 
 
-# Nobody else decides about these keys until the transaction ends. In one order, or two workers wait for each other.
+# Locks keys until the transaction ends: in a fixed order, so that two workers never wait for each other.
 LOCK_KEYS = select(keys.c.id).where(keys.c.id.in_(_KEYS)).order_by(keys.c.id).with_for_update()
 USED = _used_statement()
 RESERVED = (

@@ -1,7 +1,7 @@
 """Metrics of calls for Prometheus, by its naming conventions: seconds and tokens as base units, totals as counters.
 
 Several processes may count together: with PROMETHEUS_MULTIPROC_DIR set before the first import (`rightseat serve --workers` does it),
-prometheus-client keeps the numbers in files there, and `exposition` adds them up. This module refuses to know HTTP.
+prometheus-client keeps the numbers in files there, and `exposition` adds them up. This module does not know HTTP.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A stream over two file descriptors: a thread reads one, the loop writes the other. What stdio and TCP have in common.
 
-It refuses to know what the descriptors are, and how they end: that is for the streams that are made of it.
+It does not know what the descriptors are, and how they end: that is for the streams that are made of it.
 """
 
 from __future__ import annotations

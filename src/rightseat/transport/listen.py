@@ -1,4 +1,4 @@
-"""A listening TCP socket. This module refuses to know what is served on it."""
+"""A listening TCP socket. This module does not know what is served on it."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ The Copilot CLI runs shells, language servers and MCP servers, some of them in s
 process group does not reach. So the child carries a mark in its environment that all its descendants inherit, and what
 still lives after the group is gone is found by that mark and by parentage (Linux, /proc). Elsewhere the group is all.
 
-This module refuses to know what the process is for.
+This module does not know what the process is for.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class ChildProcess:
 
     def _wait(self) -> None:
         status = self._popen.wait()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._exited, status)
 
     def _exited(self, status: int) -> None:
@@ -220,7 +220,7 @@ def _environment(pid: int) -> list[bytes]:
 
 @atexit.register
 def _end_all() -> None:
-    """Our own exit without `end`: whoever forgot to stop a client still leaves nothing running."""
+    """Called at exit without `end`: a client that was never stopped leaves no process behind."""
     for child in list(_living):
         if child._popen.poll() is None:
             child.kill()
@@ -274,7 +274,7 @@ class ChildEnding:
         await self._end_once(EXIT_SECONDS)
 
     async def terminate(self) -> None:
-        """End the stream; the child is told to leave by a signal, and has TERMINATE_SECONDS for it."""
+        """End the stream; the child gets a signal to end, and TERMINATE_SECONDS for it."""
         await self._end_once(0)
 
     async def kill(self) -> None:

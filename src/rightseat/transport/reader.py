@@ -1,6 +1,6 @@
 """A thread that empties file descriptors, so that a blocked event loop never blocks the process on the other side.
 
-It reads large pieces and wakes the loop once a batch. It refuses to know what the bytes are. POSIX only: it needs poll().
+It reads large pieces and wakes the loop once a batch. It does not know what the bytes are. POSIX only: it needs poll().
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Inbox:
 
     def _wake(self, waiter: asyncio.Future[None] | None) -> None:
         if waiter is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(resolve, waiter)
 
     # The loop's side.
@@ -88,7 +88,7 @@ class Inbox:
 
 
 def resolve(waiter: asyncio.Future[None]) -> None:
-    """Wake whoever awaits it, unless that has happened or nobody does any more."""
+    """Wake the waiter, if there still is one."""
     if not waiter.done():
         waiter.set_result(None)
 
@@ -119,7 +119,7 @@ class ReaderThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop reading, soon. What the descriptors still hold is left there; every sink is told of the end."""
+        """Stop reading, soon. What the descriptors still hold is left there; every sink is notified of the end."""
         self._stopping = True
         self._poke()
 

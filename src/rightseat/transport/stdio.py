@@ -1,6 +1,6 @@
 """A child process spoken to over its standard input and output.
 
-Its stderr is read all the time and the last lines are kept: they are what explains a crash. This module refuses to know
+Its stderr is read all the time and the last lines are kept: they are what explains a crash. This module does not know
 what is said.
 """
 
@@ -77,7 +77,7 @@ class StdioStream(DescriptorStream, ChildEnding):
         if chunk:
             self._stderr.put(chunk)
         else:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(resolve, self._silent)
         return True
 

@@ -1,6 +1,6 @@
 """A TCP connection to a server, on this machine or another one.
 
-This module refuses to know what is said, and who started the server.
+This module does not know what is said, and who started the server.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A child process that listens on a TCP port, and the connection to it.
 
-The child says on its standard output which port it got. This module knows that line and refuses to know what is said over
+The child says on its standard output which port it got. This module knows that line and does not know what is said over
 the connection.
 """
 

@@ -1,6 +1,6 @@
 """Writing to a descriptor from the event loop, with back-pressure and without a thread.
 
-What is written in one turn of the loop leaves in one system call. It refuses to know what the bytes are.
+What is written in one turn of the loop leaves in one system call. It does not know what the bytes are.
 """
 
 from __future__ import annotations

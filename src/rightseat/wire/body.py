@@ -17,7 +17,7 @@ class BadRequestError(CallerError):
 
     @classmethod
     def at(cls, field: str, problem: str) -> Self:
-        """The error for one field: its path, and what is wrong with it, as in ("messages[0].role", "must be text")."""
+        """The error for one field: its path, and what is wrong with it, as in ("messages[0].role", "must be a string")."""
         return cls(f"{field}: {problem}", field=field)
 
 

@@ -1,6 +1,6 @@
 """What a dialect is: one value with everything that is known of it, and the protocols of its parts.
 
-A dialect is a folder of this package with one exported DIALECT; `dialects.ALL` lists them. Whoever plans, sends, answers or routes reads the
+A dialect is a folder of this package with one exported DIALECT; `dialects.ALL` lists them. Code that plans, sends, answers or routes reads the
 value and never asks which dialect it is. Nothing here does I/O.
 """
 
@@ -144,7 +144,7 @@ class StreamRelay(Protocol):
 
     @property
     def failed(self) -> bool:
-        """Upstream's own error has passed: the client is told already."""
+        """Upstream's own error has been sent to the client."""
 
     @property
     def usage(self) -> Usage | None:
@@ -164,7 +164,7 @@ class StreamRelay(Protocol):
 
 
 class Endpoint(Struct, frozen=True):
-    """Where clients of a dialect ask, as the route table and the OpenAPI document tell it.
+    """Where clients of a dialect ask, for the route table and the OpenAPI document.
 
     Attributes:
         path: such as "/v1/chat/completions".

@@ -1,7 +1,7 @@
 """Session events: the envelope is decoded first, the data on first access.
 
 A turn of six words costs some 100 KB of events, most of which is never read. So an event keeps its data as the bytes that
-came, and decodes them at the first `event.data`. This module refuses to know who listens.
+came, and decodes them at the first `event.data`. This module does not know who listens.
 
 Nothing is lost to version skew: a kind that this version does not know has type UNKNOWN, its own name in `raw_type` and a
 `Record` as data; so has a known kind whose data does not fit the catalogue.

@@ -5,7 +5,7 @@ r"""Content-Length frames, as in the Language Server Protocol (3.17, "Base Proto
     \r\n
     <42 bytes>
 
-This module refuses to know what a body holds, where bytes come from, and who waits for them.
+This module does not know what a body holds, where bytes come from, and who waits for them.
 
 A decoder never raises: a violation ends it and is kept in `failure`, after every frame that came before it has been
 handed out. The peer's stream cannot be trusted past that point, because the place where the next frame starts is lost.

@@ -1,7 +1,7 @@
 """JSON-RPC 2.0 over Content-Length frames, both sides of it: values in, bytes out; bytes in, values out.
 
 `Peer` is symmetrical: two of them, back to back, hold a conversation. It keeps the ids of the calls that are open and knows
-who may say what. It refuses to know what any method means, who waits for an answer, and where bytes go. (JSON-RPC 2.0
+who may say what. It does not know what any method means, who waits for an answer, and where bytes go. (JSON-RPC 2.0
 specification, sections 4 and 5; cancellation as in LSP 3.17, `$/cancelRequest`.)
 
 Like the frame decoder below it, a Peer never raises on what it is fed: the first violation is kept in `failure`, after all

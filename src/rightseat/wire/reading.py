@@ -1,4 +1,4 @@
-"""What readers and folds of every dialect share: events out of bytes, within limits. It refuses to know what they say."""
+"""What readers and folds of every dialect share: events out of bytes, within limits. It does not know what they say."""
 
 from __future__ import annotations
 

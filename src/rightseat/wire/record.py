@@ -1,7 +1,7 @@
 """A JSON object that answers to both spellings of a field: `r["tokensRemoved"]` and `r.tokens_removed`.
 
 Used wherever the shape of an object is the peer's business: results of RPC calls, inputs of hooks, events and fields that
-the catalogue does not describe. It refuses to know any particular shape.
+the catalogue does not describe. It does not know any particular shape.
 """
 
 from __future__ import annotations

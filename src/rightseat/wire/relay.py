@@ -1,4 +1,4 @@
-"""A stream that passes from upstream to the client: cut at event borders, and watched. Pure; it refuses to know HTTP.
+"""A stream that passes from upstream to the client: cut at event borders, and watched. Pure; it does not know HTTP.
 
 What goes out is always whole events, so that whatever else is written goes between events. Nearly every chunk of upstream's ends at a
 border and passes as it came: one look at its end, one search for what a dialect must mend, no copy, nothing decoded. What was told of usage

@@ -1,6 +1,6 @@
 """Server-sent events (WHATWG HTML, "Server-sent events"): bytes to events and back.
 
-This module refuses to know what the data means. Like the frame decoder, it never raises on what it is fed: an event larger than
+This module does not know what the data means. Like the frame decoder, it never raises on what it is fed: an event larger than
 the limit ends it, and why is kept in `failure`. Every byte is looked at a fixed number of times, however the bytes are cut.
 """
 

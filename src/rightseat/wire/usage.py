@@ -1,4 +1,4 @@
-"""How many tokens an answer used, as any of the dialects tells it, in the one form. Pure."""
+"""How many tokens an answer used, from any dialect, in one form. Pure."""
 
 from __future__ import annotations
 

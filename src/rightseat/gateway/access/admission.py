@@ -23,8 +23,8 @@ from rightseat.state.key_record import Key
 UNSETTLED = 100_000  # settlements that are kept while the database is away
 GROUP = 1000  # of them at a time
 _FRAME = 256  # tokens that what frames a whole answer may be reckoned as
-_SMALL_PART = 8  # nobody sends a token in more pieces
-ANSWER_SECONDS = 4.5  # for whoever asks what was used
+_SMALL_PART = 8  # no server sends one token in more pieces
+ANSWER_SECONDS = 4.5  # for answering what was used
 _BUDGETS = ("daily_tokens", "monthly_tokens")
 
 
@@ -77,7 +77,7 @@ class Reservation:
         Args:
             usage: what the answer has told so far.
             is_final: that is its last word.
-            received: tokens that were received, reckoned by whoever read the answer.
+            received: tokens that were received, estimated by the reader of the answer.
             reached: upstream was asked. If not, the reservation is given back.
             refused: upstream answered with the head of an error, so it used nothing.
             least: tokens that the answer surely had.

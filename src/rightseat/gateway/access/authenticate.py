@@ -1,4 +1,4 @@
-"""Who asks, by the key that the head of a request shows. Refuses to know what they may do (`authorize`) and how much (`admission`).
+"""Who asks, by the key that the head of a request shows. Does not know what they may do (`authorize`) and how much (`admission`).
 
 Keys are looked up in memory. A key that does not fit is looked up once more in the database, whatever is wrong with it, since another worker
 may just have made it: an unknown id, a wrong secret and a revoked key take the same time in the same way.
@@ -48,7 +48,7 @@ class Authenticator:
         self._apply(settings)
 
     def configure(self, settings: Settings) -> None:
-        """Use other settings from now on; callers whose keys are no longer in them are told of as changed."""
+        """Use other settings from now on; keys that are no longer in them are reported as changed."""
         before = set(self._given)
         self._apply(settings)
         self._ring.tell({"", MANAGEMENT, *before, *self._given})

@@ -1,7 +1,7 @@
 """How many tokens a request may use, by its bytes. Pure.
 
-Where nobody says how long a prompt is, each of its bytes may be a token: numbers and signs are cut so finely. The model's own limit is the
-bound, since it refuses what is longer. Images are told by where they stand and never by what they look like: text can look like one.
+Where the length of a prompt is unknown, each of its bytes may be a token: numbers and signs are cut so finely. The model's own limit is the
+bound, since it refuses what is longer. Images are recognised by their place in the request and never by their content: text can look like one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def estimate(
 
     Args:
         size: bytes of the body as it goes upstream.
-        output_limit: tokens of the answer at most, by the largest of the fields that upstream honours; None: nobody says. 0 is a value.
+        output_limit: tokens of the answer at most, by the largest of the fields that upstream honours; None: unknown. 0 is a value.
         images: how many there are, and their bytes, which are no text.
         prompt_limit: tokens of a prompt that the model takes; None: not known.
     """

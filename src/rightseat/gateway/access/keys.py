@@ -23,7 +23,7 @@ class KeyRing:
 
     Args:
         table: where they are kept.
-        pepper: gives what keys the hashes, and makes it if it is told so and there are no keys.
+        pepper: returns the pepper of the hashes; creates it if asked to while there are no keys.
         clock: time.
         ids: makes new keys.
     """
@@ -76,7 +76,7 @@ class KeyRing:
         before = self._looks
         try:
             async with asyncio.timeout(ANSWER_SECONDS), self._looking:
-                if self._looks == before:  # nobody has begun to look since
+                if self._looks == before:  # no other look has begun since
                     await self._clock.sleep(max(0.0, self._looked_at + LOOK_SECONDS - self._clock.now()))
                     await self._look_alone()
         except TimeoutError:

@@ -1,6 +1,6 @@
-"""Guessing keys: wrong ones from an address that has shown too many get another answer, for a while. Pure; who calls tells the time.
+"""Lockout against guessing keys: an address that sends too many wrong keys is refused for some time. Pure: the caller passes the time.
 
-It is asked about wrong keys only. Whoever shows a right key is let in, wherever from: many people may share an address, and one of them must
+It is asked about wrong keys only. A right key is let in from any address: many people may share an address, and one of them must
 not lock the others out.
 """
 

@@ -21,7 +21,7 @@ _LISTS = ("scopes", "models")
 
 
 class Use(Protocol):
-    """Who knows what was used: the ledger, or whoever has more to write into it first."""
+    """Source of what was used: the ledger, or an object that writes pending bookings into it first."""
 
     async def spent(self) -> dict[str, dict[str, Spent]]:
         """See Ledger."""
@@ -57,13 +57,13 @@ def key_fields(body: JsonObject, clock: Clock = SYSTEM_CLOCK) -> JsonObject:
         raise BadRequestError.at(unknown[0][:40], f"no such field; the fields are {', '.join(sorted(known))}")
     fields: JsonObject = {"name": body.get("name")}
     if not isinstance(fields["name"], str):
-        raise BadRequestError.at("name", "must be text")
+        raise BadRequestError.at("name", "must be a string")
     for name in _LISTS:
         given = body.get(name)
         if given is None:
             continue
         if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-            raise BadRequestError.at(name, "must be a list of texts")
+            raise BadRequestError.at(name, "must be a list of strings")
         fields[name] = tuple(given) or (USUAL_SCOPES if name == "scopes" else ())
     for name in (*_NUMBERS, *_COUNTS):
         counts = name in _COUNTS  # of which 0 is one: nothing may be used

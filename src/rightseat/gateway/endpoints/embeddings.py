@@ -22,7 +22,7 @@ PATH = "/embeddings"
 
 
 class EmbeddingsEndpoint:
-    """The endpoint. Copilot takes a list of texts only, and gives numbers only."""
+    """The endpoint. Copilot takes a list of strings only, and gives numbers only."""
 
     def __init__(self, upstream: Upstream, intake: Intake) -> None:
         self._upstream = upstream
@@ -63,7 +63,9 @@ def sent_body(body: Body) -> tuple[Body, bool]:
     texts = body.get("input")
     texts = [texts] if isinstance(texts, str) else texts
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise BadRequestError.at("input", "must be text or a list of texts; lists of tokens are not taken by Copilot")
+        raise BadRequestError.at(
+            "input", "must be a string or a list of strings; lists of tokens are not taken by Copilot"
+        )
     form = body.get("encoding_format", "float")
     if form not in ("float", "base64"):
         raise BadRequestError.at("encoding_format", "must be float or base64")

@@ -1,4 +1,4 @@
-"""Frames that clients send over `/v1/ws`: read part by part, each with a bound of its own. Refuses to know what is done about them."""
+"""Frames that clients send over `/v1/ws`: read part by part, each with a bound of its own. Does not know what is done about them."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ class Multiplex:
         return client.link
 
     def lost(self, client: _Client, link: _Link | None) -> None:
-        """A connection is lost. A session with streams is kept for a while."""
+        """A connection is lost. A session with streams is kept for KEEP_SECONDS."""
         if client.link is not link or self._clients.get(client.session.id) is not client:
             return
         client.link = None
@@ -183,7 +183,7 @@ class Multiplex:
             client.leaving = loop.call_later(KEEP_SECONDS, self._forget, client)
 
     def _forget(self, client: _Client) -> None:
-        """Nobody comes back."""
+        """Drop a session."""
         if self._clients.pop(client.session.id, None) is None:
             return
         if client.leaving is not None:
@@ -348,7 +348,7 @@ class _Link:
     async def _do(self, frame: Frame) -> None:
         stream_id = small(frame.id, ID_BYTES)
         if not isinstance(stream_id, str) or not 1 <= len(stream_id) <= 100:
-            raise BadRequestError.at("id", "must be text of 1 to 100 characters")
+            raise BadRequestError.at("id", "must be a string of 1 to 100 characters")
         channel = self._client.session.channels.get(stream_id)
         match small(frame.type):
             case "request":

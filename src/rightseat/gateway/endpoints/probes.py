@@ -27,7 +27,7 @@ class MetricsOffError(CallerError):
 
 
 class ReadyEndpoint:
-    """Whether requests can be served now: 200, or 503 with reasons that name nobody.
+    """Whether requests can be served now: 200, or 503 with reasons that name no account.
 
     Args:
         upstream: who answers.

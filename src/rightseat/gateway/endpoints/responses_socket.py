@@ -1,7 +1,7 @@
 """`/v1/responses` over a WebSocket, as Codex and the Copilot CLI use it: one connection is one conversation.
 
 A client sends `response.create` frames and gets each event of the answer as a frame. The connection remembers its last answer, so that
-`previous_response_id` and the new items are enough for the next request; upstream is told everything each time and keeps nothing.
+`previous_response_id` and the new items are enough for the next request; upstream gets the whole conversation each time and keeps nothing.
 A frame with `generate: false` only prepares: it is answered at once and remembered. One request is under way at a time; each is a request like
 any other, which is counted, checked and logged. What is remembered is bounded, and forgotten when it grows beyond that.
 """
@@ -372,5 +372,5 @@ def _items(given: Raw) -> bytes:
     if data == b"null":
         return b""
     if data[:1] != b"[":
-        raise BadRequestError.at("input", "must be text or a list of items")
+        raise BadRequestError.at("input", "must be a string or a list of items")
     return data[1:-1].strip()

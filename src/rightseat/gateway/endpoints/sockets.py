@@ -1,4 +1,4 @@
-"""What the endpoints of sockets share: who may open one, how many, who answers what is asked in them, and how errors are told."""
+"""What the endpoints of sockets share: who may open one, how many may be open, what answers their requests, and how errors are sent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SocketLimits(Struct, frozen=True):
 
     Attributes:
         size: bytes of a message.
-        each: sockets of one key; callers without one are told apart by their addresses.
+        each: sockets of one key; callers without a key are counted by address.
     """
 
     size: int

@@ -1,1 +1,1 @@
-"""HTTP as the gateway sees it: one exchange at a time. Refuses to know what is asked."""
+"""HTTP as the gateway sees it: one exchange at a time. Does not know what is asked."""

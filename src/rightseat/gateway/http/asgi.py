@@ -1,4 +1,4 @@
-"""ASGI 3 under an Exchange, to serve the gateway with uvicorn or to mount it in another application. Refuses to know what is served."""
+"""ASGI 3 under an Exchange, to serve the gateway with uvicorn or to mount it in another application. Does not know what is served."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class AsgiExchange(HeldBody):
         Raises:
             BodyTooLargeError, BodyTooSlowError, EncodingError: it is not taken. NoMemoryError: there is no room for it now.
         """
-        if not self._unread:  # there is none, and somebody else reads what comes
+        if not self._unread:  # there is none, and other code reads what comes
             return b""
         try:
             async with asyncio.timeout(self.limits.seconds or None):

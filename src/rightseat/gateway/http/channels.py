@@ -2,7 +2,7 @@
 
 A channel is one request's answer as numbered frames. A session is the channels of one client. Frames are not pushed to a connection: they are
 put into their channel, and the connection takes them when it can, so that each goes out once per connection and in order, however the client
-disconnects and comes back. This module knows numbers and bytes. It refuses to know what the frames say, who the client is, and what
+disconnects and comes back. This module knows numbers and bytes. It does not know what the frames say, who the client is, and what
 carries them.
 
     open --end--> ended --last ack--> done (and forgotten)

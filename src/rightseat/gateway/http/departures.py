@@ -1,8 +1,8 @@
-"""Clients that leave while nobody reads from them.
+"""Clients that leave while their connection is not read.
 
 A connection whose reading is paused (a request waits behind another one on it, or its body is not wanted yet) shows no end: its bytes would have
 to be read first. The kernel knows all the same, so it is asked twice a second for all such connections at once. Linux only; elsewhere the
-end shows when something is read or written. This module refuses to know what is asked on a connection.
+end shows when something is read or written. This module does not know what is asked on a connection.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LEFT = frozenset(
 
 
 async def watch(connections: Iterable[Any], clock: Clock = SYSTEM_CLOCK) -> None:
-    """For ever: end the connections whose clients have left.
+    """Until cancelled: end the connections whose clients have left.
 
     Args:
         connections: uvicorn's protocols; those that are open now, each time it is looked at.

@@ -1,8 +1,8 @@
 """One request and its answer: the seam between HTTP and the gateway.
 
-Whoever speaks HTTP makes an Exchange and hands it on: `asgi` for requests of a server, `websocket` for requests within a socket. The life of
+Each HTTP adapter makes an Exchange and passes it on: `asgi` for requests of a server, `websocket` for requests within a socket. The life of
 a request is kept here, once: whether the client is gone, whether the answer has begun, what ended it early, what was written. This module
-refuses to know what is asked, who asks, and what a dialect is.
+does not know what is asked, who asks, and what a dialect is.
 
     waiting --respond--> complete
        |   --stream---> streaming --end--> complete
@@ -126,7 +126,7 @@ class Exchange(ABC):
             self._stop(pinger)
 
     async def fail(self, event: bytes) -> None:
-        """End a stream that cannot be finished: an event that tells, and an end that nobody takes for a polite one."""
+        """End a stream that cannot be finished: an error event, and an ending that no client takes for a normal one."""
         if event:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_SECONDS):
@@ -140,7 +140,7 @@ class Exchange(ABC):
     # Its end before its time.
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do the work of answering, as long as the client is there and nobody cuts it.
+        """Do the work of answering, until it is done, the client leaves or it is cut.
 
         Raises:
             ClientGoneError: the client has left. RightseatError: what `cut` was told. Whatever `work` raises.
@@ -164,7 +164,7 @@ class Exchange(ABC):
             self._end_early(ClientGoneError("the client has left"))
 
     def cut(self, error: RightseatError) -> None:
-        """End the work with an error that the client is told: the server stops, the key has ended."""
+        """End the work with an error for the client: the server stops, the key has ended."""
         if not self.complete:
             self._end_early(error)
 
@@ -209,7 +209,7 @@ class Exchange(ABC):
 
 
 class _Pinger:
-    """Writes something harmless whenever nothing was written for a while. One task at most, and none while a write waits."""
+    """Writes something harmless when nothing was written for some time. One task at most, and none while a write waits."""
 
     def __init__(self, exchange: Exchange, ping: bytes, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()

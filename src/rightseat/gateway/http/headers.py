@@ -1,4 +1,4 @@
-"""Values that become header fields though they come from the inside of a message: checked where they enter. Refuses to know what they mean."""
+"""Values that become header fields though they come from the inside of a message: checked where they enter. Does not know what they mean."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def header_fields(given: Any, allowed: Collection[str]) -> dict[str, str]:
     if given is None:
         return {}
     if not isinstance(given, dict):
-        raise BadRequestError.at("headers", "must be an object of texts")
+        raise BadRequestError.at("headers", "must be an object of strings")
     fields: dict[str, str] = {}
     for name, value in given.items():
         if not isinstance(value, str):
-            raise BadRequestError.at("headers", "must be an object of texts")
+            raise BadRequestError.at("headers", "must be an object of strings")
         if name.lower() in allowed:
             fields[name.lower()] = header_value(value, f"headers.{name}")
     return fields

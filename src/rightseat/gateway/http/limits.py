@@ -1,4 +1,4 @@
-"""Bounds of what is held: bytes and places, in all and by owner. Refuses to know what the bytes are and who the owners are."""
+"""Bounds of what is held: bytes and places, in all and by owner. Does not know what the bytes are and who the owners are."""
 
 from __future__ import annotations
 

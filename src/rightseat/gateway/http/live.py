@@ -1,7 +1,7 @@
 """What is under way: every exchange and every socket, in one place, so that all of them, or those of one caller, can be ended.
 
-Two things end work before its time: the server stops, and the secret of a caller ends. This module refuses to know what is asked and how
-callers are known: it holds them for whoever asks.
+Two things end work before its time: the server stops, and the secret of a caller ends. This module does not know what is asked and how
+callers are known: it only holds them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The twin of the seam: an Exchange without a socket, for tests and for whoever calls the gateway from the same process."""
+"""The twin of the seam: an Exchange without a socket, for tests and for callers in the same process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MemoryExchange(Exchange):
     Attributes:
         headers: of the answer; empty until it begins.
         written: the body of the answer, in the pieces that were written.
-        aborted: the answer was ended so that nobody takes it for a whole one.
+        aborted: the answer was cut, so that no client takes it for a whole one.
     """
 
     def __init__(self, head: Head, request_id: str, data: bytes = b"", clock: Clock = SYSTEM_CLOCK) -> None:
@@ -54,7 +54,7 @@ class MemoryExchange(Exchange):
         self._room.set()
 
     def leave(self) -> None:
-        """See Exchange. What is written waits for nobody any more."""
+        """See Exchange. Writing no longer waits."""
         super().leave()
         self._room.set()
 

@@ -1,4 +1,4 @@
-"""The twin of a WebSocket: a Socket without a network, for tests and for whoever calls the gateway from the same process."""
+"""The twin of a WebSocket: a Socket without a network, for tests and for callers in the same process."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""HTTP/1.1 on a connection: uvicorn's protocol on httptools, with limits of its own. Refuses to know what is served.
+"""HTTP/1.1 on a connection: uvicorn's protocol on httptools, with limits of its own. Does not know what is served.
 
-Beyond uvicorn's it holds: a head comes in time and is not too large, a body is not read before somebody wants it, one address has so many
+Beyond uvicorn's it holds: a head comes in time and is not too large, a body is not read before the endpoint asks for it, one address has so many
 connections and not more, and a connection that is to end does end.
 """
 
@@ -19,9 +19,9 @@ from rightseat.gateway.http.writing import Writer
 
 MAX_FIELDS = 256  # of one head
 _ALIKE = (b"content_length", b"transfer_encoding")
-_LINGER_SECONDS = 2.0  # for a client that still sends, to read why it is not listened to
+_LINGER_SECONDS = 2.0  # for a client that still sends, to read why it is refused
 _CLOSE_SECONDS = 10.0  # for a client to take what was written before
-_SPARE = 64  # connections beyond the limit that are told so
+_SPARE = 64  # connections beyond the limit that get an answer saying so
 
 
 class _TooLargeError(Exception):
@@ -50,7 +50,7 @@ class _Closing:
         self._protocol = None
 
 
-# Read into by all connections of a loop, one after another. A connection on which nobody wants a body reads little at a time: what comes
+# Read into by all connections of a loop, one after another. A connection whose body is not wanted yet reads little at a time: what comes
 # with a head is held until it is known who asks.
 _BUFFER = memoryview(bytearray(256 * 1024))
 _HEAD_BYTES = 16 * 1024
@@ -160,7 +160,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self._start()  # line ends before a request count for nothing
         elif not self._waits and self.cycle is not None and not self.cycle.response_complete:
             self._waits = True
-            self.flow.pause_reading()  # the body is not read until somebody wants it
+            self.flow.pause_reading()  # the body is not read until the endpoint asks for it
 
     def handle_websocket_upgrade(self) -> None:
         """The connection becomes a WebSocket, if there is room for one more."""

@@ -3,7 +3,7 @@
     SIGINT, SIGTERM   take no new requests, let those under way finish for some time, cut the rest with an error, end
     SIGHUP            read settings and keys again; nothing under way notices
 
-This module refuses to know what is served.
+This module does not know what is served.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """WebSockets as the gateway sees them: a Socket carries messages, and requests within it are Exchanges like any other.
 
-The seam is `Socket`, with ASGI under it (`AsgiSocket`); its twin is in `memory_socket`. Refuses to know what messages mean and who sends them.
+The seam is `Socket`, with ASGI under it (`AsgiSocket`); its twin is in `memory_socket`. Does not know what messages mean and who sends them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rightseat.gateway.http.held import DECODED, TIMES, NoMemoryError
 from rightseat.gateway.http.limits import MemoryBudget
 from rightseat.wire.sse import SseDecoder
 
-HELLO_LIMIT = 4096  # bytes of a message of somebody who has not said who they are
+HELLO_LIMIT = 4096  # bytes of a message from a client that is not authenticated yet
 EXTENSION = "rightseat.socket"  # of our own server: says how much a client may send, and ends a connection at once
 NORMAL, GOING_AWAY, POLICY, BROKEN, TRY_LATER = (
     1000,
@@ -40,7 +40,7 @@ class Socket(ABC):
 
     Attributes:
         head: see above.
-        gone: nobody is there any more.
+        gone: the client has left.
     """
 
     def __init__(self, head: Head) -> None:
@@ -322,7 +322,7 @@ class FrameExchange(SocketExchange):
 
     Args:
         socket: where they go.
-        hear: is told each event before it goes out.
+        hear: called with each event before it is sent.
         Others: see SocketExchange.
     """
 

@@ -1,4 +1,4 @@
-"""WebSocket on a connection: uvicorn's protocol on websockets, with limits of its own. Refuses to know what the messages mean.
+"""WebSocket on a connection: uvicorn's protocol on websockets, with limits of its own. Does not know what the messages mean.
 
 Beyond uvicorn's it holds: a client that has not said who it is may send little, messages are taken one at a time, every byte that is held
 counts in a budget, and nothing is compressed, since a small message could hold a huge one.
@@ -46,7 +46,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     # What the application may do beyond ASGI, see websocket.AsgiSocket.
 
     def allow(self, limit: int, owner: str) -> None:
-        """Messages may be so large, and count for somebody."""
+        """Set the largest message, and the owner that its bytes count for."""
         self.conn.max_message_size = limit
         counted, self._counted = self._counted, 0
         self.shared.memory.give(self._owner, counted)
@@ -84,7 +84,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._begun = True
             super().data_received(data)
             if self.conn.handshake_exc is not None and not self.transport.is_closing():
-                self.transport.write(_TOO_LARGE)  # websockets would say nothing, and wait for ever
+                self.transport.write(_TOO_LARGE)  # websockets would say nothing, and wait without limit
                 self.transport.close()
             return
         self._raw += data
@@ -186,7 +186,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.send_receive_event_to_app()
 
     def send_receive_event_to_app(self) -> None:
-        """A message is whole. Text stays bytes: whoever reads it decodes it once."""
+        """A message is whole. Text stays bytes: its reader decodes it once."""
         data, self.frames = bytes(self.frames[0]) if self.frames else b"", []
         if not self.close_sent:
             self._queued = len(data)

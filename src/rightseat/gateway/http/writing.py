@@ -1,6 +1,6 @@
 """Writing an answer to a connection: pieces of a stream pass without a copy, and a client that reads slowly holds one of them, not two.
 
-Who writes waits until the client has taken most of what was written. This module refuses to know what that is.
+Who writes waits until the client has taken most of what was written. This module does not know what that is.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ class LineWriter:
             with self._changed:
                 self._size -= len(data)
                 if lost and missing:
-                    self._missing += missing  # it is told with the next loss
+                    self._missing += missing  # it is reported with the next loss
                 elif lost:
                     self._lose(lost)
                 elif not self._waiting:

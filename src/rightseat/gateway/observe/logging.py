@@ -156,7 +156,7 @@ class GatheringHandler(logging.Handler):
             self.stream.flush()
 
     def _notice(self, lines: int) -> str:
-        return self._own_line(logging.WARNING, f"{lines} lines of this log were dropped: nobody read them in time")
+        return self._own_line(logging.WARNING, f"{lines} lines of this log were dropped: they were not read in time")
 
     def _own_line(self, level: int, said: str) -> str:
         return self.format(logging.LogRecord("rightseat", level, "", 0, said, (), None))

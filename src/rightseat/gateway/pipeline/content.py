@@ -110,7 +110,7 @@ class Content:
     async def events(
         self, events: AsyncIterator[ModelEvent], note: Callable[[Mapping[str, int]], None]
     ) -> AsyncIterator[ModelEvent]:
-        """The events of an answer, as the policy lets them through; `note` is told what was found.
+        """The events of an answer, as the policy lets them through; `note` is called with what was found.
 
         Raises:
             AnswerBlockedError: naming what was found.
@@ -264,7 +264,7 @@ def _mapped(value: object, change: Callable[[str], str]) -> Any:
 
 
 class _Place(Struct, frozen=True):
-    """Where a text is. Written out only where it is told: there may be many texts under one long name."""
+    """Where a text is. Written out only where it is reported: there may be many texts under one long name."""
 
     name: str | int
     within: _Place | None = None

@@ -99,7 +99,7 @@ class Plan(Struct, frozen=True):
 
     @property
     def reserved_output(self) -> int | None:
-        """How many tokens the answer may really have: an API raises limits that are too small for it. None: nobody says."""
+        """How many tokens the answer may really have: an API raises limits that are too small for it. None: unknown."""
         return None if self.output_limit is None else max(self.output_limit, self.upstream.least_output)
 
     @property

@@ -168,7 +168,7 @@ def _timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
 
 
 def _no_answer(e: Exception, where: str, sending: _Sending) -> RightseatError:
-    """The library's error as ours: the log is told the cause, a client is not told the address."""
+    """An error of aiohttp as ours: the log gets the cause, clients do not see the address."""
     peer = sending.request.peer
     if isinstance(e, TimeoutError):
         return (no_answer_in_time if sending.sent else no_connection_in_time)(where, peer)
@@ -219,4 +219,4 @@ class _AiohttpStream:
         if self._response.content.at_eof():
             self._response.release()
         else:
-            self._response.close()  # the rest is not wanted: the server is told at once
+            self._response.close()  # the rest is not wanted: the connection ends at once

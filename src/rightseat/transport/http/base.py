@@ -1,7 +1,7 @@
 """HTTP to the outer world: a request goes out whole, an answer comes back as a head and a stream of bytes.
 
 `HttpSender` is the seam; `aiohttp` beside it is the one for real use. Errors of a library become ours at the line that touches it.
-This module refuses to know hosts, tokens and what a body means.
+This module does not know hosts, tokens and what a body means.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rightseat.errors import ConnectionLostError, HttpTimeoutError
 
 READ_BYTES = 32 * 1024  # that are read at a time
 MAX_WHOLE_BYTES = 64 * 1024 * 1024  # of an answer that is read whole
-CUT = "stream disconnected before completion"  # what clients are told of a connection that was lost
+CUT = "stream disconnected before completion"  # the message for clients about a lost connection
 
 
 class Timeouts(Struct, frozen=True):
@@ -86,8 +86,8 @@ class HttpStream(Protocol):
     """An answer whose body is still coming: pulled by `chunks` or `read`, or pushed by `into`. Close it, however it ends.
 
     Attributes:
-        framed: the length of the body is told (`content-length`, or chunks with a last one), so a body that ends early is an error.
-            Else the end of the connection is the end of the body, and whoever reads it must see whether it is complete.
+        framed: the length of the body is known (`content-length`, or chunks with a last one), so a body that ends early is an error.
+            Else the end of the connection is the end of the body, and its reader must check that it is complete.
     """
 
     status: int
@@ -124,7 +124,7 @@ class HttpStream(Protocol):
 
 
 class HttpSender(Protocol):
-    """Somebody who can send a request."""
+    """An object that sends requests."""
 
     async def open(self, request: HttpRequest) -> HttpStream:
         """Send; return once the head of the answer is there. Cancelled before that, it closes the connection.

@@ -1,6 +1,6 @@
 """Bodies that a server compressed although it was asked not to: gzip (RFC 1952) and deflate (RFC 1950, 1951), a bounded piece at a time.
 
-Refuses to know where the bytes come from.
+Does not know where the bytes come from.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 A connection that waited may have been closed by the server in the same moment. Then, before anything of an answer came, the request is sent
 once more over a new one, if it may be sent twice (RFC 9110, section 9.2.2): one that is not safe is only ever sent once.
 
-Refuses to know accounts, tokens and what a body means; redirects are handed up.
+Does not know accounts, tokens and what a body means; redirects are handed up.
 """
 
 from __future__ import annotations

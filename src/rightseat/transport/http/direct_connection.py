@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection of the direct client: a state machine of two halves. Refuses to know who asks, and how bytes become an answer.
+"""One HTTP/1.1 connection of the direct client: a state machine of two halves. Does not know who asks, and how bytes become an answer.
 
     writing   IDLE --send--> SENT --all is out--> DONE
     reading   IDLE --send--> HEAD --> LENGTH | CHUNKED | CLOSE --> DONE       (HEAD: 1xx loops; an answer without a body is DONE at once)

@@ -1,4 +1,4 @@
-"""How the direct client gets a connection: names, addresses, proxies, TLS. Refuses to know what is sent over it.
+"""How the direct client gets a connection: names, addresses, proxies, TLS. Does not know what is sent over it.
 
 All addresses of a name are tried, the next one a quarter of a second after the one before (RFC 8305). TLS trusts what the system trusts,
 checks the name, and begins with the session of an earlier connection where there is one. Never is anything sent plainly that asked for TLS.

@@ -2,7 +2,7 @@
 
 llhttp is a tokenizer: limits, and what its callbacks lead to, are here. Its callbacks note, and what follows is decided when it has returned.
 A head is given to it up to its blank line and judged before anything behind it is looked at, so what follows a head that is refused is
-never parsed. Bodies that are counted, or end with the connection, it does not see at all. Refuses to know sockets.
+never parsed. Bodies that are counted, or end with the connection, it does not see at all. Does not know sockets.
 """
 
 from __future__ import annotations

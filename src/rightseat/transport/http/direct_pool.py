@@ -1,6 +1,6 @@
 """Which connection takes a request: the one that was used last, if it is still good. It decides, and opens nothing.
 
-Connections that wait are bounded in number and time, closed ones leave at once. Refuses to know addresses: a key says what is alike.
+Connections that wait are bounded in number and time, closed ones leave at once. Does not know addresses: a key says what is alike.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
       |                 |                |
       +---- drop -------+----------------+--->  dropped: nothing is called any more, nothing is held
 
-While nobody takes what comes, at most HIGH bytes and one read more are held, and the connection's reading rests. Refuses to know HTTP/1.1
+While nobody takes what comes, at most HIGH bytes and one read more are held, and the connection's reading rests. Does not know HTTP/1.1
 and sockets: a `Flow` is told to pause, to resume and to abort.
 """
 

@@ -1,6 +1,6 @@
-"""What goes wrong on the way to an HTTP server, as errors of ours: the log is told the cause, a client is not told the address.
+"""Failures on the way to an HTTP server, as our errors: the log gets the cause, clients do not see the address.
 
-Refuses to know which client met it.
+Does not know which client met it.
 """
 
 from __future__ import annotations

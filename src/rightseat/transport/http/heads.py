@@ -1,7 +1,7 @@
 """Heads of HTTP/1.1 messages (RFC 9112): how requests are written, and what the head of an answer says of its body. Pure.
 
 The one writer of heads checks all that it writes: no field can begin another one. Answers are judged strictly where framing is concerned,
-and mildly else. Refuses to know sockets and parsers.
+and mildly else. Does not know sockets and parsers.
 """
 
 from __future__ import annotations

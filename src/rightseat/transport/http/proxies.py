@@ -1,6 +1,6 @@
 """Which proxy a request goes through, by the usual variables: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in either case.
 
-This machine is never asked through a proxy. Refuses to know how a proxy is spoken to.
+This machine is never asked through a proxy. Does not know how a proxy is spoken to.
 """
 
 from __future__ import annotations

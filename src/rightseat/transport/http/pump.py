@@ -1,6 +1,6 @@
-"""A loop that pushes what is pulled: for whoever has an async iterator of bytes and is asked to write into a sink.
+"""A loop that reads an async iterator of bytes and writes it into a sink.
 
-Refuses to know where the bytes come from. It costs a task and, a chunk, what an iterator costs.
+Does not know where the bytes come from. It costs a task and, a chunk, what an iterator costs.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def _system(value: object) -> Iterable[Message]:
         return
     blocks = [{"type": "text", "text": value}] if isinstance(value, str) else value
     if not isinstance(blocks, list):
-        raise BadRequestError.at("system", "must be text or a list of text blocks")
+        raise BadRequestError.at("system", "must be a string or a list of text blocks")
     texts = [str(block.get("text") or "") for block in blocks if isinstance(block, dict)]
     text = "\n\n".join(text for text in texts if text.strip() and not text.startswith(BILLING))
     if text:
@@ -73,7 +73,7 @@ def _blocks(value: Json, where: str) -> tuple[str, list[JsonObject]]:
     content = value.get("content")
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
-        raise BadRequestError.at(f"{where}.content", "must be text or a list of blocks")
+        raise BadRequestError.at(f"{where}.content", "must be a string or a list of blocks")
     return str(role), blocks
 
 
@@ -146,7 +146,7 @@ def _tool_result(block: JsonObject, where: str) -> tuple[Message, list[Image]]:
     content = block.get("content")
     inner = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     if not isinstance(inner, list):
-        raise BadRequestError.at(f"{where}.content", "must be text or a list of blocks")
+        raise BadRequestError.at(f"{where}.content", "must be a string or a list of blocks")
     text = "\n".join(
         str(part.get("text") or "") for part in inner if isinstance(part, dict) and part.get("type") == "text"
     )
@@ -171,7 +171,7 @@ def _image(block: JsonObject, where: str) -> Image:
 def _tools(values: list[Json]) -> Iterable[ToolSpec]:
     for i, tool in enumerate(values):
         if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
-            raise BadRequestError.at(f"tools[{i}].name", "must be text")
+            raise BadRequestError.at(f"tools[{i}].name", "must be a string")
         if tool.get("type") not in (None, "custom", "function") and "input_schema" not in tool:
             raise BadRequestError.at(f"tools[{i}]", f"a tool of kind {tool['type']!r} cannot be sent to this model")
         yield ToolSpec(

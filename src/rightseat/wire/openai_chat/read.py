@@ -1,7 +1,7 @@
 """Answers in OpenAI chat completions, read as chat events or folded into a whole body.
 
 Copilot's streams have habits that others' lack: an empty first chunk, a turn split over several choices, tool calls without an
-index, usage after the finish, an end without `[DONE]`, errors inside a 200. This module knows these and refuses to know HTTP.
+index, usage after the finish, an end without `[DONE]`, errors inside a 200. This module knows these and does not know HTTP.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ _CHOICES = 64  # that are distinguished
 class Indexes:
     """The indexes of the tool calls of one choice: a new id is a new call, whatever the index says; without an id one goes on."""
 
-    MOST = 4096  # calls that are told apart
+    MOST = 4096  # calls that are tracked
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[int, Json]] = {}  # by the index that was said: the index and the id of the call

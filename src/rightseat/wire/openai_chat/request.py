@@ -50,7 +50,7 @@ def decode_request(value: JsonObject) -> ChatRequest:
     if not isinstance(messages, list) or not messages:
         raise BadRequestError.at("messages", "must be a list with at least one message")
     if not isinstance(model := value.get("model", ""), str):
-        raise BadRequestError.at("model", "must be text")
+        raise BadRequestError.at("model", "must be a string")
     return ChatRequest(
         model=model,
         messages=tuple(_message(message, f"messages[{i}]") for i, message in enumerate(messages)),
@@ -70,7 +70,7 @@ def _message(value: object, where: str) -> Message:
         if all(isinstance(part, str) for part in parts):
             parts = []
     elif content is not None and not isinstance(content, str):
-        raise BadRequestError.at(f"{where}.content", "must be text, a list of parts, or null")
+        raise BadRequestError.at(f"{where}.content", "must be a string, a list of parts, or null")
     return Message(
         role=value["role"],
         content=content or "",
@@ -109,7 +109,7 @@ def encode_request(request: ChatRequest) -> bytes:
 
 
 def encode_for_upstream(request: ChatRequest) -> bytes:
-    """A request body that makes whoever answers tell what was used: of streams that is not usual. Raises as `encode_request` does."""
+    """A request body that asks for usage in streams, which is off by default. Raises as `encode_request` does."""
     extra = {name: value for name, value in request.extra.items() if name != "stream_options"}
     if request.stream:
         options = request.extra.get("stream_options")

@@ -42,7 +42,7 @@ class Template:
         end = _end_of_text(data, start)
         if self._fits(data[start:end], chunk["choices"][0]["delta"]["content"]) and end < len(data):
             self._head, self._tail = data[:start], data[end:]
-            self._tries -= 1  # streams whose chunks differ in more than the text are not tried for ever
+            self._tries -= 1  # streams whose chunks differ in more than the text are not tried any longer
 
     @staticmethod
     def _fits(data: bytes, text: str) -> bool:

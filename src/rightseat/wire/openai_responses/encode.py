@@ -58,7 +58,7 @@ class ResponseEncoder:
     """Events of one answer -> the API's stream. Each item is added once and done once, whatever comes.
 
     Attributes:
-        response: the response so far. Some fields of the request are told back in it, as the API does.
+        response: the response so far. Some fields of the request are repeated in it, as the API does.
     """
 
     def __init__(self, envelope: Envelope) -> None:

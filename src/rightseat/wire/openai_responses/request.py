@@ -21,7 +21,7 @@ def check(body: JsonObject) -> None:
     """Raises BadRequestError for a body that is certainly wrong."""
     given = body.get("input")
     if not given or not isinstance(given, (str, list)):
-        raise BadRequestError.at("input", "must be text or a list with at least one item")
+        raise BadRequestError.at("input", "must be a string or a list with at least one item")
     for i, item in enumerate(given if isinstance(given, list) else ()):
         if not isinstance(item, dict):
             raise BadRequestError.at(f"input[{i}]", "must be an object")
@@ -159,7 +159,7 @@ def _tools(values: Iterable[Json], where: str, namespace: str = "") -> Iterable[
         if kind not in ("function", "custom"):
             raise BadRequestError.at(f"{where}[{i}]", f"a tool of kind {kind!r} cannot be sent to this model")
         if not isinstance(tool.get("name"), str):
-            raise BadRequestError.at(f"{where}[{i}].name", "must be text")
+            raise BadRequestError.at(f"{where}[{i}].name", "must be a string")
         yield ToolSpec(
             tool["name"],
             str(tool.get("description") or ""),

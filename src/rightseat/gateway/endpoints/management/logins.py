@@ -126,7 +126,7 @@ class LoginOperations:
             raise BadRequestError.at(unknown[:40], "no such field; addresses are set in the settings file")
         host = body.get("host", self._host())
         if not isinstance(host, str):
-            raise BadRequestError.at("host", "must be text")
+            raise BadRequestError.at("host", "must be a string")
         if host not in ("github.com", self._host()) and not _TENANT.fullmatch(host.lower()):
             raise BadRequestError.at(
                 "host", "must be github.com or TENANT.ghe.com; any other is set by the setting github_host"
