@@ -208,6 +208,6 @@ def check_value(name: str, value: Any) -> None:
         number(name, value, least=float("-inf") if least is None else least, whole=True)
     elif name in _KINDS and not isinstance(value, _KINDS[name]):
         kinds = " or ".join(
-            {"str": "string", "Mapping": "dict"}.get(kind.__name__, kind.__name__) for kind in _KINDS[name]
+            {"str": "a string", "Mapping": "dict"}.get(kind.__name__, kind.__name__) for kind in _KINDS[name]
         )
         raise InvalidOptionError(f"{name}: must be {kinds}, not {type(value).__name__}")
