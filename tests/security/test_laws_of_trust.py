@@ -177,7 +177,6 @@ class TestA3WhatReachedUpstreamIsBooked:
         day = await self.used(admin, key)
         assert day["output_tokens"] >= 400
 
-
     @pytest.mark.parametrize("stream", [True, False])
     @pytest.mark.parametrize(
         ("path", "body"),
