@@ -14,7 +14,8 @@ from rightseat.accounts.store import Account, FileStore
 from rightseat.commands.programs import called
 
 ROOT = Path(__file__).parent.parent
-TEXT = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
 BLOCKS = [
     block
     for block in re.findall(r"(?:^    \S.*\n)+", TEXT, re.MULTILINE)
@@ -77,6 +78,20 @@ def test_lines_before_an_account_work_when_pasted(simulated, cli_path):
     )
     assert done.returncode == 0, done.stderr
     assert re.search(r"(\w+ ){10}", done.stdout)
+
+
+@pytest.mark.contract
+def test_the_first_lines_without_an_account_say_what_to_do(tmp_path, cli_path):
+    (block,) = [b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "CopilotClient()" in b]
+    (tmp_path / "twelve.py").write_text(block)
+    keep = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    env = {**keep, "HOME": str(tmp_path), "COPILOT_DISABLE_KEYTAR": "1", "COPILOT_CLI_PATH": cli_path}
+    argv = [sys.executable, "twelve.py"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path, env=env)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "NotLoggedInError: the Copilot CLI is not logged in: run `copilot login` once" in last
+    assert "rightseat simulate -- python" in last
+    assert "SessionError" in done.stderr  # what the CLI said is its cause
 
 
 def test_lines_of_the_gateway_work_when_pasted(simulated):

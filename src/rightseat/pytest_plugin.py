@@ -1,89 +1,53 @@
 """Fixtures for tests of code that uses Rightseat. Loaded by pytest itself where Rightseat is installed.
 
-    scripted_handler   a ScriptedHandler: canned answers, calls kept
-    scripted_session   a ScriptedSession: the same as a chat session
-    fake_clock         a FakeClock
-    copilot_simulator  start simulated clouds: server = await copilot_simulator(words=10)
-    copilot_gateway    start gateways over them: gateway = await copilot_gateway(); gateway.url
-    copilot_client     start clients of the real Copilot CLI, logged in at a simulator
+All have one shape: the fixture is a function that makes what you ask for, as often as you call it. What runs is stopped at the end of
+the test.
 
-The last three are async and need pytest-asyncio or anyio's plugin; what they start is stopped at the end of the test.
+    scripted_handler    type[ScriptedHandler]    handler = scripted_handler({"python": "A language."})
+    scripted_session    type[ScriptedSession]    session = scripted_session({"python": "A language."})
+    fake_clock          type[FakeClock]          clock = fake_clock()
+    copilot_simulator   StartSimulator           server = await copilot_simulator(words=10)
+    copilot_gateway     StartGateway             gateway = await copilot_gateway(); gateway.url
+    copilot_client      StartClient              client = await copilot_client()
+
+The last three are async and need pytest-asyncio: `pip install 'rightseat[pytest]'`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, cast
 
 import pytest
 
-from rightseat.json_types import JsonObject
-
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from rightseat.sdk.client import CopilotClient
+    from rightseat.simulator.script import Script
     from rightseat.simulator.server import SimulatorServer
-    from rightseat.testing import FakeClock, ScriptedHandler
-    from rightseat.testing.scripted_session import ScriptedSession
+    from rightseat.testing import FakeClock, ScriptedHandler, ScriptedSession
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def async_fixture(function: F) -> F:
-    """A fixture that is async, for pytest-asyncio; anyio's plugin runs plain ones."""
-    try:
-        from pytest_asyncio import fixture
-    except ModuleNotFoundError:
-        return cast("F", pytest.fixture(function))
-    return cast("F", fixture(function))
+class ModelOptions(TypedDict, total=False):
+    """How a simulated model answers; see `SimulatedModel`.
 
-
-@pytest.fixture
-def scripted_handler() -> ScriptedHandler:
-    """A handler with canned answers; make your own with other ones: `ScriptedHandler({...})`."""
-    from rightseat.testing import ScriptedHandler
-
-    return ScriptedHandler()
-
-
-@pytest.fixture
-def scripted_session() -> Callable[..., ScriptedSession]:
-    """Make sessions with canned answers.
-
-    session = scripted_session({"python": "A language."})
+    Attributes:
+        script: exact answers: a `Script`, or a function of the request.
+        words: length of an answer in words; default: 60.
+        pace: tokens a second; 0, the default here: no pauses.
+        seed: the same seed gives the same answers; default: 0.
     """
-    from rightseat.testing.scripted_session import ScriptedSession
 
-    return ScriptedSession
-
-
-@pytest.fixture
-def fake_clock() -> FakeClock:
-    """A clock that the test turns."""
-    from rightseat.testing import FakeClock
-
-    return FakeClock()
-
-
-@async_fixture
-async def copilot_simulator() -> AsyncIterator[Callable[..., Awaitable[SimulatorServer]]]:
-    """Start simulated clouds.
-
-    server = await copilot_simulator(script=..., words=..., pace=...); server.url; server.app.seen
-    """
-    from rightseat.simulator.app import SimulatorApp
-    from rightseat.simulator.model import SimulatedModel
-    from rightseat.simulator.server import SimulatorServer
-
-    async with AsyncExitStack() as stack:
-
-        async def start(**options: Any) -> SimulatorServer:
-            app = SimulatorApp(SimulatedModel(**{"pace": 0, **options}))
-            return await stack.enter_async_context(SimulatorServer(app))
-
-        yield start
+    script: Script | Callable[..., Any] | None
+    words: int
+    pace: float
+    seed: int
 
 
 class RunningGateway:
@@ -99,34 +63,110 @@ class RunningGateway:
         self.simulator = simulator
 
 
-@async_fixture
-async def copilot_gateway(
-    copilot_simulator: Callable[..., Awaitable[SimulatorServer]], tmp_path: Path
-) -> AsyncIterator[Callable[..., Awaitable[RunningGateway]]]:
-    """Start gateways with an account ready.
+class StartSimulator(Protocol):
+    """The fixture `copilot_simulator`."""
 
-    gateway = await copilot_gateway(settings={...}, words=...); gateway.url; gateway.simulator
-    """
-    from rightseat.testing.servers import running_gateway
+    async def __call__(self, **options: Unpack[ModelOptions]) -> SimulatorServer:
+        """Start a simulated cloud: `server.url`; `server.app.seen` has the requests."""
+        ...
+
+
+class StartGateway(Protocol):
+    """The fixture `copilot_gateway`."""
+
+    async def __call__(
+        self, *, settings: Mapping[str, Any] | None = None, **options: Unpack[ModelOptions]
+    ) -> RunningGateway:
+        """Start a gateway over a simulated cloud, with an account ready. `settings`: see `Settings`."""
+        ...
+
+
+class StartClient(Protocol):
+    """The fixture `copilot_client`."""
+
+    async def __call__(self, **options: Unpack[ModelOptions]) -> CopilotClient:
+        """Start a client of the real Copilot CLI, logged in at a simulated cloud. Skips the test where there is no CLI."""
+        ...
+
+
+def async_fixture(function: F) -> F:
+    """A fixture that is async. Without pytest-asyncio a test that asks for it fails, and says what to install."""
+    try:
+        from pytest_asyncio import fixture
+    except ModuleNotFoundError:
+        name = function.__name__
+
+        def missing() -> None:
+            pytest.fail(f"the fixture {name} needs pytest-asyncio: pip install 'rightseat[pytest]'", pytrace=False)
+
+        return cast("F", pytest.fixture(name=name)(missing))
+    return cast("F", fixture(function))
+
+
+@pytest.fixture
+def scripted_handler() -> type[ScriptedHandler]:
+    """Make handlers with canned answers."""
+    from rightseat.testing import ScriptedHandler
+
+    return ScriptedHandler
+
+
+@pytest.fixture
+def scripted_session() -> type[ScriptedSession]:
+    """Make chat sessions with canned answers."""
+    from rightseat.testing import ScriptedSession
+
+    return ScriptedSession
+
+
+@pytest.fixture
+def fake_clock() -> type[FakeClock]:
+    """Make clocks that the test turns."""
+    from rightseat.testing import FakeClock
+
+    return FakeClock
+
+
+@async_fixture
+async def copilot_simulator() -> AsyncIterator[StartSimulator]:
+    """Start simulated clouds."""
+    from rightseat.simulator.app import SimulatorApp
+    from rightseat.simulator.model import SimulatedModel
+    from rightseat.simulator.server import SimulatorServer
 
     async with AsyncExitStack() as stack:
 
-        async def start(*, settings: JsonObject | None = None, **options: Any) -> RunningGateway:
+        async def start(**options: Unpack[ModelOptions]) -> SimulatorServer:
+            asked: ModelOptions = {"pace": 0.0, **options}
+            app = SimulatorApp(SimulatedModel(**asked))
+            return await stack.enter_async_context(SimulatorServer(app))
+
+        yield start
+
+
+@async_fixture
+async def copilot_gateway(copilot_simulator: StartSimulator, tmp_path: Path) -> AsyncIterator[StartGateway]:
+    """Start gateways over simulated clouds."""
+    from rightseat.testing.servers import running_gateway
+
+    async with AsyncExitStack() as stack:
+        started = 0
+
+        async def start(
+            *, settings: Mapping[str, Any] | None = None, **options: Unpack[ModelOptions]
+        ) -> RunningGateway:
+            nonlocal started
+            started += 1
             server = await copilot_simulator(**options)
-            url = await stack.enter_async_context(running_gateway(server, tmp_path, settings))
+            url = await stack.enter_async_context(running_gateway(server, tmp_path / f"gateway-{started}", settings))
             return RunningGateway(url, server)
 
         yield start
 
 
 @async_fixture
-async def copilot_client(
-    copilot_simulator: Callable[..., Awaitable[SimulatorServer]], tmp_path: Path
-) -> AsyncIterator[Callable[..., Awaitable[CopilotClient]]]:
-    """Start clients of the real CLI, offline. Skipped, aloud, where there is no CLI.
-
-    client = await copilot_client(script=...)
-    """
+async def copilot_client(copilot_simulator: StartSimulator, tmp_path: Path) -> AsyncIterator[StartClient]:
+    """Start clients of the real CLI, offline."""
     from rightseat.errors import CliNotFoundError
     from rightseat.sdk.client import CopilotClient
     from rightseat.sdk.runtime import find_cli
@@ -135,7 +175,7 @@ async def copilot_client(
 
     async with AsyncExitStack() as stack:
 
-        async def start(**options: Any) -> CopilotClient:
+        async def start(**options: Unpack[ModelOptions]) -> CopilotClient:
             try:
                 cli = str(find_cli())
             except CliNotFoundError as e:

@@ -1,15 +1,16 @@
 """The testing kit, tested: scripted sessions, time, recordings, fixtures."""
 
 import asyncio
+import inspect
 import os
 import re
 import subprocess
 import sys
-import textwrap
+from pathlib import Path
 
 import pytest
 
-from rightseat import ConfigError, CopilotSDK, UpstreamError, define_tool
+from rightseat import ConfigError, CopilotSDK, UpstreamError, define_tool, pytest_plugin
 from rightseat.chat import ChatRequest, Finish, Message, ReasoningDelta, ToolCall, Usage
 from rightseat.layers import Retry, stack
 from rightseat.testing import (
@@ -203,40 +204,59 @@ async def test_what_is_no_recording_is_said_at_once(tmp_path):
 
 # Fixtures, in a pytest of their own.
 
-USERS = """
-import openai, pytest
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "testing.md").read_text(encoding="utf-8")
+(USERS,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
-def test_handlers(scripted_handler, scripted_session, fake_clock):
-    assert scripted_handler.calls == [] and fake_clock.now() and scripted_session({}).history == ()
 
-@pytest.mark.asyncio
-async def test_gateway(copilot_gateway):
-    gateway = await copilot_gateway()
-    async with openai.AsyncOpenAI(base_url=gateway.url + "/v1", api_key="any") as ai:
-        done = await ai.chat.completions.create(model="gpt-5", messages=[{"role": "user", "content": "Reply with exactly: hi"}])
-    assert done.choices[0].message.content == "hi"
-    assert gateway.simulator.app.seen
-
-@pytest.mark.asyncio
-async def test_client(copilot_client):
-    client = await copilot_client()
-    async with await client.create_session() as session:
-        reply = await session.send_and_wait("Reply with exactly: hi")
-    assert reply.data.content == "hi"
-"""
+def run_pytest(folder: Path, source: str, *options: str, **env: str) -> subprocess.CompletedProcess:
+    (folder / "test_users.py").write_text(source)
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(folder)]
+    return subprocess.run(
+        argv, capture_output=True, text=True, cwd=folder, timeout=120, env={**os.environ, **env}, check=False
+    )
 
 
 def test_the_fixtures_work_in_a_project_of_a_user(tmp_path, cli_path):
-    (tmp_path / "test_users.py").write_text(textwrap.dedent(USERS))
-    env = {**os.environ, "COPILOT_CLI_PATH": cli_path}
-    argv = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        str(tmp_path),
+    done = run_pytest(tmp_path, USERS, COPILOT_CLI_PATH=cli_path)
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_without_pytest_asyncio_it_is_said_what_to_install(tmp_path):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "pytest_asyncio.py").write_text("raise ModuleNotFoundError(name='pytest_asyncio')")
+    path = os.pathsep.join([str(hidden), os.environ.get("PYTHONPATH", "")])
+    source = "def test_sync(fake_clock):\n    fake_clock()\n\ndef test_async(copilot_gateway):\n    pass\n"
+    plugin = ("-p", "rightseat.pytest_plugin")
+    done = run_pytest(tmp_path, source, *plugin, PYTHONPATH=path, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    assert "1 passed, 1 error" in done.stdout, done.stdout + done.stderr
+    assert "needs pytest-asyncio: pip install 'rightseat[pytest]'" in done.stdout
+
+
+def plain(name: str, signature: inspect.Signature, result: str, *, awaited: bool) -> str:
+    """A call as the page shows it: parameters without their types."""
+    shown = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"]
+    call = f"{name}{signature.replace(parameters=shown, return_annotation=inspect.Signature.empty)} -> {result}"
+    return f"await {call}" if awaited else call
+
+
+def test_every_fixture_is_documented_with_its_signature():
+    made = {"scripted_handler": ScriptedHandler, "scripted_session": ScriptedSession, "fake_clock": FakeClock}
+    started = {
+        "copilot_simulator": pytest_plugin.StartSimulator,
+        "copilot_gateway": pytest_plugin.StartGateway,
+        "copilot_client": pytest_plugin.StartClient,
+    }
+    rows = [
+        f"| `{name}` | `type[{kind.__name__}]` | `{plain(name, inspect.signature(kind), kind.__name__, awaited=False)}` |"
+        for name, kind in made.items()
     ]
-    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, timeout=120, env=env, check=False)
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    for name, kind in started.items():
+        signature = inspect.signature(kind.__call__)
+        rows.append(
+            f"| `{name}` | `{kind.__name__}` | `{plain(name, signature, signature.return_annotation, awaited=True)}` |"
+        )
+    assert [line for line in PAGE.splitlines() if line.startswith("| `")] == rows
+    fixtures = [n for n, v in vars(pytest_plugin).items() if type(v).__name__ == "FixtureFunctionDefinition"]
+    assert fixtures == [*made, *started]
+    assert all(f"`{name}` (" in PAGE or f"`{name}`" in PAGE for name in pytest_plugin.ModelOptions.__annotations__)

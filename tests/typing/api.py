@@ -16,6 +16,8 @@ from rightseat import (
     define_tool,
 )
 from rightseat.chat import ChatRequest
+from rightseat.pytest_plugin import StartClient, StartGateway
+from rightseat.testing import ScriptedSession
 
 
 @define_tool
@@ -54,3 +56,13 @@ async def use() -> None:
     await client.create_session({"streaming": True})
     await client.create_session(no_such_option=1)  # pyright: ignore[reportCallIssue]
     await client.create_session(streaming="yes")  # pyright: ignore[reportArgumentType]
+
+
+async def fixtures(
+    scripted_session: type[ScriptedSession], copilot_gateway: StartGateway, copilot_client: StartClient
+) -> None:
+    assert_type(scripted_session({"python": "A language."}), ScriptedSession)
+    gateway = await copilot_gateway(words=5, settings={"metrics": False})
+    assert_type(gateway.url, str)
+    await copilot_gateway(wrods=5)  # pyright: ignore[reportCallIssue]
+    assert_type(await copilot_client(pace=0.0), CopilotClient)

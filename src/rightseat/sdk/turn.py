@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from rightseat.errors import ProtocolError, RightseatError, SessionError, TurnAbortedError
+from rightseat.errors import NotLoggedInError, ProtocolError, RightseatError, SessionError, TurnAbortedError
 from rightseat.wire.events import SessionEvent
 from rightseat.wire.session_events import SessionEventType as T
 
@@ -29,6 +29,8 @@ _RELEVANT = frozenset(
         T.SESSION_AUTOPILOT_STOPPED,
     }
 )
+# What the CLI says without an account, since 1.0.102 and before.
+_NO_LOGIN = ("No GitHub OAuth token", "not created with authentication info")
 
 
 class Turn:
@@ -122,7 +124,7 @@ class Turn:
                 self.started = self.started or (blocked and self._is_ours(_origin(data)))
             case T.SESSION_ERROR:
                 if _origin(data) is None or self._is_ours(_origin(data)):
-                    self.fail(_session_error(event, self._session_id))
+                    self.fail(_error_of(event, self._session_id))
             case T.SESSION_IDLE:
                 if self.started and getattr(data, "mode", None) != "autopilot":
                     self._finish(aborted=bool(getattr(data, "aborted", None)))
@@ -168,6 +170,19 @@ class Turn:
 
 def _origin(data: object) -> str | None:
     return getattr(data, "originating_message_id", None)
+
+
+def _error_of(event: SessionEvent, session_id: str) -> RightseatError:
+    """The error of a `session.error`; one that only a login can end has our words, and the CLI's as its cause."""
+    error = _session_error(event, session_id)
+    if not any(words in error.message for words in _NO_LOGIN):
+        return error
+    missing = NotLoggedInError(
+        "the Copilot CLI is not logged in: run `copilot login` once, or set COPILOT_GITHUB_TOKEN; "
+        "to try this without an account: rightseat simulate -- python FILE.py"
+    )
+    missing.__cause__ = error
+    return missing
 
 
 def _session_error(event: SessionEvent, session_id: str) -> SessionError:

@@ -7,8 +7,10 @@ further down may be an old one. Nothing here knows what a key is for.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -293,9 +295,22 @@ def unsafe_backend(backend: object) -> str:
 
 
 def _keyring() -> Any:
+    """The library, or None where it is not installed, or can find nothing: importing it is a third of a short command's time."""
+    if "keyring" not in sys.modules and not _may_have_keyring():
+        return None
     try:
         import keyring
         import keyring.errors
     except ModuleNotFoundError:
         return None
     return keyring
+
+
+def _may_have_keyring() -> bool:
+    """Whether this machine can have a keyring: a desktop's is reached over D-Bus, any other is configured or a package of its own."""
+    if sys.platform != "linux":
+        return True
+    session = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "bus"
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "python_keyring"
+    named = any(os.environ.get(name) for name in ("DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND"))
+    return named or session.exists() or config.exists() or importlib.util.find_spec("keyrings") is not None
