@@ -35,7 +35,7 @@ async def main():
         try:
             print((await sdk.chat("Hello")).text)
         except UpstreamError as e:
-            print("an unknown model is the caller's error:", e.message)
+            print("an unknown model is the caller's mistake:", e.message)
 
 
 asyncio.run(main())
