@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -28,6 +28,7 @@ from rightseat.errors import RightseatError
 from rightseat.gateway.access.access import Access
 from rightseat.gateway.access.caller import Caller
 from rightseat.gateway.access.origins import check_host, check_origin
+from rightseat.gateway.background import running
 from rightseat.gateway.config import Settings
 from rightseat.gateway.endpoints import probes, ui
 from rightseat.gateway.endpoints.conversation import ConversationEndpoint, Conversing
@@ -251,11 +252,11 @@ class Gateway:
         layers = Layers(_resilience(settings, access), clock, ids)
         metrics = Metrics(backend, layers, access.refusals, backend.offers) if settings.metrics else None
         if metrics is not None and is_shared():
-            stack.enter_context(_cancelled(self._tick(metrics)))
+            stack.enter_context(running(self._tick(metrics)))
         timeseries = TimeSeries(clock)
         observers = [*_traces(stack), AccessLog(), timeseries, *([metrics] if metrics is not None else [])]
         live: Live[Caller] = Live()
-        stack.enter_context(_cancelled(live.watch(access.authenticator.still, clock)))
+        stack.enter_context(running(live.watch(access.authenticator.still, clock)))
         return Parts(
             sender=sender,
             store=store,
@@ -393,13 +394,3 @@ def _traces(stack: AsyncExitStack) -> list[ObserverOf[RequestRecord]]:
     provider = provider_of_environment()
     stack.push_async_callback(asyncio.to_thread, provider.shutdown)  # the last spans are sent
     return [Tracing(provider, server=True)]
-
-
-@contextlib.contextmanager
-def _cancelled(work: Coroutine[object, object, None]) -> Iterator[None]:
-    """A task that runs until the block ends."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-    finally:
-        task.cancel()
