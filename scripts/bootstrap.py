@@ -37,7 +37,7 @@ def main() -> None:
 def install_python(what: str) -> None:
     requirements = ROOT / "requirements" / f"{what}.txt"
     stamps = [VENV / f".installed-{name}" for name in (["dev"] if what == "dev" else ["runtime", "dev"])]
-    want = fingerprint(requirements, ROOT / "pyproject.toml", ROOT / "dropin" / "pyproject.toml")
+    want = fingerprint(requirements, *sources())
     if PYTHON.exists() and any(stamp.exists() and want_of(stamp, what) == want for stamp in stamps):
         return
     if not PYTHON.exists():
@@ -49,11 +49,13 @@ def install_python(what: str) -> None:
     pip("install", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
     pip("install", "--no-deps", "--no-build-isolation", str(ROOT / "dropin"))
     for name in ["runtime", "dev"] if what == "dev" else ["runtime"]:
-        (VENV / f".installed-{name}").write_text(
-            fingerprint(
-                ROOT / "requirements" / f"{name}.txt", ROOT / "pyproject.toml", ROOT / "dropin" / "pyproject.toml"
-            )
-        )
+        (VENV / f".installed-{name}").write_text(fingerprint(ROOT / "requirements" / f"{name}.txt", *sources()))
+
+
+def sources() -> list[Path]:
+    """What is installed besides the requirements: the package by its settings, as it is linked, and a copy of the drop-in."""
+    dropin = ROOT / "dropin"
+    return [ROOT / "pyproject.toml", dropin / "pyproject.toml", *sorted(dropin.rglob("*.py"))]
 
 
 def want_of(stamp: Path, what: str) -> str:

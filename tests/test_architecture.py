@@ -42,6 +42,7 @@ ALLOWED = {
     "sync": {"facade", "handler", "layers", "sdk", "chat", "security", "wire"},
     "batch": {"facade", "streams"},
     "terminal": {"streams"},
+    "patterns": {"facade", "layers", "sdk", "security", "streams", "testing", "wire"},
     "lint": {"__init__"},
     "gateway": {
         "__init__",

@@ -1,4 +1,4 @@
-"""Rightseat under the name of the distribution of the official SDK. Re-exports only."""
+"""Rightseat under the name that the guide "Production patterns for the GitHub Copilot SDK" uses, with the names it defines. Re-exports only."""
 
-from rightseat import *
 from rightseat import __version__
+from rightseat.patterns.names import *

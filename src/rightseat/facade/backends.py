@@ -7,11 +7,12 @@ from pathlib import Path
 
 from rightseat.accounts.file_accounts import FileAccounts
 from rightseat.accounts.from_environment import account_of_key
-from rightseat.accounts.store import AccountStore, FileStore, MemoryAccounts
+from rightseat.accounts.store import AccountStore, FileStore, MemoryAccounts, default_folder
 from rightseat.backends.base import Backend
 from rightseat.backends.factory import open_backend
 from rightseat.errors import ConfigError, NotLoggedInError
 from rightseat.security.key_material import kind_of, said_of
+from rightseat.security.sources import default_sources, missing, secrets_file
 
 
 async def backend_for(
@@ -61,7 +62,9 @@ async def _stored(account: str | None, home: Path | None) -> AccountStore:
         if not accounts:
             damaged = "".join(f"; {problem}" for problem in store.problems())
             raise NotLoggedInError(
-                "no api_key and no stored account: run `rightseat login`, or give api_key= (or set COPILOT_API_KEY)"
+                "no api_key and no stored account: run `rightseat login`, or give api_key=. "
+                + missing("COPILOT_API_KEY", default_sources(folder=home), secrets_file(folder=home))
+                + f", and accounts in {(home or default_folder()) / 'accounts'}"
                 + damaged
             )
         return store

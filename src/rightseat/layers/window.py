@@ -42,6 +42,21 @@ Counter: TypeAlias = Callable[[str], int]
 Summariser: TypeAlias = Callable[[tuple[Message, ...]], Awaitable[str]]
 
 
+class PrioritizedMessage(Struct, frozen=True):
+    """A message of a ContextWindow with what decides on it.
+
+    Attributes:
+        role, content: the message.
+        priority: of it, now: answers become less important as they age.
+        token_count: its tokens, about.
+    """
+
+    role: str
+    content: str
+    priority: Priority
+    token_count: int
+
+
 class Fitted(Struct, frozen=True):
     """What fits.
 
@@ -80,6 +95,7 @@ def fit(
     count: Counter = count_tokens,
     recent: int = 6,
     priority: Callable[[Message], Priority | None] | None = None,
+    critical_stays: bool = True,
 ) -> Fitted:
     """What of a conversation fits into `limit` tokens.
 
@@ -89,6 +105,7 @@ def fit(
         count: counts tokens.
         recent: so many units at the end are HIGH, those before LOW.
         priority: says otherwise for some messages. SYSTEM and CRITICAL are never left out.
+        critical_stays: False: of CRITICAL only the current question is never left out, and others go last.
 
     Raises:
         ContextTooLargeError: what is never left out does not fit.
@@ -98,9 +115,11 @@ def fit(
     if total <= limit:
         return Fitted(tuple(messages), (), total)
     units = _units(messages)
-    ranks = _ranks(messages, units, recent, priority)
+    ranks, current = _ranks(messages, units, recent, priority)
+    stays = Priority.CRITICAL if critical_stays else Priority.SYSTEM
+    pinned = current | {i for i, rank in enumerate(ranks) if rank >= stays}
     gone: set[int] = set()
-    for i in sorted((i for i, rank in enumerate(ranks) if rank < Priority.CRITICAL), key=lambda i: (ranks[i], i)):
+    for i in sorted(set(range(len(units))) - pinned, key=lambda i: (ranks[i], i)):
         if total <= limit:
             break
         gone.add(i)
@@ -137,21 +156,23 @@ def _ranks(
     units: list[list[int]],
     recent: int,
     priority: Callable[[Message], Priority | None] | None,
-) -> list[Priority]:
-    ranks = []
+) -> tuple[list[Priority], set[int]]:
+    """The priority of each unit, and which are about the current question."""
+    ranks, current = [], set()
     question = max((n for n, message in enumerate(messages) if message.role == "user"), default=-1)
     for i, unit in enumerate(units):
         given = [p for n in unit if priority is not None and (p := priority(messages[n])) is not None]
         if any(messages[n].role in ("system", "developer") for n in unit):
             rank = Priority.SYSTEM
         elif question in unit or (i == len(units) - 1 and unit[0] > question):
+            current.add(i)
             rank = Priority.CRITICAL  # the current question, and what was done last to answer it
         elif given:
             rank = max(given)
         else:
             rank = Priority.HIGH if i >= len(units) - recent or unit[0] > question else Priority.LOW
         ranks.append(rank)
-    return ranks
+    return ranks, current
 
 
 def _headless(messages: Sequence[Message], units: list[list[int]], ranks: list[Priority], gone: set[int]) -> set[int]:
@@ -278,7 +299,7 @@ class ContextWindow:
         Args:
             role: "system", "user", "assistant" or "tool".
             content: its text.
-            priority: None: by its role and age.
+            priority: None: by its role and age. SYSTEM is never left out, nor is the current question.
 
         Raises:
             ContextTooLargeError: the message, and what is never left out, do not fit; nothing was added.
@@ -296,6 +317,7 @@ class ContextWindow:
             count=self._count,
             recent=self._recent,
             priority=lambda m: given.get(id(m)),
+            critical_stays=False,  # whoever gives it to every question asks many of them
         )
         self._messages = list(fitted.messages)
         kept = {id(m) for m in self._messages}
@@ -305,6 +327,17 @@ class ContextWindow:
     def messages(self) -> tuple[Message, ...]:
         """The messages that are kept."""
         return tuple(self._messages)
+
+    @property
+    def prioritized(self) -> tuple[PrioritizedMessage, ...]:
+        """The same with their priorities and tokens."""
+        units = _units(self._messages)
+        ranks, _ = _ranks(self._messages, units, self._recent, lambda m: self._given.get(id(m)))
+        by_place = {n: rank for unit, rank in zip(units, ranks, strict=True) for n in unit}
+        return tuple(
+            PrioritizedMessage(m.role, m.content, by_place[n], tokens_of(m, self._count))
+            for n, m in enumerate(self._messages)
+        )
 
     @property
     def tokens(self) -> int:

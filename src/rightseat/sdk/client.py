@@ -19,6 +19,7 @@ from rightseat.clock import SYSTEM_CLOCK
 from rightseat.errors import InvalidOptionError, NotStartedError, ProtocolError, RightseatError, RpcError
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
+from rightseat.sdk.calling import call
 from rightseat.sdk.lifecycle import LifecycleListeners
 from rightseat.sdk.link import Link
 from rightseat.sdk.one_loop import OneLoop
@@ -67,6 +68,7 @@ class CopilotClient:
         self._tasks = Tasks(self._loop)
         self._now: Callable[[], float] = SYSTEM_CLOCK.now  # the loop's time, once there is one
         self._lifecycle = LifecycleListeners(self._tasks)
+        self._further: dict[str, Callable[[Record], object]] = {}
         self._opening_models = asyncio.Lock()
         self._models: ModelProvider | None = None  # made when a session wants a function as its model
 
@@ -250,6 +252,27 @@ class CopilotClient:
 
     on = on_lifecycle
 
+    def on_request(self, method: str, handler: Callable[[Record], object]) -> Callable[[], None]:
+        """Answer a further method that the CLI calls: one that neither a session's options nor this client answers.
+
+        `handler(params)` is a function or a coroutine function; what it returns is the result. An RpcError that it raises is told with its
+        code, anything else as an internal error. Returns the function that ends it.
+
+        Raises:
+            InvalidOptionError: the method has a handler, or this is none.
+        """
+        if not callable(handler):
+            raise InvalidOptionError(f"on_request: the handler must be a function, not {type(handler).__name__}")
+        if method in self._further:
+            raise InvalidOptionError(f"on_request: {method!r} has a handler; end that one first")
+        self._further[method] = handler
+
+        def end() -> None:
+            if self._further.get(method) is handler:
+                del self._further[method]
+
+        return end
+
     # For sessions (the protocol `sdk.session.Connection`).
 
     @property
@@ -371,6 +394,8 @@ class CopilotClient:
         if session is not None:
             with contextlib.suppress(LookupError):
                 return await session.answer(method, record)
+        if (handler := self._further.get(method)) is not None:
+            return await call(handler, record)
         raise UnknownMethodError(method)
 
     def _lost(self, error: RightseatError) -> None:

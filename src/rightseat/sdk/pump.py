@@ -45,7 +45,7 @@ class Pump:
     Args:
         stream: where the bytes come from and go to. The pump closes it.
         on_notification: called for each notification, in order, on the loop. It must not raise and must not block.
-        on_request: gives the result of a request of the peer. Raise UnknownMethodError for -32601.
+        on_request: gives the result of a request of the peer. Raise UnknownMethodError for -32601, an RpcError for a code of its own.
         on_lost: called once when the conversation has ended without `close`.
         params_types: see `Peer`.
     """
@@ -220,6 +220,8 @@ class Pump:
             raise
         except UnknownMethodError:
             data = self._peer.refuse(asked.id, jsonrpc.METHOD_NOT_FOUND, f"Unhandled method {asked.method}")
+        except RpcError as e:
+            data = self._peer.refuse(asked.id, e.code, mask(e.message), e.data)
         except Exception as e:
             if not isinstance(e, EncodeError):
                 logger.warning("answering %s failed: %r", asked.method, e)

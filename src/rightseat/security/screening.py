@@ -108,6 +108,7 @@ _RULES: tuple[tuple[str, float, str], ...] = (
     ("role_closed", 0.65, r"(?i)</\s*(?:system|instructions?|system_prompt|user_input|untrusted)\s*>\s*<\s*(?:system|assistant|instructions?|developer)\s*>"),
     ("role_tags", 0.5, r"(?i)<\s*/?\s*(?:system|assistant|system_prompt|system-prompt|instructions?|developer|admin|untrusted|user_input)\s*>"),
     ("role_line", 0.45, r"(?im)^[\s>*#\"']{0,6}(?:system|assistant|developer)\s*(?:prompt|message|instructions?)?\s*:\s*\S"),
+    ("new_role", 0.7, r"(?i)\b(?:system|assistant|developer)\s*:\s*(?:your\s+|a\s+|the\s+)?new\s+(?:role|identity|persona|instructions?|rules?)\b"),
     ("role_heading", 0.45, r"(?im)^\s{0,3}#{1,4}\s*(?:system|instructions?|new\s+(?:instructions?|task)|system\s+prompt|response|assistant)\b\s*:?\s*$"),
     ("german", 0.8, r"(?i)\b(?:ignorier\w*|vergiss|vergessen\s+sie|missachte\w*|[uü]bergeh\w*)\b[^.!?]{0,40}\b(?:anweisung\w*|instruktion\w*|befehl\w*|vorgabe\w*|regeln|systemprompt)\b"),
     ("french", 0.8, r"(?i)\b(?:ignore[zr]?|oublie[zr]?|n[eé]glige[zr]?)\s+(?:toutes\s+)?(?:les|vos|tes|ces|mes)\b[^.!?]{0,30}\b(?:instructions?|consignes?|directives?|r[eè]gles)\b"),

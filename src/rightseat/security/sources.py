@@ -264,6 +264,33 @@ def find_secret(
     return first(default_sources(environment, folder), name)
 
 
+def require_secret(name: str, *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Secret:
+    """The same where there must be one.
+
+    Raises:
+        ConfigError: no source has it: the message names its variable and the places that were looked at. Or as `find_secret`.
+    """
+    sources = default_sources(environment, folder)
+    found = first(sources, name)
+    if found is None:
+        raise ConfigError(missing(name, sources, secrets_file(environment, folder)))
+    return found
+
+
+def missing(name: str, sources: Sequence[Source], file: Path) -> str:
+    """What to do about a secret that no source has: its variable, and the places that were looked at."""
+    variable = variable_of(name)
+    labels = {source.label: source.label for source in sources}
+    labels[Environment.label] = f"the environment variable {variable}"
+    labels[NamedFile.label] = f"the file that {variable}_FILE names"
+    if Sealed.label in labels:
+        labels[Sealed.label] = f"the encrypted file {file}"
+    return (
+        f"{variable} not found. Set that environment variable, or store it with `rightseat secrets set {name}`; looked at: "
+        + ", ".join(labels.values())
+    )
+
+
 def resolve(value: str, where: str, *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> str:
     """`value`, or the secret it refers to if it is `secret:NAME`. Raises ConfigError: there is none of that name."""
     if not value.startswith(REFERENCE):
