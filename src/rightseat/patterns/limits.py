@@ -34,7 +34,7 @@ class MinuteLimiter(RateLimiter):
         super().__init__(requests=Limit(requests_per_minute, burst_size), max_wait=None, clock=clock)
 
 
-class Metrics(TypedDict):
+class QueueMetrics(TypedDict):
     """What a RequestQueue counts: calls, those that waited for the limiter, and those that failed."""
 
     total_requests: int
@@ -66,7 +66,7 @@ class RequestQueue:
         return result
 
     @property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> QueueMetrics:
         """What was counted so far."""
         totals = self._totals
         return {"total_requests": totals.requests, "rate_limited": totals.rate_limited, "errors": totals.errors}

@@ -11,7 +11,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.ids import SYSTEM_IDS
 from rightseat.layers import Backoff, Breaker, BreakerPolicy, Budget, Retry
-from rightseat.layers.calls import ANY, On
+from rightseat.layers.functions import ANY, On
 
 P = ParamSpec("P")
 R = TypeVar("R")

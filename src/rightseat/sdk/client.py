@@ -19,12 +19,11 @@ from rightseat.clock import SYSTEM_CLOCK
 from rightseat.errors import InvalidOptionError, NotStartedError, ProtocolError, RightseatError, RpcError
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
-from rightseat.sdk.calling import call
+from rightseat.sdk.further_requests import FurtherRequests
 from rightseat.sdk.lifecycle import LifecycleListeners
 from rightseat.sdk.link import Link
 from rightseat.sdk.one_loop import OneLoop
 from rightseat.sdk.options import ClientOptions, SessionOptions, client_options, session_options
-from rightseat.sdk.pump import UnknownMethodError
 from rightseat.sdk.rpc import Rpc, decode_result
 from rightseat.sdk.runtime import RuntimeConnection, connection_of
 from rightseat.sdk.session import CopilotSession
@@ -68,7 +67,7 @@ class CopilotClient:
         self._tasks = Tasks(self._loop)
         self._now: Callable[[], float] = SYSTEM_CLOCK.now  # the loop's time, once there is one
         self._lifecycle = LifecycleListeners(self._tasks)
-        self._further: dict[str, Callable[[Record], object]] = {}
+        self._further = FurtherRequests()
         self._opening_models = asyncio.Lock()
         self._models: ModelProvider | None = None  # made when a session wants a function as its model
 
@@ -261,17 +260,7 @@ class CopilotClient:
         Raises:
             InvalidOptionError: the method has a handler, or this is none.
         """
-        if not callable(handler):
-            raise InvalidOptionError(f"on_request: the handler must be a function, not {type(handler).__name__}")
-        if method in self._further:
-            raise InvalidOptionError(f"on_request: {method!r} has a handler; end that one first")
-        self._further[method] = handler
-
-        def end() -> None:
-            if self._further.get(method) is handler:
-                del self._further[method]
-
-        return end
+        return self._further.on(method, handler)
 
     # For sessions (the protocol `sdk.session.Connection`).
 
@@ -394,9 +383,7 @@ class CopilotClient:
         if session is not None:
             with contextlib.suppress(LookupError):
                 return await session.answer(method, record)
-        if (handler := self._further.get(method)) is not None:
-            return await call(handler, record)
-        raise UnknownMethodError(method)
+        return await self._further.answer(method, record)
 
     def _lost(self, error: RightseatError) -> None:
         logger.warning("the connection to the Copilot CLI was lost: %s", str(error).splitlines()[0])

@@ -221,7 +221,9 @@ class Pump:
         except UnknownMethodError:
             data = self._peer.refuse(asked.id, jsonrpc.METHOD_NOT_FOUND, f"Unhandled method {asked.method}")
         except RpcError as e:
-            data = self._peer.refuse(asked.id, e.code, mask(e.message), e.data)
+            data = self._peer.refuse(
+                asked.id, e.code if isinstance(e.code, int) else jsonrpc.INTERNAL_ERROR, mask(e.message), e.data
+            )
         except Exception as e:
             if not isinstance(e, EncodeError):
                 logger.warning("answering %s failed: %r", asked.method, e)

@@ -33,7 +33,9 @@ class PipeStream(DescriptorStream):
         self._process = process
         self._name = name
         self._stderr = Tail()
-        also = {} if process.stderr is None else {process.stderr.fileno(): self._take_stderr}
+        also: dict[int, Callable[[bytes, Callable[[], None]], bool]] = {}
+        if process.stderr is not None:
+            also[process.stderr.fileno()] = self._take_stderr
         super().__init__(process.stdout.fileno(), process.stdin.fileno(), f"rightseat-read-{process.pid}", also)
 
     @property
