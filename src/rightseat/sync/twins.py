@@ -427,6 +427,17 @@ class CopilotClient(Owner, closes="stop", of=rightseat_sdk_client.CopilotClient)
 
     on = on_lifecycle
 
+    def on_request(self, method: str, handler: Callable[[Record], object]) -> Callable[[], None]:
+        """Answer a further method that the CLI calls: one that neither a session's options nor this client answers.
+
+        `handler(params)` is a function or a coroutine function; what it returns is the result. An RpcError that it raises is told with its
+        code, anything else as an internal error. Returns the function that ends it.
+
+        Raises:
+            InvalidOptionError: the method has a handler, or this is none.
+        """
+        return cast("Callable[[], None]", self._do("on_request", method, handler))
+
 
 class ChatStream(Twin, of=rightseat_facade_session.ChatStream):
     """An answer that is coming: an iterator of ChatChunk and a context manager. Made by `ChatSession.stream`.
