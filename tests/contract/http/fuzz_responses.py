@@ -90,11 +90,12 @@ async def against_the_twin(cases: list[Case]) -> list[str]:
     async with serving(script) as server, AiohttpSender() as sender:
         for case in answers:
             right = exchanged([case.answer], ends=True, method=case.method)
-            if (
-                right.whole
-                and right.status
-                and (got := await _twins(sender, server.url, case)) != right._replace(reused=False)
-            ):
+            if not right.whole or not right.status:
+                continue
+            got = await _twins(sender, server.url, case)
+            if right.status == 205 or (not right.reused and not got.status):
+                continue  # known: it has a body; or something is behind it: ours gives it and closes, aiohttp refuses it
+            if got != right._replace(reused=False):
                 faults.append(f"{case.answer!r} {case.method}: ours {right}, aiohttp {got}")
     return faults
 

@@ -35,15 +35,19 @@ class AnswerParser:
     """
 
     __slots__ = (
-        "_fields", "_framing", "_head_bytes", "_head_there", "_method", "_parser", "_pieces", "_starts", "_tail",
-        "answer", "broken", "complete", "heard", "junk",
+        "_fields", "_framing", "_head_bytes", "_head_there", "_method", "_parser", "_pieces", "_starts", "_tail", "_whole",
+        "answer", "broken", "complete", "heard", "junk", "on_body",
     )  # fmt: skip
 
     def __init__(self, method: str) -> None:
         self._method = method
-        self._parser: Any = httptools.HttpResponseParser(self)
         self._fields: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
+        self.on_body = (
+            self._pieces.append
+        )  # some of a body: what the parser calls most often is not even a function of ours
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._whole = 0  # pieces that there were at the end of the message
         self._tail = b""  # the last bytes that came, where a border may lie across two reads
         self._head_bytes = 0
         self._framing = 0
@@ -82,7 +86,10 @@ class AnswerParser:
         except _ERRORS as e:
             self.broken = str(e)
         body = b""
-        if pieces := self._pieces:
+        pieces = self._pieces
+        if self.complete:
+            del pieces[self._whole :]
+        if pieces:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             self._framing = max(0, self._framing + len(data) - len(body) - _CHUNK_FRAME * len(pieces))
             pieces.clear()
@@ -141,11 +148,7 @@ class AnswerParser:
         """A head is complete."""
         self._head_there = True
 
-    def on_body(self, body: bytes) -> None:
-        """Some of a body; after its end it is that of another message, which nobody asked for."""
-        if not self.complete:
-            self._pieces.append(body)
-
     def on_message_complete(self) -> None:
-        """A message is complete."""
-        self.complete = True
+        """A message is complete. There may be another one behind it, which nobody asked for."""
+        if not self.complete:
+            self.complete, self._whole = True, len(self._pieces)
