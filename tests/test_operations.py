@@ -1,6 +1,7 @@
 """What operators are given is true: dashboards and alerts ask for metrics that exist, documents name tests that exist, manifests fit."""
 
 import importlib.util
+import inspect
 import json
 import re
 import shutil
@@ -168,3 +169,26 @@ def test_the_figures_of_screening_are_those_of_the_test():
         recall, precision = test_screening.measured(split)
         assert f"{recall:.2f} and" in (OPERATIONS / "security.md").read_text()
         assert f"{precision:.2f}" in (OPERATIONS / "security.md").read_text()
+
+
+def test_who_is_called_for_an_alert_is_what_the_alert_says():
+    text = (OPERATIONS / "on-call.md").read_text()
+    for severity in ("page", "ticket"):
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{severity}` |")]
+        named = {name.strip() for name in row.split("|")[2].split(",")}
+        assert named == {rule["alert"] for rule in ALERTS if rule["labels"]["severity"] == severity}
+
+
+def test_every_field_of_the_log_is_documented():
+    from rightseat.gateway.observe.request_log import RequestRecord
+
+    source = inspect.getsource(RequestRecord.shown)
+    fields = set(re.findall(r'^ +"(\w+)":', source, re.MULTILINE)) | {"level", "logger", "event"}
+    text = (OPERATIONS / "logs.md").read_text().partition("## Fields of a request")[2].partition("##")[0]
+    documented = {
+        name
+        for line in text.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    assert documented == fields

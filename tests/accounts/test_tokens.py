@@ -5,11 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from rightseat.accounts.hosts import clean_url
-from rightseat.accounts.identity import Editor, copilot_headers
+from rightseat.accounts.identity import Editor, copilot_headers, github_headers
 from rightseat.accounts.store import Account, FileStore, MemoryAccounts
 from rightseat.accounts.tokens import Renewal, TokenSource, account_after, decide
 from rightseat.clock import SystemClock
@@ -378,3 +379,30 @@ def test_addresses_are_cleaned(given, clean):
 def test_addresses_that_are_refused(bad):
     with pytest.raises(ConfigError, match="address|https"):
         clean_url(bad)
+
+
+def test_the_headers_in_force_are_documented():
+    """docs/gateway.md has every header, its value, and the setting that changes it; the order is the alphabet's."""
+    page = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text(encoding="utf-8")
+    table = page.partition("| header | to GitHub |")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    names = {name: f"NAMED-{name}" for name in Editor.__struct_fields__}
+    token = "TOKEN"
+    github, marked_github = github_headers(Editor(), token), github_headers(Editor(**names), token)
+    options = {"initiator": "user", "vision": True, "request_id": "ID"}
+    copilot, marked = copilot_headers(Editor(), token, **options), copilot_headers(Editor(**names), token, **options)
+    assert [row[0].strip("`") for row in rows] == sorted(github.keys() | copilot.keys())
+    for cell, to_github, to_copilot, settings in rows:
+        name = cell.strip("`")
+        for headers, told in ((github, to_github), (copilot, to_copilot)):
+            value = headers.get(name, "").replace("TOKEN", "").strip()
+            assert bool(told) == (name in headers), name
+            assert value in told.replace("the request's id", "ID"), name
+        used = {
+            found
+            for value in (marked_github.get(name, ""), marked.get(name, ""))
+            for found in names
+            if names[found] == value
+        }
+        assert set(settings.replace("`", "").replace(",", " ").split()) == used, name
+    assert f"`{Editor().client_id}` (`client_id`) with the scope `{Editor().scope}` (`scope`)" in page
