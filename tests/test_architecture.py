@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parent.parent / "src" / "rightseat"
-GENERATOR = SRC.parent.parent / "scripts" / "generate_sync.py"
+SCRIPTS = SRC.parent.parent / "scripts"
 
 # The ground: everybody may use it; of itself it uses what is named below.
 GROUND = {"errors", "clock", "ids", "log", "masking", "json_types"}
@@ -268,9 +268,10 @@ def test_circles_are_found():
     assert circles({"a": ["b", "c"], "b": ["a"], "c": ["d"], "d": ["c"]}) == [["a", "b"], ["c", "d"]]
 
 
-def test_the_synchronous_twins_are_those_of_today():
-    """They are generated from the source of the asynchronous classes: `make fix`."""
-    done = subprocess.run([sys.executable, GENERATOR, "--check"], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("script", ["generate_sync.py", "generate_session_events.py"])
+def test_what_is_generated_is_that_of_today(script):
+    """The synchronous twins from the source of the asynchronous classes, the kinds of event from their catalogue: `make fix`."""
+    done = subprocess.run([sys.executable, SCRIPTS / script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
