@@ -21,7 +21,7 @@ check: setup-dev          ## format, lint, types, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests/typing/guide.py
+	$(BIN)/mypy tests/typing
 	$(BIN)/pyright
 	$(BIN)/python scripts/generate_session_events.py --check
 	$(BIN)/python scripts/generate_sync.py --check

@@ -118,6 +118,8 @@ OPTIONAL = {
     ("rightseat.security.sources", "hvac"),
     ("rightseat.security.sources", "azure"),
     ("rightseat.sdk.context", "opentelemetry"),
+    ("rightseat.facade.structured", "pydantic"),  # for types of its own
+    ("rightseat.facade.response", "typing_extensions"),  # for type checkers, which have it
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rightseat.errors import (
+        AnswerFormatError,
         AnswerTooLongError,
         AuthenticationError,
         CallerError,
@@ -51,8 +52,9 @@ if TYPE_CHECKING:
         WrongLoopError,
     )
     from rightseat.facade.pool import LazySession, SessionPool
+    from rightseat.facade.response import ChatChunk, ChatResponse
     from rightseat.facade.sdk import CopilotSDK
-    from rightseat.facade.session import ChatChunk, ChatResponse, ChatSession, ChatStream
+    from rightseat.facade.session import ChatSession, ChatStream
     from rightseat.layers.window import ContextWindow, MessagePriority
     from rightseat.sdk.client import CopilotClient
     from rightseat.sdk.options import ClientOptions, SessionOptions
@@ -71,7 +73,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "rightseat.errors": (
-        "AnswerTooLongError", "AuthenticationError", "CallerError", "CircuitOpenError", "CliNotFoundError",
+        "AnswerFormatError", "AnswerTooLongError", "AuthenticationError", "CallerError", "CircuitOpenError", "CliNotFoundError",
         "CliNotRunnableError", "ConfigError", "ConnectError", "ConnectionLostError", "ContextTooLargeError",
         "DeadlineExceededError", "DeclinedError", "EncodeError", "EventsLostError", "HttpTimeoutError",
         "InvalidOptionError", "InvalidToolError", "LoginError", "MethodNotFoundError", "NotLoggedInError",
@@ -82,7 +84,8 @@ _HOME = {
     ),
     "rightseat.facade.pool": ("LazySession", "SessionPool"),
     "rightseat.facade.sdk": ("CopilotSDK",),
-    "rightseat.facade.session": ("ChatChunk", "ChatResponse", "ChatSession", "ChatStream"),
+    "rightseat.facade.response": ("ChatChunk", "ChatResponse"),
+    "rightseat.facade.session": ("ChatSession", "ChatStream"),
     "rightseat.layers.window": ("ContextWindow", "MessagePriority"),
     "rightseat.sdk.client": ("CopilotClient",),
     "rightseat.sdk.options": ("ClientOptions", "SessionOptions"),
@@ -100,6 +103,7 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "AnswerFormatError",
     "AnswerTooLongError",
     "AuthenticationError",
     "CallerError",

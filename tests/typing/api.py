@@ -1,4 +1,4 @@
-"""The public types, for type checkers: this file is checked (pyright strict), never run."""
+"""The public types, for type checkers: this file is checked (mypy and pyright, strict), never run."""
 
 from collections.abc import AsyncIterator
 from typing import assert_type
@@ -54,8 +54,8 @@ async def use() -> None:
         stop()
         assert_type(await client.list_models(), list[Record])
     await client.create_session({"streaming": True})
-    await client.create_session(no_such_option=1)  # pyright: ignore[reportCallIssue]
-    await client.create_session(streaming="yes")  # pyright: ignore[reportArgumentType]
+    await client.create_session(no_such_option=1)  # type: ignore[call-arg]
+    await client.create_session(streaming="yes")  # type: ignore[arg-type]
 
 
 async def fixtures(
@@ -64,5 +64,5 @@ async def fixtures(
     assert_type(scripted_session({"python": "A language."}), ScriptedSession)
     gateway = await copilot_gateway(words=5, settings={"metrics": False})
     assert_type(gateway.url, str)
-    await copilot_gateway(wrods=5)  # pyright: ignore[reportCallIssue]
+    await copilot_gateway(wrods=5)  # type: ignore[call-arg]
     assert_type(await copilot_client(pace=0.0), CopilotClient)

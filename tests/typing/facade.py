@@ -1,9 +1,70 @@
-"""The types of the facade, for type checkers: this file is checked (pyright strict), never run."""
+"""The types of the facade, for type checkers: this file is checked (mypy and pyright, strict), never run."""
 
-from typing import assert_type
+import dataclasses
+from typing import TypedDict, assert_type
 
-from rightseat import ChatChunk, ChatSession, CopilotClient, CopilotSDK, LazySession, SessionPool
+import msgspec
+import pydantic
+
+from rightseat import (
+    ChatChunk,
+    ChatResponse,
+    ChatSession,
+    ChatStream,
+    CopilotClient,
+    CopilotSDK,
+    LazySession,
+    SessionPool,
+)
+from rightseat.backends.registry import Model
 from rightseat.layers import Backoff, QueuePolicy
+
+
+class City(pydantic.BaseModel):
+    name: str
+
+
+@dataclasses.dataclass
+class Data:
+    name: str
+
+
+class Typed(TypedDict):
+    name: str
+
+
+class Struct(msgspec.Struct):
+    name: str
+
+
+def plain(response: ChatResponse) -> str:
+    return response.text
+
+
+def anything(response: ChatResponse[object]) -> str:
+    return response.text
+
+
+async def parsed(sdk: CopilotSDK, session: ChatSession) -> None:
+    response = await session.chat("?", response_format=City, temperature=0.1)
+    assert_type(response, ChatResponse[City])
+    assert_type(response.parsed.name, str)
+    anything(response)
+    assert_type((await sdk.chat("?", response_format=Data, system="Be brief.")).parsed, Data)
+    assert_type((await sdk.chat("?", response_format=Typed)).parsed, Typed)
+    assert_type((await sdk.chat("?", response_format=Struct)).parsed, Struct)
+    assert_type((await sdk.chat("?", response_format=list[City])).parsed, list[City])
+    assert_type((await LazySession(sdk).chat("?", response_format=City)).parsed, City)
+    assert_type(session.stream("?", response_format=City), ChatStream[City])
+    assert_type(await session.chat("?", response_format={"type": "json_object"}), ChatResponse)
+    assert_type((await session.chat("?")).parsed, None)
+    plain(await session.chat("?"))
+    assert_type(await sdk.models(), list[Model])
+    async with session.stream("?", response_format=City) as stream:
+        async for chunk in stream:
+            assert_type(chunk, ChatChunk)
+        if stream.response is not None:
+            assert_type(stream.response.parsed, City)
 
 
 async def use() -> None:
@@ -19,13 +80,3 @@ async def use() -> None:
         SessionPool(sdk, size=3, system="Be brief.")
         LazySession(sdk, model="gpt-4.1")
         await CopilotSDK(client=CopilotClient()).create_session(working_directory="/tmp", streaming=False)
-
-        await session.chat("hi", temprature=1)  # pyright: ignore[reportCallIssue]
-        session.stream("hi", temprature=1)  # pyright: ignore[reportCallIssue]
-        await sdk.chat("hi", temprature=1)  # pyright: ignore[reportCallIssue]
-        await sdk.create_session(systm="Be brief.")  # pyright: ignore[reportCallIssue]
-        await sdk.create_session(reasoning_effort="lots")  # pyright: ignore[reportArgumentType]
-        await session.chat("hi", temperature="hot")  # pyright: ignore[reportArgumentType]
-    CopilotSDK(request_per_minute=5)  # pyright: ignore[reportCallIssue]
-    CopilotSDK(requests_per_minute="5")  # pyright: ignore[reportArgumentType]
-    LazySession(CopilotSDK(), modell="gpt-4.1")  # pyright: ignore[reportCallIssue]

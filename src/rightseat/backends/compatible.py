@@ -11,7 +11,7 @@ from rightseat.accounts.hosts import clean_url, is_foreign
 from rightseat.backends.asking import Sent, checked
 from rightseat.backends.base import Readiness, RelayAnswer, UpstreamRequest
 from rightseat.backends.cached import Cached
-from rightseat.backends.fitting import fitted
+from rightseat.backends.fitting import fitted, warnings_of
 from rightseat.backends.readiness import WITHIN, Contact, SharedReadiness
 from rightseat.backends.reading import reply_of
 from rightseat.backends.refusals import error_of
@@ -86,7 +86,9 @@ class CompatibleBackend:
         plain = PlainTools(asked, text_tools=True)
         body = CHAT.encode(plain.request)
         answer = await self.relay(UpstreamRequest(CHAT.path, body, request.model, stream=True, meta=request.meta))
-        return reply_of(CHAT, answer, plain, streamed=answer.is_stream)
+        reply = reply_of(CHAT, answer, plain, streamed=answer.is_stream)
+        reply.warns(lambda: warnings_of(request, plain.request, CHAT))
+        return reply
 
     async def readiness(self) -> Readiness:
         """Whether the server answers; it is asked for its models where it has not answered within the last half minute."""

@@ -21,7 +21,7 @@ from rightseat.accounts.tokens import TokenSource
 from rightseat.backends.asking import Sent, checked
 from rightseat.backends.base import Readiness, RelayAnswer, UpstreamRequest
 from rightseat.backends.catalogue import Catalogue
-from rightseat.backends.fitting import dialect_for, fitted, has_image, initiator, intent
+from rightseat.backends.fitting import dialect_for, fitted, has_image, initiator, intent, warnings_of, without
 from rightseat.backends.readiness import WITHIN, Contact, CopilotReadiness, SharedReadiness
 from rightseat.backends.reading import reply_of
 from rightseat.backends.registry import Model, Registry, registry_of
@@ -137,7 +137,8 @@ class CopilotBackend:
         """What is sent for a request, and what reads the answer. Raises BadRequestError."""
         dialect = dialect_for(model)
         streams = model is None or model.streaming is not False
-        plain = PlainTools(fitted(request, model, dialect, stream=streams), text_tools=dialect.has_text_tools)
+        taken = without(request, dialect.unsupported)
+        plain = PlainTools(fitted(taken, model, dialect, stream=streams), text_tools=dialect.has_text_tools)
         meta = msgspec.structs.replace(
             request.meta,
             initiator=request.meta.initiator or initiator(request),
@@ -152,7 +153,13 @@ class CopilotBackend:
             intent=intent(request.tools, request.extra.get("thinking_budget")),
             meta=meta,
         )
-        return asked, lambda answer: reply_of(dialect, answer, plain, streamed=streams)
+
+        def reply(answer: RelayAnswer) -> Reply:
+            made = reply_of(dialect, answer, plain, streamed=streams)
+            made.warns(lambda: warnings_of(request, plain.request, dialect))
+            return made
+
+        return asked, reply
 
     async def readiness(self) -> Readiness:
         """Whether requests can be served now: an account that is not cooling down, a usable token, and Copilot within reach.

@@ -6,10 +6,13 @@ import msgspec
 
 from rightseat.backends.registry import Model
 from rightseat.chat import ChatRequest, Image
+from rightseat.chat.structured import instructed
 from rightseat.wire import dialects
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialect import Dialect
+from rightseat.wire.facts import asks_nothing
 
+_LIMITS = ("max_completion_tokens", "max_tokens")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -44,7 +47,8 @@ def intent(tools: object, thinking: object) -> str:
 
 
 def fitted(request: ChatRequest, model: Model | None, dialect: Dialect, *, stream: bool) -> ChatRequest:
-    """The request as the model takes it: its own id, no more output than it can give, the effort that it has."""
+    """The request as the model takes it: its own id, no more output than it can give, the effort that it has, the format that it can keep."""
+    request = _formatted(request, model, dialect)
     extra = dict(request.extra)
     if model is not None:
         limit = extra.get("max_tokens")
@@ -59,6 +63,50 @@ def fitted(request: ChatRequest, model: Model | None, dialect: Dialect, *, strea
         if isinstance(effort := extra.get("reasoning_effort"), str):
             extra["reasoning_effort"] = _nearest(effort, model.efforts)
     return msgspec.structs.replace(request, model=model.id if model else request.model, stream=stream, extra=extra)
+
+
+def without(request: ChatRequest, names: frozenset[str]) -> ChatRequest:
+    """The request without some of its options. The same object where it has none of them."""
+    if names.isdisjoint(request.extra):
+        return request
+    kept = {name: value for name, value in request.extra.items() if name not in names}
+    return msgspec.structs.replace(request, extra=kept)
+
+
+def _formatted(request: ChatRequest, model: Model | None, dialect: Dialect) -> ChatRequest:
+    """With `response_format` in words where the model, or the dialect, has none."""
+    if request.extra.get("response_format") is None:
+        return request
+    cannot = model is not None and model.structured is False
+    return instructed(request, keep=False) if cannot or not dialect.expresses(request, "response_format") else request
+
+
+def warnings_of(given: ChatRequest, asked: ChatRequest, dialect: Dialect) -> tuple[str, ...]:
+    """What of a request's options the model is not asked for, or is asked for otherwise.
+
+    Args:
+        given: the request as it came.
+        asked: the same as it is sent; see `fitted`.
+        dialect: in which it is sent.
+    """
+    found = (_warning(name, value, asked, dialect) for name, value in given.extra.items())
+    return tuple(f"{name}: {what}" for name, what in zip(given.extra, found, strict=True) if what)
+
+
+def _warning(name: str, value: object, asked: ChatRequest, dialect: Dialect) -> str:
+    if asks_nothing(name, value) or name in ("response_format", "stream_options"):
+        return ""
+    if name in _LIMITS:
+        now = next((asked.extra[limit] for limit in _LIMITS if limit in asked.extra), value)
+        now = max(now, dialect.least_output) if isinstance(now, int) else now
+        return "" if now == value else f"{asked.model} takes {now} where {value} was asked for"
+    if name not in asked.extra:
+        other = asked.extra.get("reasoning_effort") if name == "thinking_budget" else None
+        return f"{asked.model} has none; the effort is {other}" if other else f"{asked.model} has no such option"
+    now = asked.extra[name]
+    if not dialect.expresses(asked, name):
+        return f"{asked.model} has no {value!r}" if name == "reasoning_effort" else f"{asked.model} has no such option"
+    return "" if now == value else f"{asked.model} takes {now} where {value} was asked for"
 
 
 def _effort_for(budget: object) -> str:

@@ -37,6 +37,7 @@ class Model(Struct, frozen=True):
         max_prompt_tokens, max_output_tokens, context_window: its limits, where known.
         efforts: the reasoning efforts that it offers, where known.
         kind: "chat", "embeddings" or "completion".
+        structured: whether it keeps its answers to a JSON Schema; None: unknown.
         raw: the entry as it came.
     """
 
@@ -51,6 +52,7 @@ class Model(Struct, frozen=True):
     context_window: int | None = None
     efforts: tuple[str, ...] = ()
     kind: str = "chat"
+    structured: bool | None = None
     raw: JsonObject = field(default_factory=dict)
 
     @property
@@ -100,12 +102,13 @@ def registry_of(body: bytes, aliases: Mapping[str, str]) -> Registry:
     if not isinstance(entries, list):
         raise ValueError("no model list")  # noqa: TRY004 - the value is wrong, not its type
     models: dict[str, Model] = {}
-    for model in _read(entries):
+    for model in models_of(entries):
         models.setdefault(model.id, model)
     return Registry(models, dict(aliases), seed=False)
 
 
-def _read(entries: Iterable[object]) -> Iterable[Model]:
+def models_of(entries: Iterable[object]) -> Iterable[Model]:
+    """The models of a list's entries, as the API has them and as the CLI gives them. Those that cannot be read or are disabled are left out."""
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not entry["id"]:
             continue
@@ -117,7 +120,8 @@ def _read(entries: Iterable[object]) -> Iterable[Model]:
             (supports if isinstance(supports, dict) else {}),
         )
         endpoints = entry.get("supported_endpoints")
-        streaming, efforts = supports.get("streaming"), supports.get("reasoning_effort")
+        streaming, structured = supports.get("streaming"), supports.get("structured_outputs")
+        efforts = supports.get("reasoning_effort") or entry.get("supportedReasoningEfforts")
         yield Model(
             id=entry["id"],
             name=str(entry.get("name") or entry["id"]),
@@ -132,6 +136,7 @@ def _read(entries: Iterable[object]) -> Iterable[Model]:
             context_window=_number(limits.get("max_context_window_tokens")),
             efforts=tuple(e for e in efforts if isinstance(e, str)) if isinstance(efforts, list) else (),
             kind=str(_get(entry, "capabilities", "type") or "chat"),
+            structured=structured if isinstance(structured, bool) else None,
             raw=entry,
         )
 

@@ -2,16 +2,18 @@
 
 from rightseat.chat.answer import Answer, Reply
 from rightseat.chat.event import Finish, ModelEvent, ReasoningDelta, ReasoningOpaque, TextDelta, ToolCallEvent, Usage
-from rightseat.chat.fold import Block, Completion, Reasoning, fold
+from rightseat.chat.fold import MAX_ANSWER_CHARS, Block, Completion, Folding, Reasoning, fold
 from rightseat.chat.message import ChatRequest, Estimate, Image, Message, Meta, ToolCall, ToolSpec
 
 __all__ = [
+    "MAX_ANSWER_CHARS",
     "Answer",
     "Block",
     "ChatRequest",
     "Completion",
     "Estimate",
     "Finish",
+    "Folding",
     "Image",
     "Message",
     "Meta",

@@ -50,6 +50,8 @@ class Answer(Generic[T]):
         least: tokens that it surely had, one for each piece of text; for answers whose last word on usage cannot be true.
     """
 
+    _find: Callable[[], tuple[str, ...]] | None = None
+
     def __init__(self, pieces: AsyncIterator[T], close: Callable[[], Awaitable[None]] | None = None) -> None:
         self.account = ""
         self.usage: Usage | None = None
@@ -98,6 +100,15 @@ class Answer(Generic[T]):
             inner = self._guard
             self.through(lambda pieces: _guarded(pieces, inner))
         self._guard = guard
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was asked for and not done, or done otherwise: a sentence each, which begins with the option's name."""
+        return self._find() if self._find is not None else ()
+
+    def warns(self, find: Callable[[], tuple[str, ...]]) -> None:
+        """Say how `warnings` are found. They are looked for when somebody asks: most callers never do."""
+        self._find = find
 
     async def aclose(self) -> None:
         """Stop the source. May be called twice, and while a reader waits for the next piece; the reader then gets an error or the end."""

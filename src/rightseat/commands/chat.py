@@ -24,8 +24,9 @@ from rightseat import CopilotClient
 from rightseat.accounts.store import default_folder
 from rightseat.commands.secret_options import secret_option
 from rightseat.errors import InvalidOptionError, RightseatError
+from rightseat.facade.response import ChatResponse
 from rightseat.facade.sdk import DEFAULT_MODEL, CopilotSDK
-from rightseat.facade.session import ChatResponse, ChatSession
+from rightseat.facade.session import ChatSession
 from rightseat.sdk.handler import SessionHandler
 from rightseat.terminal import INTERVAL_SECONDS, last_screenful
 

@@ -15,6 +15,7 @@
     |   `-- ConfigError                  (ValueError) a setting or a stored file that cannot be used; names the place
     |-- PeerError                      they answered wrongly, or answered no
     |   |-- ProtocolError                bytes that are not the protocol; the connection is given up
+    |   |-- AnswerFormatError            (ValueError) an answer is not of the type that was asked for: text, reason
     |   |-- UnsupportedVersionError      a CLI whose protocol this version cannot speak
     |   |-- RpcError                     a JSON-RPC error: method, code, message, data
     |   |   |-- MethodNotFoundError        the CLI does not know that method
@@ -75,6 +76,7 @@ from rightseat.errors.declined import (
     ToolLoopError,
 )
 from rightseat.errors.peer import (
+    AnswerFormatError,
     AuthenticationError,
     LoginError,
     MethodNotFoundError,
@@ -99,6 +101,7 @@ from rightseat.errors.transport import (
 )
 
 __all__ = [
+    "AnswerFormatError",
     "AnswerTooLongError",
     "AuthenticationError",
     "CallerError",

@@ -61,7 +61,7 @@ class DeadlineExceededError(DeclinedError, TimeoutError):
 
 
 class AnswerTooLongError(DeclinedError):
-    """An answer grew beyond the limit that the caller set.
+    """An answer grew beyond its limit.
 
     Attributes:
         limit: characters.
@@ -69,8 +69,9 @@ class AnswerTooLongError(DeclinedError):
 
     status_hint = 502
 
-    def __init__(self, limit: int, **told: Unpack[Told]) -> None:
-        super().__init__(f"the answer is longer than {limit} characters, which is the limit that was set", **told)
+    def __init__(self, limit: int, option: str | None = None, **told: Unpack[Told]) -> None:
+        where = f"set {option}= to allow more" if option else "which is the limit that was set"
+        super().__init__(f"the answer is longer than {limit} characters, {where}", **told)
         self.limit = limit
 
 

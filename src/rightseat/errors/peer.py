@@ -17,6 +17,23 @@ class ProtocolError(PeerError):
     """Bytes that are not the protocol. The connection cannot be trusted any more and is given up."""
 
 
+class AnswerFormatError(PeerError, ValueError):
+    """An answer that is not of the type that was asked for, also after it was asked for once more.
+
+    Attributes:
+        text: the answer.
+        reason: what is wrong with it.
+        finish_reason: why the answer ended; "length" says that it was cut.
+    """
+
+    def __init__(self, text: str, reason: str, finish_reason: str = "stop", **told: Unpack[Told]) -> None:
+        cut = "; it was cut: give more max_tokens" if finish_reason == "length" else ""
+        super().__init__(f"the answer is not of the type that was asked for{cut}: {reason}", **told)
+        self.text = text
+        self.reason = reason
+        self.finish_reason = finish_reason
+
+
 class UnsupportedVersionError(PeerError):
     """The CLI speaks a protocol version that this package does not."""
 

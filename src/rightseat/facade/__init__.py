@@ -4,7 +4,8 @@ What is put together stays visible: every default is one keyword, and `CopilotSD
 """
 
 from rightseat.facade.pool import LazySession, SessionPool
+from rightseat.facade.response import ChatChunk, ChatResponse
 from rightseat.facade.sdk import CopilotSDK
-from rightseat.facade.session import ChatChunk, ChatResponse, ChatSession, ChatStream
+from rightseat.facade.session import ChatSession, ChatStream
 
 __all__ = ["ChatChunk", "ChatResponse", "ChatSession", "ChatStream", "CopilotSDK", "LazySession", "SessionPool"]

@@ -73,7 +73,8 @@ class ChatOptions(RequestOptions, total=False):
 
     timeout: float | None  # seconds, for this question alone
     priority: int  # more is more urgent; 0 is usual
-    images: Sequence[ImageSource]  # paths, bytes, URLs
+    images: Sequence[ImageSource]  # paths, bytes, URLs; PNG, JPEG, GIF and WebP, 20 MiB each at most
+    max_answer_chars: int | None  # of the answer, reasoning and all steps included; 4,194,304; None: any number
 
 
 class SessionKeywords(RequestOptions, SharedSessionOptions, total=False):
@@ -119,7 +120,6 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "prompt_cache_key": (str,),
     "user": (str,),
     "extra_body": (Mapping,),
-    "response_format": (Mapping,),
 }
 _NUMBERS = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
 _WHOLE: Mapping[str, int | None] = {"max_tokens": 1, "thinking_budget": 1, "seed": None}  # and the least
@@ -206,6 +206,10 @@ def check_value(name: str, value: Any) -> None:
     elif name in _WHOLE:
         least = _WHOLE[name]
         number(name, value, least=float("-inf") if least is None else least, whole=True)
+    elif name == "response_format" and not isinstance(value, Mapping):
+        raise InvalidOptionError(
+            "response_format: a type is given with each question: session.chat(..., response_format=City)"
+        )
     elif name in _KINDS and not isinstance(value, _KINDS[name]):
         kinds = " or ".join(
             {"str": "a string", "Mapping": "dict"}.get(kind.__name__, kind.__name__) for kind in _KINDS[name]

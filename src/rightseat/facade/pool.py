@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import NotStartedError
-from rightseat.facade.session import ChatResponse, ChatSession, ChatStream
+from rightseat.facade.response import ChatResponse
+from rightseat.facade.session import ChatSession, ChatStream
 from rightseat.layers.checks import number
 
 if TYPE_CHECKING:
     from rightseat.facade.options import ChatOptions, PooledOptions
     from rightseat.facade.sdk import CopilotSDK
+
+T = TypeVar("T")
 
 
 class SessionPool:
@@ -136,13 +139,33 @@ class LazySession:
                 self._session = await self._sdk.create_session(**self._options)
         return self._session
 
-    async def chat(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatResponse:
-        """See ChatSession."""
-        return await (await self.get()).chat(prompt, **options)
+    @overload
+    async def chat(
+        self, prompt: str, *, response_format: type[T], **options: Unpack[ChatOptions]
+    ) -> ChatResponse[T]: ...
 
-    async def stream(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatStream:
+    @overload
+    async def chat(
+        self, prompt: str, *, response_format: Mapping[str, object] | None = None, **options: Unpack[ChatOptions]
+    ) -> ChatResponse: ...
+
+    async def chat(self, prompt: str, *, response_format: Any = None, **options: Unpack[ChatOptions]) -> Any:
+        """See ChatSession."""
+        return await (await self.get()).chat(prompt, response_format=response_format, **options)
+
+    @overload
+    async def stream(
+        self, prompt: str, *, response_format: type[T], **options: Unpack[ChatOptions]
+    ) -> ChatStream[T]: ...
+
+    @overload
+    async def stream(
+        self, prompt: str, *, response_format: Mapping[str, object] | None = None, **options: Unpack[ChatOptions]
+    ) -> ChatStream: ...
+
+    async def stream(self, prompt: str, *, response_format: Any = None, **options: Unpack[ChatOptions]) -> Any:
         """See ChatSession; to be awaited: `async for chunk in await lazy.stream(...)`."""
-        return (await self.get()).stream(prompt, **options)
+        return (await self.get()).stream(prompt, response_format=response_format, **options)
 
     async def close(self) -> None:
         """Close it, if it was ever made."""

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
+from rightseat.chat import ChatRequest, Reply
+from rightseat.chat.structured import instructed
 from rightseat.errors import ConfigError, InvalidOptionError, NotStartedError
 from rightseat.facade.options import (
     CLI,
@@ -23,7 +25,8 @@ from rightseat.facade.options import (
     refuse_unknown,
     resilience_options,
 )
-from rightseat.facade.session import ChatResponse, ChatSession
+from rightseat.facade.response import ChatResponse
+from rightseat.facade.session import ChatSession
 from rightseat.handler import Handler, Layer, as_handler, stack
 from rightseat.layers.observe import Observe, Observer
 from rightseat.layers.presets import Layers, Resilience
@@ -32,6 +35,12 @@ from rightseat.sdk.handler import SessionHandler
 from rightseat.sdk.one_loop import OneLoop
 from rightseat.security.secret import Secret
 from rightseat.security.sources import find_secret
+
+if TYPE_CHECKING:
+    from rightseat.backends.base import Backend
+    from rightseat.backends.registry import Model
+
+T = TypeVar("T")
 
 DEFAULT_MODEL = "gpt-5"
 # Options of CopilotSDK besides those of the layers, to be told by a hint.
@@ -116,6 +125,7 @@ class CopilotSDK:
         self._stack = AsyncExitStack()
         self._handler: Handler | None = None
         self._loop = OneLoop("this CopilotSDK")
+        self._backend: Backend | None = None
         self._opening = asyncio.Lock()
         self._closed = False
         self._sessions: set[ChatSession] = set()
@@ -174,13 +184,40 @@ class CopilotSDK:
         session.on_close(lambda: self._sessions.discard(session))
         return session
 
-    async def chat(self, prompt: str, **options: Unpack[OneShotOptions]) -> ChatResponse:
+    @overload
+    async def chat(
+        self, prompt: str, *, response_format: type[T], **options: Unpack[OneShotOptions]
+    ) -> ChatResponse[T]: ...
+
+    @overload
+    async def chat(
+        self, prompt: str, *, response_format: Mapping[str, object] | None = None, **options: Unpack[OneShotOptions]
+    ) -> ChatResponse: ...
+
+    async def chat(self, prompt: str, *, response_format: Any = None, **options: Unpack[OneShotOptions]) -> Any:
         """One question without a conversation. Options are those of `create_session` and of `ChatSession.chat`."""
         refuse_unknown(options, {*REQUEST, *QUESTION, *SESSION, *CLI}, "chat")
         given: dict[str, Any] = dict(options)
         own = {name: given.pop(name) for name in QUESTION if name in given}
         async with await self.create_session(**given) as session:
-            return await session.chat(prompt, **own)
+            return await session.chat(prompt, response_format=response_format, **own)
+
+    async def models(self) -> list[Model]:
+        """The models that can be asked: id, name, vendor, limits, efforts, whether they see images ...
+
+        Raises:
+            InvalidOptionError: answers come from a handler, which has no list of models.
+            RightseatError: there is no list, and none can be got.
+        """
+        if self._client is not None:
+            from rightseat.backends.registry import models_of
+
+            await self._client.start()
+            return list(models_of(await self._client.list_models()))
+        await self.open()
+        if self._backend is None:
+            raise InvalidOptionError("models: a handler= has no list of models")
+        return list((await self._backend.models()).models.values())
 
     async def open(self) -> Handler:
         """The upstream with all layers around it: for requests that are put together by hand."""
@@ -189,11 +226,16 @@ class CopilotSDK:
             raise NotStartedError("this CopilotSDK is closed")
         async with self._opening:
             if self._handler is None:
-                inner = self._own or await self._backend()
-                self._handler = stack(*self._observers, *self.state.layers)(inner)
+                self._handler = stack(*self._observers, *self.state.layers)(await self._inner())
         return self._handler
 
-    async def _backend(self) -> Handler:
+    async def _inner(self) -> Handler:
+        if self._own is not None:
+            return _told_in_words(self._own)
+        self._backend = await self._open_backend()
+        return self._backend.handle
+
+    async def _open_backend(self) -> Backend:
         try:
             from rightseat.facade.backends import backend_for  # needs an HTTP client, which the CLI's part does not
         except ModuleNotFoundError as e:
@@ -202,8 +244,7 @@ class CopilotSDK:
         if key is None and not self._where["base_url"]:
             found = await asyncio.to_thread(find_secret, "COPILOT_API_KEY", folder=self._where["home"])
             key = found.reveal() if found is not None else None
-        backend = await backend_for(self._stack, api_key=key, **self._where)
-        return backend.handle
+        return await backend_for(self._stack, api_key=key, **self._where)
 
     async def close(self) -> None:
         """Close all sessions and connections. May be called twice."""
@@ -233,6 +274,15 @@ class CopilotSDK:
     def sessions(self) -> int:
         """How many are open."""
         return len(self._sessions)
+
+
+def _told_in_words(own: Handler) -> Handler:
+    """A handler of the user's own, which is told by a system message, too, what the answer shall look like."""
+
+    async def handler(request: ChatRequest) -> Reply:
+        return await own(instructed(request))
+
+    return handler
 
 
 def _check_places(places: Mapping[str, object], others: Mapping[str, object]) -> None:

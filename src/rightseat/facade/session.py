@@ -11,29 +11,26 @@ import json
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
-
-from msgspec import Struct
+from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 from rightseat.chat import (
     ChatRequest,
     Completion,
-    Image,
+    Folding,
     Message,
     Meta,
-    ModelEvent,
-    Reasoning,
     ReasoningDelta,
     TextDelta,
     ToolCall,
     ToolSpec,
-    Usage,
-    fold,
 )
 from rightseat.clock import SYSTEM_CLOCK, Clock
-from rightseat.errors import InvalidOptionError, NotStartedError, ToolLoopError
+from rightseat.errors import NotStartedError, ToolLoopError
 from rightseat.facade.closing import ReadScope, close_all
-from rightseat.facade.options import QUESTION, SESSION, ChatOptions, request_options
+from rightseat.facade.options import SESSION, ChatOptions, request_options
+from rightseat.facade.progress import Progress
+from rightseat.facade.question import Question
+from rightseat.facade.response import ChatChunk, ChatResponse, T_co, messages_of, told
 from rightseat.handler import Handler
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.layers.checks import number
@@ -43,44 +40,7 @@ from rightseat.sdk.tool_definition import as_tool
 from rightseat.sdk.tool_run import run
 from rightseat.sdk.tools import ToolInvocation, ToolResult
 
-
-class ChatResponse(Struct, frozen=True):
-    """An answer.
-
-    Attributes:
-        text: what was said.
-        model: who said it.
-        finish_reason: "stop", "length", "tool_calls" (with calls of tools that are not registered) or "content_filter".
-        usage: tokens of all steps together; None: not reported.
-        tool_calls: calls of the last step that were not run here.
-        reasoning: what the model thought, as far as it tells.
-        steps: how many times the model was asked.
-        messages: what was added to the conversation.
-    """
-
-    text: str
-    model: str
-    finish_reason: str = "stop"
-    usage: Usage | None = None
-    tool_calls: tuple[ToolCall, ...] = ()
-    reasoning: str = ""
-    steps: int = 1
-    messages: tuple[Message, ...] = ()
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class ChatChunk(Struct, frozen=True, gc=False):
-    """A piece of an answer.
-
-    Attributes:
-        text: the next piece of what is said.
-        reasoning: the next piece of what is thought; then `text` is "".
-    """
-
-    text: str
-    reasoning: str = ""
+T = TypeVar("T")
 
 
 class ChatSession:
@@ -127,7 +87,7 @@ class ChatSession:
         self._system = (Message("system", system),) if system else ()
         self._history: list[Message] = []
         self._on_close: list[Callable[[], object]] = [on_close] if on_close is not None else []
-        self._open: weakref.WeakSet[ChatStream] = weakref.WeakSet()
+        self._open: weakref.WeakSet[ChatStream[Any]] = weakref.WeakSet()
         self._loop = OneLoop("this ChatSession")
         self._closing: asyncio.Task[None] | None = None
         self.closed = False
@@ -140,12 +100,24 @@ class ChatSession:
     ) -> None:
         await self.close()
 
-    async def chat(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatResponse:
+    @overload
+    async def chat(
+        self, prompt: str, *, response_format: type[T], **options: Unpack[ChatOptions]
+    ) -> ChatResponse[T]: ...
+
+    @overload
+    async def chat(
+        self, prompt: str, *, response_format: Mapping[str, object] | None = None, **options: Unpack[ChatOptions]
+    ) -> ChatResponse: ...
+
+    async def chat(self, prompt: str, *, response_format: Any = None, **options: Unpack[ChatOptions]) -> Any:
         """Ask, and wait for the whole answer.
 
         Args:
             prompt: the question.
-            **options: timeout (seconds, for this call alone), priority, images (URLs, or `data:` URLs), and what is to be sent with
+            response_format: a type: a Pydantic model, a dataclass, a TypedDict, a `msgspec.Struct`, a list of these. The answer is a
+                value of it in `response.parsed`; one that does not fit is asked for once more. Or a dict, sent as it is.
+            **options: timeout (seconds, for this call alone), priority, images (paths, bytes, URLs), and what is to be sent with
                 this request (temperature ...); see `ChatOptions`.
 
         Raises:
@@ -153,7 +125,10 @@ class ChatSession:
             ContextTooLargeError, RateLimitedError, QueueFullError, CircuitOpenError, DeadlineExceededError: see the layers.
             UpstreamError, LoginError, TransportError: it went wrong on the other side.
             ToolLoopError: the model went on calling tools.
+            AnswerTooLongError: the answer grew beyond `max_answer_chars`.
+            AnswerFormatError: the answer is not of the type that was asked for; the error holds its text.
         """
+        options = _with(options, response_format)
         self._note("chat", prompt, options)
         async with self._stream(prompt, options) as stream:
             async for _ in stream:
@@ -161,12 +136,22 @@ class ChatSession:
         assert stream.response is not None
         return stream.response
 
-    def stream(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatStream:
+    @overload
+    def stream(self, prompt: str, *, response_format: type[T], **options: Unpack[ChatOptions]) -> ChatStream[T]: ...
+
+    @overload
+    def stream(
+        self, prompt: str, *, response_format: Mapping[str, object] | None = None, **options: Unpack[ChatOptions]
+    ) -> ChatStream: ...
+
+    def stream(self, prompt: str, *, response_format: Any = None, **options: Unpack[ChatOptions]) -> Any:
         """Ask, and iterate over the answer as it comes: `async for chunk in session.stream(...): chunk.text`.
 
         As a context manager it stops the answer when the block is left; afterwards `response` is the whole of it. Options and
-        errors are those of `chat`; errors come while iterating.
+        errors are those of `chat`; errors come while iterating. With a type as `response_format`, what an answer that does not fit
+        has said is not taken back: the second one is not shown in pieces, and is `response`.
         """
+        options = _with(options, response_format)
         self._note("stream", prompt, options)
         return self._stream(prompt, options)
 
@@ -200,13 +185,11 @@ class ChatSession:
     def _note(self, method: str, prompt: str, options: Mapping[str, object]) -> None:
         """A question is asked by `chat` or `stream`. For doubles that keep a record."""
 
-    def _stream(self, prompt: str, options: Mapping[str, object]) -> ChatStream:
+    def _stream(self, prompt: str, options: Mapping[str, object]) -> ChatStream[Any]:
         self._loop.check()
         if self.closed:
             raise NotStartedError("this session is closed")
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise InvalidOptionError("prompt: must be a non-empty string")
-        return ChatStream(self, prompt, dict(options))
+        return ChatStream(self, Question(prompt, options))
 
     # What a stream needs of its session.
 
@@ -218,7 +201,7 @@ class ChatSession:
     async def _run_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
         results = await asyncio.gather(*(self._run_tool(call) for call in calls))
         return [
-            Message("tool", _told(result), tool_call_id=call.id) for call, result in zip(calls, results, strict=True)
+            Message("tool", told(result), tool_call_id=call.id) for call, result in zip(calls, results, strict=True)
         ]
 
     async def _run_tool(self, call: ToolCall) -> ToolResult:
@@ -233,25 +216,21 @@ class ChatSession:
         return all(call.name in self._tools and self._tools[call.name].handler is not None for call in calls)
 
 
-class ChatStream:
+def _with(options: ChatOptions, response_format: object) -> Any:
+    return {**options, "response_format": response_format} if response_format is not None else options
+
+
+class ChatStream(Generic[T_co]):
     """An answer that is coming: an async iterator of ChatChunk and a context manager. Made by `ChatSession.stream`.
 
     Attributes:
         response: the whole answer, once it is there.
     """
 
-    def __init__(self, session: ChatSession, prompt: str, options: dict[str, Any]) -> None:
-        self.response: ChatResponse | None = None
+    def __init__(self, session: ChatSession, question: Question) -> None:
+        self.response: ChatResponse[T_co] | None = None
         self._session = session
-        images = tuple(Image(url) for url in options.pop("images", ()))
-        self._asked = Message("user", prompt, parts=(prompt, *images) if images else ())
-        timeout = options.pop("timeout", None)
-        if timeout is not None:
-            number("timeout", timeout, above=0)
-        self._timeout = timeout
-        self._priority = options.pop("priority", 0)
-        number("priority", self._priority, least=-1000, most=1000, whole=True)
-        self._extra = request_options(options, "chat", also=QUESTION)
+        self._question = question
         self._reading = ReadScope()
         self._begun = False
         self._block = False
@@ -289,98 +268,50 @@ class ChatStream:
             await self._reading.close(chunks)
 
     async def _run(self) -> AsyncGenerator[ChatChunk, None]:
-        session = self._session
-        deadline = self._session._clock.now() + self._timeout if self._timeout is not None else None
+        session, question = self._session, self._question
+        deadline = session._clock.now() + question.timeout if question.timeout is not None else None
+        progress = Progress(question.format, session.max_steps)
         before = session.history if session.forgets else ()
-        said: list[Message] = [self._asked]
-        usage: Usage | None = None
         async with self._reading.scope(lambda: session._open.discard(self)):
-            for step in range(1, session.max_steps + 1):
-                meta = Meta(self._priority, deadline, "", session._ids.uuid(), session.id)
-                events: list[ModelEvent] = []
-                async with await session._handler(session._request((*before, *said), self._extra, meta)) as reply:
+            progress.say(await question.message())
+            while progress.goes_on():
+                meta = Meta(question.priority, deadline, "", session._ids.uuid(), session.id)
+                folding = Folding(question.limit, held=progress.held, option="max_answer_chars")
+                async with await session._handler(session._request((*before, *progress.sent), question.extra, meta)) as reply:
                     async for event in reply:
-                        events.append(event)
-                        if type(event) is TextDelta:
-                            yield ChatChunk(event.text)
-                        elif type(event) is ReasoningDelta:
-                            yield ChatChunk("", event.text)
-                done = fold(events)
-                said += messages_of(done)
-                usage = _sum(usage, done.usage)
-                if not done.tool_calls or not session._can_run(done.tool_calls):
-                    self._finish(done, said, usage, step)
+                        folding.add(event)
+                        if not progress.repaired and (chunk := _CHUNKS.get(type(event))) is not None:
+                            yield chunk(event)
+                    progress.warn(reply.warnings)
+                progress.held = folding.held
+                done = folding.completion()
+                progress.add(done)
+                if done.tool_calls and session._can_run(done.tool_calls):
+                    progress.say(*messages_of(done), *await session._run_tools(done.tool_calls))
+                elif not progress.asks_again(done):
+                    self._finish(progress, done)
                     return
-                said += await session._run_tools(done.tool_calls)
             raise ToolLoopError(session.max_steps)
 
-    def _finish(self, done: Completion, said: list[Message], usage: Usage | None, steps: int) -> None:
+    def _finish(self, progress: Progress, done: Completion) -> None:
+        said = (*progress.kept, *messages_of(done))
         if self._session._keeps:
             self._session._history += said
         self.response = ChatResponse(
             text=done.text,
             model=self._session.model,
             finish_reason=done.finish_reason,
-            usage=usage,
+            usage=progress.usage,
             tool_calls=done.tool_calls,
             reasoning=done.reasoning,
-            steps=steps,
-            messages=tuple(said),
+            steps=progress.steps,
+            messages=said,
+            parsed=progress.parsed,
+            warnings=tuple(progress.warnings),
         )
 
 
-def messages_of(done: Completion) -> list[Message]:
-    """An answer as messages of the assistant: what was thought goes before what was said because of it."""
-    found: list[Message] = []
-    text: list[str] = []
-    calls: list[ToolCall] = []
-    thought = Reasoning()
-
-    def settle() -> None:
-        nonlocal thought
-        if text or calls or thought.text or thought.opaque:
-            found.append(
-                Message(
-                    "assistant",
-                    "".join(text),
-                    tuple(calls),
-                    reasoning=thought.text,
-                    reasoning_opaque=thought.opaque,
-                )
-            )
-        text.clear()
-        calls.clear()
-        thought = Reasoning()
-
-    for block in done.blocks:
-        if isinstance(block, Reasoning):
-            settle()
-            thought = block
-        elif isinstance(block, ToolCall):
-            calls.append(block)
-        else:
-            if calls:
-                settle()
-            text.append(block)
-    settle()
-    return found or [Message("assistant", "")]
-
-
-def _sum(a: Usage | None, b: Usage | None) -> Usage | None:
-    if a is None or b is None:
-        return a or b
-    return Usage(*(getattr(a, name) + getattr(b, name) for name in Usage.__struct_fields__))
-
-
-def _told(result: ToolResult) -> str:
-    """What the model reads of a result; of a failure, in a form that programs can tell."""
-    if result.result_type == "success":
-        return result.text_result_for_llm
-    try:
-        told = json.loads(result.text_result_for_llm)
-        if isinstance(told, dict) and told.get("success") is False:
-            return result.text_result_for_llm  # the tool's own
-    except ValueError:
-        pass
-    failure = {"success": False, "error": result.text_result_for_llm, "error_type": result.error_type or "error"}
-    return json.dumps(failure)
+_CHUNKS: Mapping[type, Callable[[Any], ChatChunk]] = {
+    TextDelta: lambda event: ChatChunk(event.text),
+    ReasoningDelta: lambda event: ChatChunk("", event.text),
+}

@@ -64,11 +64,13 @@ class Kept(Struct, frozen=True):
         events: all of it: chat events, or the one value of a function.
         at: when it was whole.
         size: bytes, about.
+        warnings: see Answer.
     """
 
     events: tuple[Any, ...]
     at: float
     size: int
+    warnings: tuple[str, ...] = ()
 
 
 class CacheStore(Protocol):
@@ -244,7 +246,7 @@ class Cache:
 
     async def _answer(self, key: bytes, ask: Callable[[], Awaitable[Answer[Any]]], kind: _AnswerKind) -> Answer[Any]:
         if (kept := self._fresh(key)) is not None:
-            return kind.answer(_replay(kept.events))
+            return _replayed(kept, kind)
         flight = self._flights.get(key)
         if flight is None or flight.given_up:
             self.stats.misses += 1
@@ -260,7 +262,7 @@ class Cache:
             stale = self._stale(key, e)
             if stale is None:
                 raise
-            return kind.answer(_replay(stale.events))
+            return _replayed(stale, kind)
 
     def _stale(self, key: bytes, error: Exception) -> Kept | None:
         kept = self._store.get(key)
@@ -275,7 +277,7 @@ class Cache:
         if self._flights.get(key) is flight:
             del self._flights[key]
         if flight.whole:
-            self._store.put(key, Kept(tuple(flight.events), self._now(), flight.size))
+            self._store.put(key, Kept(tuple(flight.events), self._now(), flight.size, flight.warnings))
 
 
 class _AnswerKind(NamedTuple):
@@ -309,6 +311,7 @@ class _Flight:
 
     def __init__(self, call: Awaitable[Answer[Any]], most: int, kind: _AnswerKind) -> None:
         self.events: list[Any] = []
+        self.warnings: tuple[str, ...] = ()
         self.size = 0
         self.whole = False
         self.given_up = False
@@ -330,6 +333,7 @@ class _Flight:
             self._leave()
             raise
         answer = self._kind.answer(self._read())
+        answer.warns(lambda: self.warnings)
         answer.on_close(lambda _: self._leave())
         return answer
 
@@ -343,6 +347,7 @@ class _Flight:
         kind, whole = self._kind, False
         try:
             reply = await call
+            self.warnings = reply.warnings
             if not self._head.done():
                 self._head.set_result(None)
             async with reply:
@@ -386,6 +391,12 @@ class _Flight:
             if self._news is None:
                 self._news = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._news)
+
+
+def _replayed(kept: Kept, kind: _AnswerKind) -> Answer[Any]:
+    answer = kind.answer(_replay(kept.events))
+    answer.warns(lambda: kept.warnings)
+    return answer
 
 
 async def _replay(pieces: tuple[Any, ...]) -> AsyncIterator[Any]:

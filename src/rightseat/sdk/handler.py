@@ -1,16 +1,18 @@
 """A session of the Copilot CLI as a handler: the last message of the user goes in, what the agent says comes out.
 
-The CLI keeps the conversation and runs the tools; the messages before the last one are not sent again. What cannot be told to it
-(a temperature, say) is refused rather than ignored.
+The CLI keeps the conversation and runs the tools; the messages before the last one are not sent again. What an answer shall look like is
+told in words, images are attached, and what cannot be told to the CLI (a temperature, say) is refused rather than ignored.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
-from rightseat.chat import ChatRequest, Finish, ModelEvent, ReasoningDelta, Reply, TextDelta, Usage
+from rightseat.chat import ChatRequest, Finish, Image, ModelEvent, ReasoningDelta, Reply, TextDelta, Usage
+from rightseat.chat.structured import in_words
 from rightseat.errors import AnswerTooLongError, InvalidOptionError
+from rightseat.sdk.options import SendOptions
 from rightseat.sdk.session import CopilotSession
 from rightseat.sdk.turns import PendingTurn
 from rightseat.sdk.unread import MAX_UNREAD, Unread
@@ -18,7 +20,7 @@ from rightseat.wire.events import SessionEvent
 from rightseat.wire.session_events import SessionEventType as T
 
 _WANTED = (T.ASSISTANT_MESSAGE_DELTA, T.ASSISTANT_REASONING_DELTA, T.ASSISTANT_USAGE)
-_IGNORED = frozenset({"stream", "stream_options", "user"})
+_IGNORED = frozenset({"stream", "stream_options", "user", "response_format"})
 
 
 class SessionHandler:
@@ -47,8 +49,9 @@ class SessionHandler:
         unknown = [name for name, value in request.extra.items() if name not in _IGNORED and value is not None]
         if unknown:
             raise InvalidOptionError(f"{unknown[0]}: the Copilot CLI has no such option for a message")
+        params = self._session.send_params(_prompt(request), **_attached(request))
         turn = _CliTurn(self._session)
-        await turn.begin(request.last_user_text, self._timeout, self._inactivity)
+        await turn.begin(params, self._timeout, self._inactivity)
         return Reply(turn.events(), close=turn.aclose)
 
 
@@ -61,15 +64,20 @@ class _CliTurn:
         self._unread: Unread[type[TextDelta | ReasoningDelta]] = Unread()
         self._came = asyncio.Event()
         self._said = False
-        self._usage: list[Usage] = []
+        self._usage: Usage | None = None  # of all calls of models in the turn
 
-    async def begin(self, prompt: str, timeout: float | None, inactivity: float | None) -> None:  # noqa: ASYNC109
+    async def begin(
+        self,
+        params: Mapping[str, object],
+        timeout: float | None,  # noqa: ASYNC109
+        inactivity: float | None,
+    ) -> None:
         """Send the message."""
         self._pending = pending = self._session.pending_turn(
             timeout, inactivity, sink=self._see, wanted=_WANTED, wake=self._came.set
         )
         try:
-            await pending.begin(self._session.send_params(prompt))
+            await pending.begin(params)
         except asyncio.CancelledError:
             pending.drop()  # the message may have arrived: abort its turn
             raise
@@ -91,9 +99,8 @@ class _CliTurn:
             reply = await pending.end()
             if not self._said and reply is not None and (text := getattr(reply.data, "content", "")):
                 yield TextDelta(text)
-            if self._usage:
-                counts = [(u.input_tokens, u.output_tokens, u.cached_tokens) for u in self._usage]
-                yield Usage(*(sum(column) for column in zip(*counts, strict=True)))
+            if self._usage is not None:
+                yield self._usage
             yield Finish()
         finally:
             await self.aclose()
@@ -105,10 +112,8 @@ class _CliTurn:
 
     def _see(self, event: SessionEvent) -> None:
         if event.type is T.ASSISTANT_USAGE:
-            tokens = [
-                getattr(event.data, name, None) for name in ("input_tokens", "output_tokens", "cache_read_tokens")
-            ]
-            self._usage.append(Usage(*(int(n or 0) for n in tokens)))
+            used = _usage(event.data)
+            self._usage = used if self._usage is None else self._usage + used
             return
         kind = TextDelta if event.type is T.ASSISTANT_MESSAGE_DELTA else ReasoningDelta
         self._said = self._said or kind is TextDelta
@@ -116,3 +121,42 @@ class _CliTurn:
             self._came.set()
         elif self._pending is not None:
             self._pending.give_up(AnswerTooLongError(MAX_UNREAD))
+
+
+def _prompt(request: ChatRequest) -> str:
+    words = in_words(request.extra.get("response_format"))
+    return f"{request.last_user_text}\n\n{words}" if words else request.last_user_text
+
+
+def _attached(request: ChatRequest) -> SendOptions:
+    """The images of the last message of the user."""
+    last = next((m for m in reversed(request.messages) if m.role == "user"), None)
+    images = [part for part in last.parts if isinstance(part, Image)] if last is not None else []
+    return {"attachments": [_attachment(i, image) for i, image in enumerate(images)]} if images else {}
+
+
+def _attachment(i: int, image: Image) -> dict[str, object]:
+    head, comma, data = image.url.partition(",")
+    if not comma or not head.startswith("data:"):
+        raise InvalidOptionError(f"images[{i}]: the Copilot CLI takes paths and bytes, and no addresses")
+    kind = head.removeprefix("data:").partition(";")[0]
+    name = f"image{i + 1}.{kind.rpartition('/')[2]}"
+    return {"type": "blob", "data": data, "mimeType": kind, "displayName": name}
+
+
+def _usage(data: object) -> Usage:
+    """What an `assistant.usage` tells. Its `cost` is the multiplier of a premium request, and no money."""
+
+    def number(name: str, of: object = data) -> int:
+        value = getattr(of, name, None)
+        return int(value) if isinstance(value, (int, float)) else 0
+
+    told = getattr(data, "copilot_usage", None)
+    return Usage(
+        number("input_tokens"),
+        number("output_tokens"),
+        number("cache_read_tokens"),
+        number("cache_write_tokens"),
+        number("reasoning_tokens"),
+        number("total_nano_aiu", told) if getattr(told, "total_nano_aiu", None) is not None else None,
+    )

@@ -14,6 +14,7 @@ from typing import Protocol, Self, Unpack
 
 from msgspec import Raw
 
+from rightseat.chat import MAX_ANSWER_CHARS
 from rightseat.errors import (
     InvalidOptionError,
     NotStartedError,
@@ -182,6 +183,7 @@ class CopilotSession:
         *,
         timeout: float | None = None,
         inactivity_timeout: float | None = None,
+        max_answer_chars: int | None = MAX_ANSWER_CHARS,
         **options: Unpack[SendOptions],
     ) -> TextStream:
         """Send a message and iterate over the text of the answer as it comes.
@@ -193,9 +195,12 @@ class CopilotSession:
         With `streaming=True` at creation the text comes in deltas, else message by message. A consumer that is slow gets
         several deltas in one piece and loses nothing. Leaving the block before the end, or dropping the stream by a
         `break`, aborts the turn, and no other. `answer.reply` is the last assistant message, as `send_and_wait` returns it.
-        Arguments and errors are those of `send_and_wait`; with 16 million characters unread, AnswerTooLongError.
+        Arguments and errors are those of `send_and_wait`; beyond `max_answer_chars` (None: any number), or with 16 million characters
+        unread, AnswerTooLongError, and the turn is aborted.
         """
-        return TextStream(self._turns, lambda: self.send_params(prompt, **options), timeout, inactivity_timeout)
+        return TextStream(
+            self._turns, lambda: self.send_params(prompt, **options), timeout, inactivity_timeout, max_answer_chars
+        )
 
     def on(self, handler: Handler, *types: T | str) -> Callable[[], None]:
         """Call `handler(event)` for each event, or for each of the given types. Returns the function that ends it.

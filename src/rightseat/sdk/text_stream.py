@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from rightseat.errors import AnswerTooLongError
+from rightseat.chat import MAX_ANSWER_CHARS
+from rightseat.errors import AnswerTooLongError, InvalidOptionError
 from rightseat.sdk.turns import PendingTurn, Turns
 from rightseat.sdk.unread import MAX_UNREAD, Unread
 from rightseat.wire.events import SessionEvent
@@ -30,8 +31,13 @@ class TextStream:
         params: Callable[[], Mapping[str, object]],
         timeout: float | None,
         inactivity_timeout: float | None,
+        max_answer_chars: int | None = MAX_ANSWER_CHARS,
     ) -> None:
+        if max_answer_chars is not None and (not isinstance(max_answer_chars, int) or max_answer_chars < 1):
+            raise InvalidOptionError(f"max_answer_chars: must be at least 1, or None, not {max_answer_chars!r}")
         self._turns = turns
+        self._most = max_answer_chars
+        self._size = 0  # characters so far
         self._params = params
         self._limits = (timeout, inactivity_timeout)
         self._pending: PendingTurn | None = None
@@ -106,17 +112,25 @@ class TextStream:
 
     def _take(self, event: SessionEvent) -> None:
         data = event.data
-        text = getattr(data, "delta_content", None) or self._whole(event)
-        if not text:
+        text = getattr(data, "delta_content", None)
+        if text:
+            self._streamed.add(getattr(data, "message_id", ""))
+        elif not (text := self._whole(event)):
             return
-        self._streamed.add(getattr(data, "message_id", ""))
-        if self._unread.put(None, text):
+        self._size += len(text)
+        if self._most is not None and self._size > self._most and self._pending is not None:
+            self._pending.give_up(AnswerTooLongError(self._most, "max_answer_chars"))
+        elif self._unread.put(None, text):
             self._came.set()
         elif self._pending is not None:
             self._pending.give_up(AnswerTooLongError(MAX_UNREAD))
 
     def _whole(self, event: SessionEvent) -> str:
         """The text of a message of which no delta came."""
-        if event.type is not T.ASSISTANT_MESSAGE or getattr(event.data, "message_id", "") in self._streamed:
+        if event.type is not T.ASSISTANT_MESSAGE:
+            return ""
+        message = getattr(event.data, "message_id", "")
+        if message in self._streamed:
+            self._streamed.discard(message)  # it is whole: nothing more comes of it
             return ""
         return str(getattr(event.data, "content", "") or "")

@@ -289,6 +289,12 @@ class Dialect(Struct, frozen=True):
             and not facts.asks_nothing(name, value)
         )
 
+    def expresses(self, request: ChatRequest, name: str) -> bool:
+        """Whether a field of a request's `extra` makes a difference to what is sent."""
+        small = msgspec.structs.replace(request, messages=(), tools=request.tools[:1])
+        without = {key: value for key, value in request.extra.items() if key != name}
+        return self.encode(small) != self.encode(msgspec.structs.replace(small, extra=without))
+
     def relayed(
         self, raw: bytes, body: Body, *, model: str, max_output: int | None = None, stream: bool
     ) -> tuple[bytes, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -29,10 +30,29 @@ def usage_in(body: bytes) -> Usage | None:
         return None
 
 
+def with_cost(usage: object, told: Mapping[str, Json]) -> object:
+    """A usage object together with the cost that Copilot tells beside it, in `copilot_usage`."""
+    cost = told.get("copilot_usage")
+    return {**usage, "copilot_usage": cost} if isinstance(usage, Mapping) and isinstance(cost, Mapping) else usage
+
+
 def usage_of(value: object) -> Usage | None:
     """A usage object of any of the three dialects, in the one form; None for anything else."""
     if not isinstance(value, Mapping):
         return None
+    usage = _tokens_of(value)
+    cost = value.get("copilot_usage")
+    if usage is not None and isinstance(cost, Mapping) and (nano := cost.get("total_nano_aiu")) is not None:
+        usage = msgspec.structs.replace(usage, nano_aiu=_whole_number(nano))
+    return usage
+
+
+def _whole_number(value: object) -> int | None:
+    right = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return int(value) if right and value >= 0 else None  # type: ignore[call-overload, operator]
+
+
+def _tokens_of(value: Mapping[str, Json]) -> Usage | None:
     try:
         if "prompt_tokens" in value:  # OpenAI's chat, and embeddings
             return _openai(value, "prompt_tokens", "completion_tokens")

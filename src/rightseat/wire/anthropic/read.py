@@ -15,7 +15,7 @@ from rightseat.wire.body import dig
 from rightseat.wire.opaque import MESSAGES, seal, taken
 from rightseat.wire.reading import MAX_FOLD_BYTES, ChunkError, StreamReader, Text, checked, decoded, error_in, size_of
 from rightseat.wire.sse import MAX_EVENT_BYTES
-from rightseat.wire.usage import usage_of
+from rightseat.wire.usage import usage_of, with_cost
 
 _FINISH = {
     "end_turn": "stop",
@@ -64,7 +64,7 @@ class EventReader(StreamReader):
                 block, text = self._blocks.pop(index, ({}, Text()))
                 self._said += block_events(block, str(text))
             case "message_delta":
-                self._note_usage(value.get("usage"))
+                self._note_usage(with_cost(value.get("usage"), value))
                 if isinstance(reason := dig(value, "delta", "stop_reason"), str):
                     self._stop = reason
             case "message_stop":
@@ -187,7 +187,7 @@ def read_whole(body: Json) -> list[ModelEvent]:
         elif dig(block, "type") == "thinking" and block.get("thinking"):
             said.append(ReasoningDelta(str(block["thinking"])))
         said += block_events(block, "")
-    return [*said, *ending(body.get("usage"), body.get("stop_reason"))]
+    return [*said, *ending(with_cost(body.get("usage"), body), body.get("stop_reason"))]
 
 
 def block_events(block: Json, text: str) -> list[ModelEvent]:

@@ -18,7 +18,7 @@ from rightseat.wire.openai_chat.calls import Calls
 from rightseat.wire.openai_chat.template import Template
 from rightseat.wire.reading import MAX_FOLD_BYTES, StreamReader, Text, checked, decoded, error_in, size_of
 from rightseat.wire.sse import MAX_EVENT_BYTES, encode_sse
-from rightseat.wire.usage import usage_of
+from rightseat.wire.usage import usage_of, with_cost
 
 
 class _Chunks(StreamReader):
@@ -114,7 +114,7 @@ class ChunkReader(_Chunks):
         return [*self._said, *usage, Finish(self._reason)]
 
     def _top(self, chunk: JsonObject) -> None:
-        if (usage := usage_of(chunk.get("usage"))) is not None:
+        if (usage := usage_of(with_cost(chunk.get("usage"), chunk))) is not None:
             self._usage = usage
             self._told()
 

@@ -13,7 +13,7 @@ from rightseat.wire.body import dig, list_of
 from rightseat.wire.opaque import MARK, RESPONSES, seal
 from rightseat.wire.reading import MAX_FOLD_BYTES, ChunkError, StreamReader, checked, decoded, error_in
 from rightseat.wire.sse import MAX_EVENT_BYTES
-from rightseat.wire.usage import usage_of
+from rightseat.wire.usage import usage_of, with_cost
 
 _FAILURES = ("response.failed", "response.cancelled")
 ENDINGS = frozenset({"response.completed", "response.incomplete", "error", *_FAILURES})
@@ -75,7 +75,7 @@ class ResponseReader(StreamReader):
             case "response.failed" | "response.cancelled":
                 raise _failure(value.get("response"))
             case "response.completed" | "response.incomplete":
-                self._complete(value.get("response"))
+                self._complete(_priced(value))
             case "error":
                 raise error_in(value)
 
@@ -185,9 +185,17 @@ def ending(response: object, *, called: bool) -> list[ModelEvent]:
 
 
 def usage_of_response(response: object) -> Usage | None:
-    """What a response tells of usage."""
+    """What a response tells of usage and cost."""
     usage = dig(response, "usage")
-    return usage_of({"input_tokens_details": None, **usage}) if isinstance(usage, dict) else None
+    if not isinstance(response, dict) or not isinstance(usage, dict):
+        return None
+    return usage_of(with_cost({"input_tokens_details": None, **usage}, response))
+
+
+def _priced(event: JsonObject) -> object:
+    """The response of the last event, with the cost that stands beside it."""
+    response = event.get("response")
+    return {"copilot_usage": event.get("copilot_usage"), **response} if isinstance(response, dict) else response
 
 
 class _ResponseBody(Struct):
