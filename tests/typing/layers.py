@@ -46,12 +46,12 @@ class Service:
 async def use() -> None:
     assert_type(await decorated(1), str)
     assert_type(await Service().method(1), str)
-    await decorated("1")  # pyright: ignore[reportArgumentType]
+    await decorated("1")  # type: ignore[arg-type]
     assert_type(await Retry()(fetch)("u", tries=2), list[str])
     assert_type(await Breaker(on=lambda e: True).call(fetch, "u", tries=2), list[str])
-    await Breaker().call(fetch, 1)  # pyright: ignore[reportArgumentType]
+    await Breaker().call(fetch, 1)  # type: ignore[arg-type]
     assert_type(await Queue().execute(fetch, "u"), list[str])
-    await Queue().execute(fetch)  # pyright: ignore[reportCallIssue]
+    await Queue().execute(fetch)  # type: ignore[call-arg]
     assert_type(await Cache().get_or_compute("k", lambda: fetch("u")), list[str])
     assert_type(await Cache()(fetch)("u"), list[str])
     assert_type(await RateLimiter(requests=Limit(60)).call(fetch, "u"), list[str])

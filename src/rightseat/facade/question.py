@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rightseat.facade.structured import Format
 
 
-class Question:
+class ChatQuestion:
     """A question.
 
     Args:

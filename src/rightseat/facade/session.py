@@ -29,7 +29,7 @@ from rightseat.errors import NotStartedError, ToolLoopError
 from rightseat.facade.closing import ReadScope, close_all
 from rightseat.facade.options import SESSION, ChatOptions, request_options
 from rightseat.facade.progress import Progress
-from rightseat.facade.question import Question
+from rightseat.facade.question import ChatQuestion
 from rightseat.facade.response import ChatChunk, ChatResponse, T_co, messages_of, told
 from rightseat.handler import Handler
 from rightseat.ids import SYSTEM_IDS, Ids
@@ -189,7 +189,7 @@ class ChatSession:
         self._loop.check()
         if self.closed:
             raise NotStartedError("this session is closed")
-        return ChatStream(self, Question(prompt, options))
+        return ChatStream(self, ChatQuestion(prompt, options))
 
     # What a stream needs of its session.
 
@@ -227,7 +227,7 @@ class ChatStream(Generic[T_co]):
         response: the whole answer, once it is there.
     """
 
-    def __init__(self, session: ChatSession, question: Question) -> None:
+    def __init__(self, session: ChatSession, question: ChatQuestion) -> None:
         self.response: ChatResponse[T_co] | None = None
         self._session = session
         self._question = question

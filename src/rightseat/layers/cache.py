@@ -8,21 +8,20 @@ is an answer of one piece; every caller gets the same object, so it should not b
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import itertools
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import Struct
 
 from rightseat.chat import Answer, Finish, Reply
 from rightseat.clock import SYSTEM_CLOCK, Clock
-from rightseat.errors import RightseatError
 from rightseat.layers.cache_keys import key_of, key_of_arguments, size_of, size_of_event
 from rightseat.layers.checks import number
+from rightseat.layers.flight import AnswerKind, Flight
 from rightseat.layers.functions import On, P, R, check_function, counting, is_request
 from rightseat.layers.observe import answered
 from rightseat.layers.transient import is_transient
@@ -177,7 +176,7 @@ class Cache:
         self._key = key
         self._on = counting(on)
         self._now = clock.now
-        self._flights: dict[bytes, _Flight] = {}
+        self._flights: dict[bytes, Flight] = {}
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -244,14 +243,14 @@ class Cache:
         answered("hit")
         return kept
 
-    async def _answer(self, key: bytes, ask: Callable[[], Awaitable[Answer[Any]]], kind: _AnswerKind) -> Answer[Any]:
+    async def _answer(self, key: bytes, ask: Callable[[], Awaitable[Answer[Any]]], kind: AnswerKind) -> Answer[Any]:
         if (kept := self._fresh(key)) is not None:
             return _replayed(kept, kind)
         flight = self._flights.get(key)
         if flight is None or flight.given_up:
             self.stats.misses += 1
             answered("miss")
-            flight = self._flights[key] = _Flight(ask(), self.policy.max_answer_bytes, kind)
+            flight = self._flights[key] = Flight(ask(), self.policy.max_answer_bytes, kind)
             flight.task.add_done_callback(functools.partial(self._landed, key, flight))
         else:
             self.stats.joined += 1
@@ -273,127 +272,26 @@ class Cache:
         answered("stale")
         return kept
 
-    def _landed(self, key: bytes, flight: _Flight, _: object) -> None:
+    def _landed(self, key: bytes, flight: Flight, _: object) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
         if flight.whole:
             self._store.put(key, Kept(tuple(flight.events), self._now(), flight.size, flight.warnings))
 
 
-class _AnswerKind(NamedTuple):
-    """What is kept: chat, or the one value of a function.
-
-    Attributes:
-        answer: makes an answer of its pieces.
-        size: bytes of a piece, about.
-        is_whole: whether the answer is whole after a piece; None: the piece does not tell.
-    """
-
-    answer: Callable[[AsyncIterator[Any]], Answer[Any]]
-    size: Callable[[Any], int]
-    is_whole: Callable[[Any], bool | None]
-
-
 def _chat_is_whole(event: object) -> bool | None:
     return event.reason in _KEPT_FINISHES if type(event) is Finish else None
 
 
-_CHAT = _AnswerKind(Reply, size_of_event, _chat_is_whole)
-_VALUE = _AnswerKind(Answer, size_of, lambda _: True)
+_CHAT = AnswerKind(Reply, size_of_event, _chat_is_whole)
+_VALUE = AnswerKind(Answer, size_of, lambda _: True)
 
 
 async def _as_answer(func: Callable[[], Awaitable[object]]) -> Answer[Any]:
     return Answer(_replay((await func(),)))
 
 
-class _Flight:
-    """One call that is under way, and all who want its answer."""
-
-    def __init__(self, call: Awaitable[Answer[Any]], most: int, kind: _AnswerKind) -> None:
-        self.events: list[Any] = []
-        self.warnings: tuple[str, ...] = ()
-        self.size = 0
-        self.whole = False
-        self.given_up = False
-        self._most = most
-        self._kind = kind
-        self._readers = 0
-        self._error: BaseException | None = None
-        self._over = False
-        self._head = asyncio.get_running_loop().create_future()
-        self._news: asyncio.Future[None] | None = None
-        self.task = asyncio.ensure_future(self._run(call))
-
-    async def join(self) -> Answer[Any]:
-        """One more reader. Returns when the head is known."""
-        self._readers += 1
-        try:
-            await asyncio.shield(self._head)
-        except BaseException:
-            self._leave()
-            raise
-        answer = self._kind.answer(self._read())
-        answer.warns(lambda: self.warnings)
-        answer.on_close(lambda _: self._leave())
-        return answer
-
-    def _leave(self) -> None:
-        self._readers -= 1
-        if not self._readers and not self._over:
-            self.given_up = True
-            self.task.cancel()
-
-    async def _run(self, call: Awaitable[Answer[Any]]) -> None:
-        kind, whole = self._kind, False
-        try:
-            reply = await call
-            self.warnings = reply.warnings
-            if not self._head.done():
-                self._head.set_result(None)
-            async with reply:
-                async for event in reply:
-                    self.events.append(event)
-                    self.size += kind.size(event)
-                    if (ends := kind.is_whole(event)) is not None:
-                        whole = ends
-                    self._tell()
-            self.whole = whole and self.size <= self._most
-        except asyncio.CancelledError:
-            self._error = RightseatError("the call was cancelled, because no caller is waiting for its answer")
-            raise
-        except BaseException as e:
-            self._error = e
-        finally:
-            self._over = True
-            if not self._head.done():
-                if self._error is None:
-                    self._head.set_result(None)
-                else:
-                    self._head.set_exception(self._error)
-                    self._head.exception()  # there may be no caller left
-            self._tell()
-
-    def _tell(self) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
-        self._news = None
-
-    async def _read(self) -> AsyncIterator[Any]:
-        at = 0
-        while True:
-            while at < len(self.events):
-                yield self.events[at]
-                at += 1
-            if self._over:
-                if self._error is not None:
-                    raise self._error
-                return
-            if self._news is None:
-                self._news = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._news)
-
-
-def _replayed(kept: Kept, kind: _AnswerKind) -> Answer[Any]:
+def _replayed(kept: Kept, kind: AnswerKind) -> Answer[Any]:
     answer = kind.answer(_replay(kept.events))
     answer.warns(lambda: kept.warnings)
     return answer
