@@ -277,7 +277,9 @@ class ChatStream(Generic[T_co]):
             while progress.goes_on():
                 meta = Meta(question.priority, deadline, "", session._ids.uuid(), session.id)
                 folding = Folding(question.limit, held=progress.held, option="max_answer_chars")
-                async with await session._handler(session._request((*before, *progress.sent), question.extra, meta)) as reply:
+                async with await session._handler(
+                    session._request((*before, *progress.sent), question.extra, meta)
+                ) as reply:
                     async for event in reply:
                         folding.add(event)
                         if not progress.repaired and (chunk := _CHUNKS.get(type(event))) is not None:

@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from rightseat.backends.registry import Model
+from rightseat.chat import MAX_ANSWER_CHARS
 from rightseat.chat import Message
 from rightseat.clock import Clock
 from rightseat.clock import SYSTEM_CLOCK
@@ -28,9 +30,13 @@ from rightseat.facade.options import OneShotOptions
 from rightseat.facade.options import PooledOptions
 from rightseat.facade.options import ResilienceOptions
 from rightseat.facade.options import SessionKeywords
+from rightseat.facade.pool import T as PoolT
+from rightseat.facade.response import ChatChunk
+from rightseat.facade.response import ChatResponse
+from rightseat.facade.response import T_co
 from rightseat.facade.sdk import DEFAULT_MODEL
-from rightseat.facade.session import ChatChunk
-from rightseat.facade.session import ChatResponse
+from rightseat.facade.sdk import T as SdkT
+from rightseat.facade.session import T
 from rightseat.handler import Handler as HandlerHandler
 from rightseat.layers.observe import Observer
 from rightseat.layers.presets import Layers
@@ -47,9 +53,11 @@ from rightseat.wire.events import SessionEvent
 from rightseat.wire.record import Record
 from rightseat.wire.session_events import SessionEventType
 from typing import Any
+from typing import Generic
 from typing import Self
 from typing import Unpack
 from typing import cast
+from typing import overload
 
 
 class Rpc(Twin, of=rightseat_sdk_rpc.Rpc):
@@ -211,7 +219,7 @@ class CopilotSession(Twin, of=rightseat_sdk_session.CopilotSession):
         """
         return cast("SessionEvent | None", self._wait("send_and_wait", prompt, timeout, inactivity_timeout=inactivity_timeout, **options))
 
-    def stream(self, prompt: str | Mapping[str, object], *, timeout: float | None = None, inactivity_timeout: float | None = None, **options: Unpack[SendOptions]) -> TextStream:
+    def stream(self, prompt: str | Mapping[str, object], *, timeout: float | None = None, inactivity_timeout: float | None = None, max_answer_chars: int | None = MAX_ANSWER_CHARS, **options: Unpack[SendOptions]) -> TextStream:
         """Send a message and iterate over the text of the answer as it comes.
 
             with session.stream("Why is the sky blue?") as answer:
@@ -221,9 +229,10 @@ class CopilotSession(Twin, of=rightseat_sdk_session.CopilotSession):
         With `streaming=True` at creation the text comes in deltas, else message by message. A consumer that is slow gets
         several deltas in one piece and loses nothing. Leaving the block before the end, or dropping the stream by a
         `break`, aborts the turn, and no other. `answer.reply` is the last assistant message, as `send_and_wait` returns it.
-        Arguments and errors are those of `send_and_wait`; with 16 million characters unread, AnswerTooLongError.
+        Arguments and errors are those of `send_and_wait`; beyond `max_answer_chars` (None: any number), or with 16 million characters
+        unread, AnswerTooLongError, and the turn is aborted.
         """
-        return cast("TextStream", self._do("stream", prompt, timeout=timeout, inactivity_timeout=inactivity_timeout, **options))
+        return cast("TextStream", self._do("stream", prompt, timeout=timeout, inactivity_timeout=inactivity_timeout, max_answer_chars=max_answer_chars, **options))
 
     def on(self, handler: Handler, *types: SessionEventType | str) -> Callable[[], None]:
         """Call `handler(event)` for each event, or for each of the given types. Returns the function that ends it.
@@ -439,7 +448,7 @@ class CopilotClient(Owner, closes="stop", of=rightseat_sdk_client.CopilotClient)
         return cast("Callable[[], None]", self._do("on_request", method, handler))
 
 
-class ChatStream(Twin, of=rightseat_facade_session.ChatStream):
+class ChatStream(Twin, Generic[T_co], of=rightseat_facade_session.ChatStream):
     """An answer that is coming: an iterator of ChatChunk and a context manager. Made by `ChatSession.stream`.
 
     Attributes:
@@ -447,8 +456,8 @@ class ChatStream(Twin, of=rightseat_facade_session.ChatStream):
     """
 
     @property
-    def response(self) -> ChatResponse | None:
-        return cast("ChatResponse | None", self._get("response"))
+    def response(self) -> ChatResponse[T_co] | None:
+        return cast("ChatResponse[T_co] | None", self._get("response"))
 
     def __iter__(self) -> Iterator[ChatChunk]:
         return cast("Iterator[ChatChunk]", self._pieces())
@@ -490,12 +499,22 @@ class ChatSession(Twin, of=rightseat_facade_session.ChatSession):
     def closed(self) -> bool:
         return cast("bool", self._get("closed"))
 
-    def chat(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatResponse:
+    @overload
+    def chat(self, prompt: str, *, response_format: type[T], **options: Unpack[ChatOptions]) -> ChatResponse[T]:
+        ...
+
+    @overload
+    def chat(self, prompt: str, *, response_format: Mapping[str, object] | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
+        ...
+
+    def chat(self, prompt: str, *, response_format: Any = None, **options: Unpack[ChatOptions]) -> Any:
         """Ask, and wait for the whole answer.
 
         Args:
             prompt: the question.
-            **options: timeout (seconds, for this call alone), priority, images (URLs, or `data:` URLs), and what is to be sent with
+            response_format: a type: a Pydantic model, a dataclass, a TypedDict, a `msgspec.Struct`, a list of these. The answer is a
+                value of it in `response.parsed`; one that does not fit is asked for once more. Or a dict, sent as it is.
+            **options: timeout (seconds, for this call alone), priority, images (paths, bytes, URLs), and what is to be sent with
                 this request (temperature ...); see `ChatOptions`.
 
         Raises:
@@ -503,16 +522,27 @@ class ChatSession(Twin, of=rightseat_facade_session.ChatSession):
             ContextTooLargeError, RateLimitedError, QueueFullError, CircuitOpenError, DeadlineExceededError: see the layers.
             UpstreamError, LoginError, TransportError: it went wrong on the other side.
             ToolLoopError: the model went on calling tools.
+            AnswerTooLongError: the answer grew beyond `max_answer_chars`.
+            AnswerFormatError: the answer is not of the type that was asked for; the error holds its text.
         """
-        return cast("ChatResponse", self._wait("chat", prompt, **options))
+        return self._wait("chat", prompt, response_format=response_format, **options)
 
-    def stream(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatStream:
+    @overload
+    def stream(self, prompt: str, *, response_format: type[T], **options: Unpack[ChatOptions]) -> ChatStream[T]:
+        ...
+
+    @overload
+    def stream(self, prompt: str, *, response_format: Mapping[str, object] | None = None, **options: Unpack[ChatOptions]) -> ChatStream:
+        ...
+
+    def stream(self, prompt: str, *, response_format: Any = None, **options: Unpack[ChatOptions]) -> Any:
         """Ask, and iterate over the answer as it comes: `for chunk in session.stream(...): chunk.text`.
 
         As a context manager it stops the answer when the block is left; afterwards `response` is the whole of it. Options and
-        errors are those of `chat`; errors come while iterating.
+        errors are those of `chat`; errors come while iterating. With a type as `response_format`, what an answer that does not fit
+        has said is not taken back: the second one is not shown in pieces, and is `response`.
         """
-        return cast("ChatStream", self._do("stream", prompt, **options))
+        return self._do("stream", prompt, response_format=response_format, **options)
 
     @property
     def history(self) -> tuple[Message, ...]:
@@ -599,9 +629,26 @@ class CopilotSDK(Owner, closes="close", of=rightseat_facade_sdk.CopilotSDK):
         """
         return cast("ChatSession", self._wait("create_session", model=model, system=system, tools=tools, max_steps=max_steps, response_format=response_format, **options))
 
-    def chat(self, prompt: str, **options: Unpack[OneShotOptions]) -> ChatResponse:
+    @overload
+    def chat(self, prompt: str, *, response_format: type[SdkT], **options: Unpack[OneShotOptions]) -> ChatResponse[SdkT]:
+        ...
+
+    @overload
+    def chat(self, prompt: str, *, response_format: Mapping[str, object] | None = None, **options: Unpack[OneShotOptions]) -> ChatResponse:
+        ...
+
+    def chat(self, prompt: str, *, response_format: Any = None, **options: Unpack[OneShotOptions]) -> Any:
         """One question without a conversation. Options are those of `create_session` and of `ChatSession.chat`."""
-        return cast("ChatResponse", self._wait("chat", prompt, **options))
+        return self._wait("chat", prompt, response_format=response_format, **options)
+
+    def models(self) -> list[Model]:
+        """The models that can be asked: id, name, vendor, limits, efforts, whether they see images ...
+
+        Raises:
+            InvalidOptionError: answers come from a handler, which has no list of models.
+            RightseatError: there is no list, and none can be got.
+        """
+        return cast("list[Model]", self._wait("models"))
 
     def close(self) -> None:
         """Close all sessions and connections. May be called twice."""
@@ -672,13 +719,29 @@ class LazySession(Twin, of=rightseat_facade_pool.LazySession):
         """The session; the same one each time."""
         return cast("ChatSession", self._wait("get"))
 
-    def chat(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatResponse:
-        """See ChatSession."""
-        return cast("ChatResponse", self._wait("chat", prompt, **options))
+    @overload
+    def chat(self, prompt: str, *, response_format: type[PoolT], **options: Unpack[ChatOptions]) -> ChatResponse[PoolT]:
+        ...
 
-    def stream(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatStream:
+    @overload
+    def chat(self, prompt: str, *, response_format: Mapping[str, object] | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
+        ...
+
+    def chat(self, prompt: str, *, response_format: Any = None, **options: Unpack[ChatOptions]) -> Any:
+        """See ChatSession."""
+        return self._wait("chat", prompt, response_format=response_format, **options)
+
+    @overload
+    def stream(self, prompt: str, *, response_format: type[PoolT], **options: Unpack[ChatOptions]) -> ChatStream[PoolT]:
+        ...
+
+    @overload
+    def stream(self, prompt: str, *, response_format: Mapping[str, object] | None = None, **options: Unpack[ChatOptions]) -> ChatStream:
+        ...
+
+    def stream(self, prompt: str, *, response_format: Any = None, **options: Unpack[ChatOptions]) -> Any:
         """See ChatSession; to be awaited: `for chunk in lazy.stream(...)`."""
-        return cast("ChatStream", self._wait("stream", prompt, **options))
+        return self._wait("stream", prompt, response_format=response_format, **options)
 
     def close(self) -> None:
         """Close it, if it was ever made."""
