@@ -39,7 +39,7 @@ ALLOWED = {
     "backends": {"sdk", "accounts", "state", "transport", "wire", "handler", "chat"},
     "telemetry": {"__init__", "layers", "chat"},
     "facade": {"backends", "layers", "sdk", "accounts", "handler", "chat", "security"},
-    "sync": {"facade", "handler", "layers", "sdk", "chat", "security", "wire"},
+    "sync": {"backends", "facade", "handler", "layers", "sdk", "chat", "security", "wire"},
     "batch": {"facade", "streams"},
     "terminal": {"streams"},
     "patterns": {"facade", "layers", "sdk", "security", "streams", "testing", "wire"},

@@ -18,8 +18,8 @@ def use() -> None:
         for event in session.events():
             assert_type(event, SessionEvent)
         assert_type(client.list_models(), list[Record])
-        client.create_session(no_such_option=1)  # pyright: ignore[reportCallIssue]
-        client.create_session(streaming="yes")  # pyright: ignore[reportArgumentType]
+        client.create_session(no_such_option=1)  # type: ignore[call-arg]
+        client.create_session(streaming="yes")  # type: ignore[arg-type]
     with CopilotSDK(client=client, timeout=5.0) as sdk, sdk.create_session(system="Be brief.") as chat:
         assert_type(chat, ChatSession)
         assert_type(chat.chat("hello").text, str)
@@ -28,4 +28,4 @@ def use() -> None:
             assert_type(iter(stream), Iterator[ChatChunk])
         with SessionPool(sdk) as pool, pool.session() as pooled:
             assert_type(pooled, ChatSession)
-        sdk.chat("hello", no_such_option=1)  # pyright: ignore[reportCallIssue]
+        sdk.chat("hello", no_such_option=1)  # type: ignore[call-overload]
