@@ -21,6 +21,7 @@ class ChatQuestion:
     Args:
         prompt: its text.
         options: see `ChatOptions`; and `response_format`.
+        may_be_empty: for doubles, which take any prompt.
 
     Attributes:
         prompt: its text.
@@ -34,9 +35,9 @@ class ChatQuestion:
         UnknownOptionError, InvalidOptionError: the prompt is empty, or an option makes no sense.
     """
 
-    def __init__(self, prompt: str, options: Mapping[str, Any]) -> None:
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise InvalidOptionError("prompt: must be a non-empty string")
+    def __init__(self, prompt: str, options: Mapping[str, Any], *, may_be_empty: bool = False) -> None:
+        if not isinstance(prompt, str) or not (prompt.strip() or may_be_empty):
+            raise InvalidOptionError(f"prompt: must be {'text' if may_be_empty else 'a non-empty string'}")
         self.prompt = prompt
         given = dict(options)
         form = given.pop("response_format", None)

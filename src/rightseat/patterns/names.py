@@ -7,8 +7,9 @@ One differs: `CopilotSession` is what `CopilotSDK.create_session` returns, as th
 from rightseat import errors
 from rightseat.errors import *  # noqa: F403
 from rightseat.facade.pool import LazySession, SessionPool
+from rightseat.facade.response import ChatChunk, ChatResponse
 from rightseat.facade.sdk import CopilotSDK
-from rightseat.facade.session import ChatChunk, ChatResponse, ChatSession, ChatStream
+from rightseat.facade.session import ChatSession, ChatStream
 from rightseat.facade.session import ChatSession as CopilotSession
 from rightseat.layers.window import ContextWindow, MessagePriority, PrioritizedMessage
 from rightseat.patterns.limits import MinuteLimiter as RateLimiter

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rightseat.errors import InvalidOptionError, NotStartedError
+from rightseat.errors import NotStartedError
+from rightseat.facade.question import ChatQuestion
 from rightseat.facade.session import ChatStream
 from rightseat.testing.scripted_session import ScriptedSession
 
@@ -26,9 +27,7 @@ class MockCopilotSession(ScriptedSession):
     def __init__(self, canned_responses: Mapping[Any, Any] | None = None) -> None:
         super().__init__(canned_responses)
 
-    def _stream(self, prompt: str, options: Mapping[str, object]) -> ChatStream:
+    def _stream(self, prompt: str, options: Mapping[str, object]) -> ChatStream[Any]:
         if self.closed:
             raise NotStartedError("this session is closed")
-        if not isinstance(prompt, str):
-            raise InvalidOptionError(f"prompt: must be text, not {type(prompt).__name__}")
-        return ChatStream(self, prompt, dict(options))
+        return ChatStream(self, ChatQuestion(prompt, options, may_be_empty=True))
