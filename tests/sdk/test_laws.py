@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.sdk.worlds import found, lookup
 
 from rightseat import AnswerTooLongError, CopilotClient, NotStartedError, RpcTimeoutError, TurnTimeoutError
 from rightseat.chat import ChatRequest, Message, TextDelta
@@ -258,25 +259,28 @@ async def test_ending_the_session_tells_those_who_wait_in_line_too(scripted):
 
 
 @pytest.mark.contract
-async def test_twenty_at_once_with_cancellations_on_the_real_cli(copilot, simulate):
-    server = await simulate(pace=400)
-    async with copilot(server) as client, await client.create_session(streaming=True) as session:
+async def test_fifty_at_once_with_tools_and_cancellations_on_the_real_cli(copilot, simulate):
+    server = await simulate(pace=1000)
+    left = {0, 1, 6, 7, 12, 19, 33, 41, 48}  # running ones and waiting ones
+    async with copilot(server) as client, await client.create_session(streaming=True, tools=[lookup]) as session:
 
-        async def whole(n):
-            return (await session.send_and_wait(f"Reply with exactly: whole answer number {n}")).data.content
+        async def ask(n):
+            prompt = (
+                f'Use the lookup tool: {{"text": "{n}"}}' if n % 5 == 0 else f"Reply with exactly: answer number {n}"
+            )
+            if n % 2:
+                return (await session.send_and_wait(prompt, timeout=None)).data.content
+            return await read(session.stream(prompt))
 
-        async def streamed(n):
-            return await read(session.stream(f"Reply with exactly: streamed answer number {n}"))
-
-        tasks = [asyncio.ensure_future((whole if n % 2 else streamed)(n)) for n in range(20)]
-        began = session.events("assistant.message_delta")
-        for n in (0, 1, 6, 7, 12, 19):  # running ones and waiting ones
+        tasks = [asyncio.ensure_future(ask(n)) for n in range(50)]
+        began = session.events("assistant.message_delta", overflow="drop_oldest")
+        for n in sorted(left):
             await anext(began)
             tasks[n].cancel()
         answers = await asyncio.gather(*tasks, return_exceptions=True)
     for n, answer in enumerate(answers):
-        expected = f"{'whole' if n % 2 else 'streamed'} answer number {n}"
-        assert answer == expected or (n in {0, 1, 6, 7, 12, 19} and isinstance(answer, asyncio.CancelledError)), n
+        expected = f"The tool answered: {found(str(n))}" if n % 5 == 0 else f"answer number {n}"
+        assert answer == expected or (n in left and isinstance(answer, asyncio.CancelledError)), n
 
 
 @pytest.mark.contract
@@ -362,6 +366,23 @@ async def test_a_failing_handler_is_logged_once_and_then_counted(scripted, caplo
     assert caplog.text.count("Traceback") == 1
     if kind != "lifecycle":
         assert "failed 100 times" in caplog.text
+
+
+async def test_a_permission_handler_that_fails_is_logged_once_too(scripted, caplog):
+    client, cli = await scripted()
+
+    def broken(request):
+        raise RuntimeError("broken handler")
+
+    session = await client.create_session(on_permission_request=broken)
+    answer = "session.permissions.handlePendingPermissionRequest"
+    for n in range(1, 21):
+        asked = {"requestId": f"r{n}", "permissionRequest": {"kind": "shell"}}
+        cli.event(session.session_id, "permission.requested", asked)
+        assert (await cli.until(answer, n))["result"]["kind"] == "reject"
+    await client.stop()
+    assert caplog.text.count("Traceback") == 1
+    assert "failed 20 times" in caplog.text
 
 
 async def test_nothing_outlives_stop(scripted):

@@ -26,4 +26,4 @@ class Failures:
         for key in [id(handler)] if handler is not None else list(self._counts):
             failed, count = self._counts.pop(key, (None, 0))
             if count > 1:
-                logger.warning("an event handler failed %d times: %s", count, getattr(failed, "__qualname__", failed))
+                logger.warning("a handler failed %d times: %s", count, getattr(failed, "__qualname__", failed))

@@ -12,6 +12,7 @@ from rightseat.errors import InvalidOptionError, UnknownOptionError
 from rightseat.errors.nearest import did_you_mean
 from rightseat.log import logger
 from rightseat.sdk.calling import call
+from rightseat.sdk.failures import Failures
 from rightseat.wire.record import Record, to_camel, to_snake
 
 _HOOKS = (
@@ -49,7 +50,11 @@ def check_hooks(hooks: Mapping[str, object]) -> dict[str, Callable[..., object]]
 
 
 async def run_hook(
-    hooks: Mapping[str, Callable[..., object]], hook_type: str, given: Record, context: Mapping[str, object]
+    hooks: Mapping[str, Callable[..., object]],
+    hook_type: str,
+    given: Record,
+    context: Mapping[str, object],
+    failures: Failures,
 ) -> Mapping[str, object] | None:
     """The output of one hook: a dict in the wire's spelling, or None for "go on"."""
     function = hooks.get(hook_type)
@@ -58,7 +63,7 @@ async def run_hook(
     try:
         output = await call(function, given, context)
     except Exception:
-        logger.exception("hook %s failed", hook_type)
+        failures.note(function, f"hook {hook_type}")
         return _WHEN_A_GUARD_FAILS.get(hook_type)
     if output is None:
         return None
@@ -141,7 +146,7 @@ def split_system_message(message: Mapping[str, object]) -> tuple[dict[str, objec
 
 
 async def transform_sections(
-    transforms: Mapping[str, Callable[..., object]], sections: Mapping[str, object]
+    transforms: Mapping[str, Callable[..., object]], sections: Mapping[str, object], failures: Failures
 ) -> dict[str, object]:
     """Each section through its function. A section whose function fails keeps its text."""
     done: dict[str, object] = {}
@@ -152,6 +157,6 @@ async def transform_sections(
             try:
                 content = str(await call(function, content))
             except Exception:
-                logger.exception("the transform of system-message section %r failed; its text is kept", name)
+                failures.note(function, f"system-message section {name!r}, whose text is kept,")
         done[name] = {"content": content}
     return done

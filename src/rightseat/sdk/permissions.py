@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from rightseat.errors import InvalidOptionError
 from rightseat.log import logger
 from rightseat.sdk.calling import call
+from rightseat.sdk.failures import Failures
 from rightseat.wire.record import Record, to_camel
 
 # Decisions, by every name that SDKs have used for them -> the CLI's own.
@@ -109,7 +110,9 @@ class DefaultPolicy:
         )
 
 
-async def decide(handler: Callable[..., object], request: Record, invocation: object) -> dict[str, object] | None:
+async def decide(
+    handler: Callable[..., object], request: Record, invocation: object, failures: Failures
+) -> dict[str, object] | None:
     """Ask a handler; the answer in the CLI's spelling, or None to leave the request alone.
 
     A handler that raises, or returns something unknown, refuses: the tool must not run, and must not wait.
@@ -117,7 +120,7 @@ async def decide(handler: Callable[..., object], request: Record, invocation: ob
     try:
         return decision_to_wire(await call(handler, request, invocation))
     except Exception:
-        logger.exception("the permission handler failed; the request is refused")
+        failures.note(handler, "permission requests, which are refused then,")
         return {"kind": "reject", "feedback": "The application's permission handler failed."}
 
 

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from rightseat.log import logger
 from rightseat.sdk import hooks as asks
 from rightseat.sdk.calling import call
 from rightseat.sdk.creation import Function, SessionSetup
+from rightseat.sdk.failures import Failures
 from rightseat.sdk.permissions import decide
 from rightseat.sdk.rpc import CallMethod
 from rightseat.sdk.tasks import Tasks
@@ -83,6 +83,7 @@ class Responder:
         self._call = call
         self._timeout = timeout
         self._tasks = tasks
+        self._failures = Failures()
         self._under_way: dict[str, asyncio.Task[None]] = {}  # by request id
         self._routes: dict[str, _Route] = {
             T.EXTERNAL_TOOL_REQUESTED: _Route(self._tool, "session.tools.handlePendingToolCall"),
@@ -129,6 +130,7 @@ class Responder:
         """The session has ended: work on no answer any more."""
         for task in list(self._under_way.values()):
             task.cancel()
+        self._failures.sum_up()
 
     async def _deliver(self, route: _Route, question: Question) -> None:
         answer = await route.answer(question)
@@ -162,7 +164,7 @@ class Responder:
         if question.data.get("resolvedByHook"):
             return None
         request = Record(question.data.get("permissionRequest") or {})
-        decision = await decide(self._setup.decide, request, self._context)
+        decision = await decide(self._setup.decide, request, self._context, self._failures)
         return None if decision is None else {"result": decision}
 
     async def _elicitation(self, question: Question) -> dict[str, object] | None:
@@ -172,7 +174,7 @@ class Responder:
         try:
             return {"result": asks.elicitation_answer(await call(handler, question.data, self._context))}
         except Exception:
-            logger.exception("the elicitation handler failed; the request is cancelled")
+            self._failures.note(handler, "elicitation requests, which are cancelled then,")
             return {"result": {"action": "cancel"}}
 
     async def _command(self, question: Question) -> dict[str, object] | None:
@@ -183,7 +185,7 @@ class Responder:
         try:
             await call(handler, question.data)
         except Exception as e:
-            logger.exception("command %s failed", name)
+            self._failures.note(handler, f"command {name}")
             return {"error": type(e).__name__}
         return {}
 
@@ -191,12 +193,14 @@ class Responder:
 
     async def _hook(self, question: Question) -> dict[str, object]:
         given = Record(question.data.get("input") or {})
-        output = await asks.run_hook(self._setup.hooks, str(question.data.get("hookType")), given, self._context)
+        output = await asks.run_hook(
+            self._setup.hooks, str(question.data.get("hookType")), given, self._context, self._failures
+        )
         return {} if output is None else {"output": output}
 
     async def _transform(self, question: Question) -> dict[str, object]:
         sections = question.data.get("sections") or {}
-        return {"sections": await asks.transform_sections(self._setup.transforms, sections)}
+        return {"sections": await asks.transform_sections(self._setup.transforms, sections, self._failures)}
 
     async def _token(self, question: Question) -> dict[str, object] | None:
         providers: Mapping[str, Function] = self._setup.token_providers
