@@ -85,6 +85,7 @@ def test_a_bad_file_is_named_once_in_the_log_and_stops_nobody(folder, tmp_path, 
     assert str(path) in problem or "../bob" in problem
     assert caplog.text.count(problem[:40]) == 1
     assert path.read_bytes() == bad
+    assert "Expected" not in problem  # the decoder's words
     path.unlink()
     store.list()
     assert store.problems() == ()

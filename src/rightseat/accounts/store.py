@@ -328,11 +328,17 @@ def account_in(data: bytes, where: str) -> Account:
     try:
         account = msgspec.convert(fields_of(msgspec.json.decode(data)), Account)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
-        raise ConfigError(f"{where} is damaged ({e}); remove it and log in again") from e
+        raise ConfigError(f"{where} is damaged ({_said_of(e)}); remove it and log in again") from e
     except ConfigError as e:
         raise ConfigError(f"{where} cannot be used: {e}") from e
     _check(account, where)
     return account
+
+
+def _said_of(error: Exception) -> str:
+    """What is wrong with a file, in our words: the field, where one has a value of the wrong kind."""
+    found = re.search(r"at `\$\.(\w{1,60})", str(error)) if isinstance(error, msgspec.ValidationError) else None
+    return f"{found[1]} has a value of the wrong kind" if found is not None else "it is not JSON"
 
 
 def _check(account: Account, where: str) -> None:

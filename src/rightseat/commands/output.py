@@ -33,11 +33,15 @@ def show_block(title: str, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def show_beside(label: str, text: str, colour: str | None = None) -> None:
-    """Print a label, and beside it a text that is wrapped; words that are longer than a line, such as paths, are not broken."""
-    lines = textwrap.wrap(text, width() - len(label), break_on_hyphens=False, break_long_words=False) or [""]
-    click.echo(click.style(label, fg=colour) + lines[0])
+    """Print a label, and beside it a text that is wrapped; below it where a word is too long for that. Words are never broken."""
+    indent = len(label)
+    if max(map(len, text.split()), default=0) > width() - indent:
+        click.echo(click.style(label.rstrip(), fg=colour))
+        indent = 4
+    lines = textwrap.wrap(text, width() - indent, break_on_hyphens=False, break_long_words=False) or [""]
+    click.echo((click.style(label, fg=colour) if indent == len(label) else " " * indent) + lines[0])
     for line in lines[1:]:
-        click.echo(" " * len(label) + line)
+        click.echo(" " * indent + line)
 
 
 def show_table(head: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[int] = frozenset()) -> None:
