@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import pytest
 
-from rightseat import InvalidToolError, define_tool
+from rightseat import InvalidToolError, Tool, define_tool
+from rightseat.sdk.tool_definition import as_tool
 from rightseat.sdk.tool_rules import ToolRulesWarning, described, problems
 
 GOOD = {
@@ -107,3 +108,51 @@ def test_what_follows_is_chosen():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         define_tool(do_it, rules="off")
+
+
+# Tools that are no functions: dicts, and Tool(...)
+
+EXECUTE = {  # parameters stand where only keywords of JSON Schema may
+    "name": "execute",
+    "description": "Execute any operation",
+    "parameters": {"operation": {"type": "string"}, "data": {"type": "object"}},
+}
+DO_STUFF = {
+    "name": "do_stuff",
+    "description": "Does various things",
+    "parameters": {"type": "object", "properties": {"action": {"type": "string"}, "data": {"type": "string"}}},
+}
+SEARCH = {"name": GOOD["name"], "description": GOOD["description"], "parameters": GOOD["schema"]}
+
+
+@pytest.mark.parametrize("make", [as_tool, lambda tool: Tool(**tool)])
+def test_raw_schemas_have_the_same_rules(make):
+    with pytest.raises(
+        InvalidToolError, match=r"'execute': parameters\.operation is no keyword.*parameters\.properties"
+    ):
+        make(EXECUTE)
+    with pytest.warns(ToolRulesWarning, match="one tool for one purpose") as caught:
+        make(DO_STUFF)
+    assert caught[0].filename == __file__
+    with pytest.raises(InvalidToolError, match="'action' accepts any value"):
+        make({**DO_STUFF, "rules": "error"})
+    with pytest.raises(InvalidToolError, match="rules must be"):
+        make({**DO_STUFF, "rules": "maybe"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert make(SEARCH).name == "search_codebase"
+        assert make({**DO_STUFF, "rules": "off"}).name == "do_stuff"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {}, "$defs": {"a": {"type": "string"}}},
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {"type": "object", "properties": {"a": {"type": "string"}}, "x-vendor": {"a": 1}},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}},
+        {"type": "object", "properties": {}, "if": {}, "then": {}, "else": {}, "not": {"required": ["b"]}},
+    ],
+)
+def test_keywords_of_json_schema_are_no_parameters(schema):
+    assert Tool("lookup", "Look something up.", None, schema, rules="off").parameters == schema

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 from rightseat.chat import ChatRequest, Reply
 from rightseat.chat.structured import instructed
 from rightseat.errors import ConfigError, InvalidOptionError, NotStartedError
+from rightseat.facade.guards import PromptChecks, Redaction, guards
 from rightseat.facade.options import (
     CLI,
     QUESTION,
@@ -27,12 +28,13 @@ from rightseat.facade.options import (
 )
 from rightseat.facade.response import ChatResponse
 from rightseat.facade.session import ChatSession
-from rightseat.handler import Handler, Layer, as_handler, stack
+from rightseat.handler import Handler, as_handler, stack
 from rightseat.layers.observe import Observe, Observer
 from rightseat.layers.presets import Layers, Resilience
 from rightseat.sdk.client import CopilotClient
 from rightseat.sdk.handler import SessionHandler
 from rightseat.sdk.one_loop import OneLoop
+from rightseat.security.logs import redact_own_logs
 from rightseat.security.secret import Secret
 from rightseat.security.sources import find_secret
 
@@ -44,9 +46,10 @@ T = TypeVar("T")
 
 DEFAULT_MODEL = "gpt-5"
 # Options of CopilotSDK besides those of the layers, to be told by a hint.
-_OWN = frozenset(
-    {"api_key", "base_url", "model", "client", "handler", "account", "host", "home", "compression", "observers"}
-)
+_OWN = frozenset({
+    "api_key", "base_url", "model", "client", "handler", "account", "host", "home", "compression", "observers", "prompt_checks",
+    "redaction", "redact_logs",
+})  # fmt: skip
 # What says where Copilot is asked and as whom -> what answers elsewhere, so that it would mean nothing.
 _NOT_WITH = {
     "client": ("api_key", "account", "host", "home", "compression"),
@@ -76,6 +79,10 @@ class CopilotSDK:
         home: where accounts are stored.
         compression: large requests are sent compressed, where the server takes it.
         observers: told of every call: `rightseat.telemetry` has metrics and traces.
+        prompt_checks: prompts that are empty, longer than 10,000 characters, look like an injection or hold a script are refused with
+            PromptError; see `PromptChecks`. Off by default.
+        redaction: secrets and personal data are taken out of what is sent and of what comes back; see `Redaction`. Off by default.
+        redact_logs: personal data is taken out of this package's log, too, for the whole process. Secrets always are.
         **resilience: the layers; see `ResilienceOptions`: timeout, silence, retry, breaker, concurrency, requests_per_minute,
             tokens_per_minute, cache, fallbacks, window, summarise, extra. With `client`, those that would need the conversation,
             or ask twice, are off and refused: retry, cache, fallbacks, window, summarise; concurrency is unlimited unless given.
@@ -99,6 +106,9 @@ class CopilotSDK:
         home: Path | str | None = None,
         compression: bool = False,
         observers: Sequence[Observer] = (),
+        prompt_checks: PromptChecks | bool | None = None,
+        redaction: Redaction | bool | None = None,
+        redact_logs: bool = False,
         **resilience: Unpack[ResilienceOptions],
     ) -> None:
         places = {"client": client, "handler": handler, "base_url": base_url}
@@ -119,7 +129,11 @@ class CopilotSDK:
             "home": Path(home) if home is not None else None,
             "compression": compression,
         }
-        self._observers: tuple[Layer, ...] = (Observe(observers=observers),) if observers else ()
+        self._outer = guards(prompt_checks, redaction)
+        if observers:
+            self._outer = (Observe(observers=observers), *self._outer)
+        if redact_logs:
+            redact_own_logs()
         self._client = client
         self._own = as_handler(handler) if handler is not None else None
         self._stack = AsyncExitStack()
@@ -226,7 +240,7 @@ class CopilotSDK:
             raise NotStartedError("this CopilotSDK is closed")
         async with self._opening:
             if self._handler is None:
-                self._handler = stack(*self._observers, *self.state.layers)(await self._inner())
+                self._handler = stack(*self._outer, *self.state.layers)(await self._inner())
         return self._handler
 
     async def _inner(self) -> Handler:
@@ -267,7 +281,7 @@ class CopilotSDK:
         if tools:
             more["tools"] = list(tools)
         session = await self._client.create_session(**{"model": model, "streaming": True, **more})
-        handler: Handler = stack(*self._observers, *self.state.layers)(SessionHandler(session))
+        handler: Handler = stack(*self._outer, *self.state.layers)(SessionHandler(session))
         return handler, session.disconnect
 
     @property

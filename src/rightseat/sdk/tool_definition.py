@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, overload
 
 from rightseat.errors import InvalidToolError
 from rightseat.json_types import JsonObject
 from rightseat.sdk.calling import is_async
-from rightseat.sdk.tool_rules import ToolRulesWarning, described, problems
+from rightseat.sdk.tool_rules import Rules, described
 from rightseat.sdk.tool_schema import Shape
 from rightseat.sdk.tools import Tool, ToolFailure, ToolInvocation
-
-Rules: TypeAlias = Literal["warn", "error", "off"]
 
 
 @overload
@@ -112,7 +109,6 @@ def _make_tool(
     name = name or str(getattr(function, "__name__", ""))
     shape = Shape.of(function, name, params_type, ToolInvocation)
     text, of_parameters = described(inspect.getdoc(function))
-    rules = options.pop("rules", "off")
     try:
         tool = Tool(
             name=name,
@@ -125,7 +121,6 @@ def _make_tool(
         if isinstance(e, InvalidToolError):
             raise
         raise InvalidToolError(f"tool {name!r}: {e}") from e
-    _check_rules(tool, rules)
     return tool
 
 
@@ -140,18 +135,6 @@ def _with_descriptions(schema: JsonObject | None, of_parameters: Mapping[str, st
         for name, inner in schema.get("properties", {}).items()
     }
     return {**schema, "properties": properties}
-
-
-def _check_rules(tool: Tool, rules: str) -> None:
-    if rules not in ("warn", "error", "off"):
-        raise InvalidToolError(f"tool {tool.name!r}: rules must be 'warn', 'error' or 'off', not {rules!r}")
-    found = problems(tool.name, tool.description, tool.parameters) if rules != "off" else []
-    if not found:
-        return
-    text = f"tool {tool.name!r}: {'; '.join(found)}"
-    if rules == "error":
-        raise InvalidToolError(text)
-    warnings.warn(text, ToolRulesWarning, stacklevel=4)  # the line that defines the tool
 
 
 class _Handler:

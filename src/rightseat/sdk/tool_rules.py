@@ -1,14 +1,20 @@
 """What makes a tool easy for a model to use rightly: one purpose, and parameters that say what they are.
 
-Pure: a tool's description in, what is wrong with it out. Whether that is a warning or an error is for others.
+`problems` is pure: a tool's description in, what is wrong with it out. `check_rules` makes a warning or an error of that.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+import sys
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+from rightseat.errors import InvalidToolError
+
+Rules: TypeAlias = Literal["warn", "error", "off"]
 
 _VAGUE = re.compile(
     r"(?:do|run|execute|perform|handle|process|call|invoke|manage)"
@@ -24,6 +30,31 @@ _CONSTRAINTS = frozenset({
 
 class ToolRulesWarning(UserWarning):
     """A tool that a model will find hard to use rightly. `define_tool(..., rules="off")` says that it is meant so."""
+
+
+def check_rules(name: str, description: str, schema: Mapping[str, Any] | None, rules: Rules) -> None:
+    """Warn about what is wrong with a tool, or refuse it, as `rules` say.
+
+    Raises:
+        InvalidToolError: `rules` are none, or with "error": something is wrong.
+    """
+    if rules not in ("warn", "error", "off"):
+        raise InvalidToolError(f"tool {name!r}: rules must be 'warn', 'error' or 'off', not {rules!r}")
+    found = problems(name, description, schema) if rules != "off" else []
+    if not found:
+        return
+    text = f"tool {name!r}: {'; '.join(found)}"
+    if rules == "error":
+        raise InvalidToolError(text)
+    warnings.warn(text, ToolRulesWarning, stacklevel=_callers_level())
+
+
+def _callers_level() -> int:
+    """How far up the line stands that defines the tool: the first that is not of this package, nor of a dataclass."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("rightseat."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def problems(name: str, description: str, schema: Mapping[str, Any] | None) -> list[str]:

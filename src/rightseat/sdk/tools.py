@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from rightseat.errors import EncodeError, InvalidToolError
 from rightseat.json_types import JsonObject
+from rightseat.sdk.tool_rules import Rules, check_rules
 from rightseat.wire.jsonrpc import encode_json
 
 ToolResultType: TypeAlias = Literal["success", "failure", "rejected", "denied", "timeout"]
@@ -125,6 +126,8 @@ class Tool:
         defer: "auto" or "never": whether the model may find it by search only.
         is_terminal: a successful call ends the turn.
         timeout: seconds it may take; None: no limit of ours.
+        rules: what follows when a model will find the tool hard to use rightly (see `tool_rules.problems`): "warn" is a
+            ToolRulesWarning, "error" an InvalidToolError, "off" nothing. Not kept.
     """
 
     name: str
@@ -138,8 +141,9 @@ class Tool:
     is_terminal: bool = False
     namespace: JsonObject | None = None
     timeout: float | None = None
+    rules: dataclasses.InitVar[Rules] = "warn"
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, rules: Rules) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise InvalidToolError(f"tool name {self.name!r}: use 1 to 64 letters, digits, '_' or '-'")
         if self.parameters is not None:
@@ -150,6 +154,7 @@ class Tool:
             )
         if self.timeout is not None and self.timeout <= 0:
             raise InvalidToolError(f"tool {self.name!r}: timeout must be more than 0 seconds, not {self.timeout!r}")
+        check_rules(self.name, self.description, self.parameters, rules)
 
     def to_wire(self) -> JsonObject:
         """The tool as the CLI takes it (parameter `tools` of session.create)."""
@@ -168,6 +173,20 @@ class Tool:
         return wire
 
 
+# Keywords of JSON Schema (draft 2020-12, and older ones) whose value is an object.
+_WITH_OBJECTS = frozenset({
+    "properties", "patternProperties", "additionalProperties", "unevaluatedProperties", "propertyNames", "items", "prefixItems",
+    "additionalItems", "unevaluatedItems", "contains", "not", "if", "then", "else", "dependentSchemas", "dependencies",
+    "dependentRequired", "definitions", "$defs", "$vocabulary", "default", "const", "example", "examples", "discriminator", "xml",
+    "externalDocs",
+})  # fmt: skip
+
+
+def _is_misplaced(name: str, inner: object) -> bool:
+    """A parameter that stands where only keywords may."""
+    return isinstance(inner, Mapping) and name not in _WITH_OBJECTS and not name.startswith(("x-", "$"))
+
+
 def check_schema(tool: str, schema: object) -> None:
     """Refuse a schema that no model API would take.
 
@@ -178,6 +197,12 @@ def check_schema(tool: str, schema: object) -> None:
         raise InvalidToolError(f"tool {tool!r}: parameters must be a JSON Schema (a dict), not {type(schema).__name__}")
     if schema.get("type", "object") != "object":
         raise InvalidToolError(f"tool {tool!r}: parameters must have type 'object', not {schema['type']!r}")
+    misplaced = next((name for name, inner in schema.items() if _is_misplaced(name, inner)), None)
+    if misplaced is not None:
+        raise InvalidToolError(
+            f"tool {tool!r}: parameters.{misplaced} is no keyword of JSON Schema: parameters stand in parameters.properties, "
+            'as in {"type": "object", "properties": {...}}'
+        )
     properties = schema.get("properties", {})
     if not isinstance(properties, Mapping):
         raise InvalidToolError(f"tool {tool!r}: parameters.properties must be a dict, not {type(properties).__name__}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from rightseat.log import logger as own
+from rightseat.log import trace_logger
 from rightseat.masking import MAX_SHOWN, mask
 from rightseat.security.redaction import redact
 
@@ -49,3 +51,9 @@ def redacting_logger(name: str, change: Callable[[str], str] = redact) -> loggin
     if not any(isinstance(one, RedactingFilter) for one in logger.filters):
         logger.addFilter(RedactingFilter(change))
     return logger
+
+
+def redact_own_logs() -> None:
+    """Take personal data out of this package's log, too. Secrets are masked there in any case."""
+    for one in (own, trace_logger):
+        redacting_logger(one.name)

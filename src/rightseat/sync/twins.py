@@ -25,6 +25,8 @@ from rightseat.chat import MAX_ANSWER_CHARS
 from rightseat.chat import Message
 from rightseat.clock import Clock
 from rightseat.clock import SYSTEM_CLOCK
+from rightseat.facade.guards import PromptChecks
+from rightseat.facade.guards import Redaction
 from rightseat.facade.options import ChatOptions
 from rightseat.facade.options import OneShotOptions
 from rightseat.facade.options import PooledOptions
@@ -587,6 +589,10 @@ class CopilotSDK(Owner, closes="close", of=rightseat_facade_sdk.CopilotSDK):
         home: where accounts are stored.
         compression: large requests are sent compressed, where the server takes it.
         observers: told of every call: `rightseat.telemetry` has metrics and traces.
+        prompt_checks: prompts that are empty, longer than 10,000 characters, look like an injection or hold a script are refused with
+            PromptError; see `PromptChecks`. Off by default.
+        redaction: secrets and personal data are taken out of what is sent and of what comes back; see `Redaction`. Off by default.
+        redact_logs: personal data is taken out of this package's log, too, for the whole process. Secrets always are.
         **resilience: the layers; see `ResilienceOptions`: timeout, silence, retry, breaker, concurrency, requests_per_minute,
             tokens_per_minute, cache, fallbacks, window, summarise, extra. With `client`, those that would need the conversation,
             or ask twice, are off and refused: retry, cache, fallbacks, window, summarise; concurrency is unlimited unless given.
@@ -605,8 +611,8 @@ class CopilotSDK(Owner, closes="close", of=rightseat_facade_sdk.CopilotSDK):
     def state(self) -> Layers:
         return cast("Layers", self._get("state"))
 
-    def __init__(self, api_key: str | Secret | None = None, *, base_url: str | None = None, model: str = DEFAULT_MODEL, client: CopilotClient | None = None, handler: HandlerHandler | Callable[..., Any] | None = None, account: str | None = None, host: str | None = None, home: Path | str | None = None, compression: bool = False, observers: Sequence[Observer] = (), **resilience: Unpack[ResilienceOptions]) -> None:
-        self._make(api_key, base_url=base_url, model=model, client=client, handler=handler, account=account, host=host, home=home, compression=compression, observers=observers, **resilience)
+    def __init__(self, api_key: str | Secret | None = None, *, base_url: str | None = None, model: str = DEFAULT_MODEL, client: CopilotClient | None = None, handler: HandlerHandler | Callable[..., Any] | None = None, account: str | None = None, host: str | None = None, home: Path | str | None = None, compression: bool = False, observers: Sequence[Observer] = (), prompt_checks: PromptChecks | bool | None = None, redaction: Redaction | bool | None = None, redact_logs: bool = False, **resilience: Unpack[ResilienceOptions]) -> None:
+        self._make(api_key, base_url=base_url, model=model, client=client, handler=handler, account=account, host=host, home=home, compression=compression, observers=observers, prompt_checks=prompt_checks, redaction=redaction, redact_logs=redact_logs, **resilience)
 
     def create_session(self, *, model: str | None = None, system: str | None = None, tools: Sequence[Any] = (), max_steps: int | None = None, response_format: Mapping[str, object] | None = None, **options: Unpack[SessionKeywords]) -> ChatSession:
         """Begin a conversation.
