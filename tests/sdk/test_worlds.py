@@ -29,6 +29,6 @@ async def test_every_question_gets_its_own_answer_in_fifty_worlds_of_the_real_cl
             async with await client.create_session(streaming=True, tools=[lookup]) as session:
                 for seed in range(first, first + 10):
                     async with asyncio.timeout(60):
-                        await World(session, seed, second=0.1, kinds=QUESTIONS, most=5).play()
+                        await World(session, seed, second=0.1, kinds=QUESTIONS, most=4).play()
 
         await asyncio.gather(*(play(first) for first in range(0, 50, 10)))
