@@ -229,3 +229,27 @@ def test_a_policy_that_is_none_is_refused(field):
 
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({field: "maybe"}, Settings)
+
+
+def test_what_is_sent_again_is_told_again_and_remembered_within_bounds():
+    """A conversation comes whole at each turn: what was clean is known by then, what was not is found each time, also in what is added."""
+    content = Content()
+    turn = ask("nothing to see here " * 50)
+    for n in range(3):
+        turn["messages"] += [
+            {"role": "user", "content": f"{n} and nothing here " * 50},
+            {"role": "user", "content": f"use {TOKEN} {n} " * 10},
+        ]
+        inspection = content.inspect(turn)
+        assert not inspection.changed
+        assert sum(inspection.found.values()) == 10 * (n + 1)
+    for n in range(40):
+        content.inspect({"messages": [{"role": "user", "content": f"{n} {m} " + "x" * 200} for m in range(1000)]})
+        assert content.remembered <= 40_000
+    assert sum(content.inspect(turn).found.values()) == 30
+
+
+def test_what_is_clean_to_one_policy_is_not_to_another():
+    mail = ask("write to somebody@example.com, " + "and so on " * 50)
+    assert not Content().inspect(mail).found
+    assert Content(kinds="all").inspect(mail).found

@@ -1,10 +1,14 @@
 """Secrets are masked wherever text is shown."""
 
+import random
+import re
+
 import pytest
 
 from rightseat.errors import RightseatError
 from rightseat.log import logger
 from rightseat.masking import cut, mask, mask_secret
+from rightseat.masking.finder import unescaped
 
 
 @pytest.mark.parametrize(
@@ -105,3 +109,28 @@ def test_an_error_names_no_secret_as_its_field():
     assert error.field == "gho_...6789"
     assert len(RightseatError("x", field="a" * 60_000).field) < 400
     assert RightseatError("x", field="messages[0].role").field == "messages[0].role"
+
+
+def test_escapes_become_blanks_and_nothing_else_does():
+    """By a run of backslashes and what follows it, read one by one."""
+
+    def slowly(text: str) -> str:
+        done, at = "", 0
+        while at < len(text):
+            run = len(text[at:]) - len(text[at:].lstrip("\\"))
+            end = at + run
+            if run and text[end : end + 1] in tuple("nrtbf/"):
+                done, at = done + " " * (run + 1), end + 1
+            elif run and text[end : end + 1] in ("'", '"'):
+                done, at = done + " " * run + text[end], end + 1
+            elif run and re.fullmatch("u[0-9a-fA-F]{4}", text[end : end + 5]):
+                done, at = done + " " * (run + 5), end + 5
+            else:
+                done, at = done + text[at : end + 1], end + 1
+        return done
+
+    chance = random.Random(14)
+    parts = ["\\", "\\\\", "n", "u", "00", "e9", "'", '"', "/", "x", " ", "u0041"]
+    for _ in range(5000):
+        text = "".join(chance.choices(parts, k=chance.randint(0, 12)))
+        assert unescaped(text) == slowly(text)

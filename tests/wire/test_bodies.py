@@ -109,3 +109,11 @@ def test_a_model_is_asked_in_the_clients_dialect_else_in_the_richest():
     assert spoken_by([CHAT.path, RESPONSES.path], MESSAGES) is RESPONSES
     assert spoken_by([CHAT.path]) is CHAT
     assert spoken_by(["/embeddings"], CHAT) is None
+
+
+def test_what_is_only_added_leaves_the_bytes_of_the_body_alone():
+    raw = b' {"messages": [{"role": "user", "content": "caf\\u00e9 1.50"}], "x": 1.50, "model": "m" } \n'
+    sent, dropped = CHAT.relayed(raw, json.loads(raw), model="m", stream=True)
+    assert sent.startswith(raw[: raw.rindex(b"}")])
+    assert json.loads(sent) == {**json.loads(raw), "stream": True}
+    assert dropped == ()

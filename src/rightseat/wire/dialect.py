@@ -198,7 +198,7 @@ class Dialect(Struct, frozen=True):
         passed_headers: a client's headers (names in lower case) -> those that go upstream, too. Raises BadRequestError.
         check: raises BadRequestError for a body that is certainly wrong.
         sanitize: a body -> the same without what Copilot is known to refuse; the very same object where there is nothing to change.
-        own_reasoning: a body -> the same without encrypted reasoning of other dialects.
+        own_reasoning: a body -> the same without encrypted reasoning of other dialects; the very same object if there is none.
         without_reasoning: a body -> the same without any encrypted reasoning.
         turns: what was said, oldest first.
         decode: a body -> a request. Raises BadRequestError.
@@ -310,17 +310,18 @@ class Dialect(Struct, frozen=True):
         Returns:
             The bytes to send, and the names of parameters that were left out.
         """
-        sent = self.sanitize(body)
-        if facts.MARK in raw:
-            sent = self.own_reasoning(sent)
+        sent = self.own_reasoning(self.sanitize(body))
         dropped = [name for name in body if name in self.unsupported]
         if dropped:
             sent = {name: value for name, value in sent.items() if name not in self.unsupported}
         changed = {**self._limits(sent, model, max_output), **self._streaming(sent, stream=stream)}
         if body.get("model") != model:
             changed["model"] = model
-        if sent is body and not changed:
-            return raw, ()
+        if sent is body:
+            if not changed:
+                return raw, ()
+            if changed.keys().isdisjoint(body):
+                return _with_more(raw, changed), ()
         sent = {name: value for name, value in {**sent, **changed}.items() if value is not _GONE}
         return msgspec.json.encode(sent), tuple(name for name in dropped if not facts.asks_nothing(name, body[name]))
 
@@ -377,3 +378,8 @@ class Dialect(Struct, frozen=True):
 
 
 _GONE = object()
+
+
+def _with_more(raw: bytes, members: Body) -> bytes:
+    """A body's bytes with members that it does not have, behind its own: nothing of it is written anew."""
+    return b"%b,%b" % (raw[: raw.rindex(b"}")], msgspec.json.encode(members)[1:])

@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from rightseat.json_types import Json, JsonObject
-from rightseat.wire import opaque
 from rightseat.wire.body import BadRequestError
 
-MARK = opaque.MARK.encode()  # in a body's bytes: it may hold encrypted reasoning of another dialect
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 _DATA_HEAD = 128  # of a data URL (RFC 2397), before its base64
 
@@ -38,14 +36,15 @@ def _is_reminder(part: Json) -> bool:
 
 def has_image(value: object) -> bool:
     """Whether a part of a request holds an image, in any dialect and however deep, also inside tool results."""
-    if isinstance(value, Mapping):
-        if _kind(value) in _IMAGES:
-            return True
-        return any(
-            isinstance(value.get(name), (list, Mapping)) and has_image(value[name]) for name in ("content", "output")
-        )
-    if isinstance(value, (list, tuple)):
-        return any(has_image(item) for item in value)
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if isinstance(kind := value.get("type"), str) and kind in _IMAGES:
+                return True
+            pending += [inner for name in ("content", "output") if isinstance(inner := value.get(name), (list, dict))]
+        elif isinstance(value, (list, tuple)):
+            pending += [item for item in value if isinstance(item, (dict, list))]
     return False
 
 

@@ -79,7 +79,13 @@ class Content:
         self._requests = requests
         self._answers = answers
         self._injections = injections
+        self._clean = _CleanTexts()
         self._finder = Finder(SECRETS if kinds == "secrets" else [p.kind for p in PATTERNS])
+
+    @property
+    def remembered(self) -> int:
+        """How many texts are known to be clean."""
+        return self._clean.count
 
     @property
     def changes_answers(self) -> bool:
@@ -156,9 +162,12 @@ class Content:
         found: Counter[str] = Counter()
         if self._requests == "off":
             return found
-        texts = texts_in(body)
-        for batch in _batches(_first(texts, _REPORTED) if self._requests == "report" else texts):
-            found.update(one.kind for one in self._finder.find(batch))
+        texts = self._clean.without(texts_in(body))
+        for batch in _batches(texts, _REPORTED if self._requests == "report" else None):
+            here = [one.kind for one in self._finder.find("\n".join(batch))]
+            if not here:
+                self._clean.add(batch)
+            found.update(here)
             if found and self._requests == "block":
                 break  # one is enough
         return found
@@ -197,26 +206,62 @@ class Content:
         return next((str(place) for place, text in _with_places(body) if self._finder.find(text)), "body")
 
 
+class _CleanTexts:
+    """Longer texts in which nothing was found, by their hashes: a client sends its whole conversation again at each turn.
+
+    The hashes are keyed by the process (PYTHONHASHSEED), so nobody can write a text that passes for another. Safe for threads: a text that
+    one forgets or adds twice is looked at once more, no more than that.
+    """
+
+    SHORTEST = 128  # characters: a shorter text is looked at as fast
+    MOST = 16_384  # hashes that are known for sure, and as many older ones, about
+
+    def __init__(self) -> None:
+        self._new: set[int] = set()
+        self._old: set[int] = set()
+
+    @property
+    def count(self) -> int:
+        """Texts that are known."""
+        return len(self._new) + len(self._old)
+
+    def without(self, texts: list[str]) -> list[str]:
+        """The texts that are to be looked at."""
+        new, old = self._new, self._old
+        used = {key for text in texts if len(text) >= self.SHORTEST and ((key := hash(text)) in new or key in old)}
+        if len(new) + len(used) <= self.MOST:  # what is still sent is not forgotten
+            new |= used
+        return [text for text in texts if len(text) < self.SHORTEST or hash(text) not in used]
+
+    def add(self, texts: list[str]) -> None:
+        """Nothing is in these."""
+        if len(self._new) >= self.MOST:
+            self._old, self._new = self._new, set()
+        self._new.update(hash(text) for text in texts if len(text) >= self.SHORTEST)
+
+
 def _named(found: Mapping[str, int]) -> str:
     return ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in sorted(found.items()))
 
 
-def texts_in(value: object) -> Iterator[str]:
+def texts_in(value: object) -> list[str]:
     """All texts of a body, in no order. No recursion: a body may be as deep as its reader allows."""
+    texts: list[str] = []
     pending = [value]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
             for name, inner in value.items():
                 if isinstance(inner, str):
-                    if name not in _OPAQUE and not _is_data_url(inner):
-                        yield inner
+                    if name not in _OPAQUE and not (inner.startswith("data:") and _is_data_url(inner)):
+                        texts.append(inner)
                 elif isinstance(inner, (dict, list)) and name != "image_url":
                     pending.append(inner)
         elif isinstance(value, list):
             pending += value
         elif isinstance(value, str) and not _is_data_url(value):
-            yield value
+            texts.append(value)
+    return texts
 
 
 def _is_data_url(text: str) -> bool:
@@ -224,27 +269,21 @@ def _is_data_url(text: str) -> bool:
     return text.startswith("data:") and ";base64," in text[:_DATA_HEAD]
 
 
-def _first(texts: Iterator[str], most: int) -> Iterator[str]:
-    """The texts, up to so many characters."""
-    for text in texts:
-        yield text[:most]
-        most -= len(text)
-        if most <= 0:
-            return
-
-
-def _batches(texts: Iterator[str]) -> Iterator[str]:
-    """The texts, short ones together, each on lines of its own."""
+def _batches(texts: list[str], most: int | None) -> Iterator[list[str]]:
+    """The texts, short ones together; no more than so many characters."""
     batch: list[str] = []
-    size = 0
+    size, left = 0, most
     for text in texts:
-        if size and size + len(text) > _BATCH:
-            yield "\n".join(batch)
+        length = len(text)
+        if size and size + length > _BATCH:
+            yield batch
             batch, size = [], 0
-        batch.append(text)
-        size += len(text)
+        batch.append(text if left is None else text[:left])
+        size += length
+        if left is not None and (left := left - length) <= 0:
+            break
     if batch:
-        yield "\n".join(batch)
+        yield batch
 
 
 def _mapped(value: object, change: Callable[[str], str]) -> Any:

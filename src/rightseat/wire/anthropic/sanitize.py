@@ -37,8 +37,9 @@ def _system(system: object) -> Body:
 
 
 def own_reasoning(body: Body) -> Body:
-    """Without thinking that was encrypted in another dialect, which a model would refuse."""
-    return {**body, "messages": [_kept(message, lambda block: not _is_foreign(block)) for message in body["messages"]]}
+    """Without thinking that was encrypted in another dialect, which a model would refuse; the very same body if there is none."""
+    kept = [_kept(message, lambda block: not _is_foreign(block)) for message in body["messages"]]
+    return {**body, "messages": kept} if differs(kept, body["messages"]) else body
 
 
 def without_reasoning(body: Body) -> Body:

@@ -33,7 +33,9 @@ def sanitize(body: Body) -> Body:
 
 
 def own_reasoning(body: Body) -> Body:
-    """Without reasoning that was encrypted in another dialect."""
+    """Without reasoning that was encrypted in another dialect; the very same body if there is none."""
+    if not any(map(_is_foreign, body["messages"])):
+        return body
     return {**body, "messages": [_without(m) if _is_foreign(m) else m for m in body["messages"]]}
 
 
@@ -43,7 +45,9 @@ def without_reasoning(body: Body) -> Body:
 
 
 def _is_foreign(message: object) -> bool:
-    return isinstance(message, dict) and str(message.get("reasoning_opaque")).startswith(MARK)
+    if not isinstance(message, dict) or (sealed := message.get("reasoning_opaque")) is None:
+        return False
+    return str(sealed).startswith(MARK)
 
 
 def _without(message: Body) -> Body:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rightseat.json_types import Json, JsonObject
+from rightseat.wire.body import differs
 from rightseat.wire.opaque import MARK, RESPONSES, own
 
 Body = JsonObject
@@ -14,11 +15,12 @@ def sanitize(body: Body) -> Body:
 
 
 def own_reasoning(body: Body) -> Body:
-    """With encrypted reasoning under its first id, and without that of other dialects."""
+    """With encrypted reasoning under its first id, and without that of other dialects; the very same body if nothing changes."""
     given = body.get("input")
     if not isinstance(given, list):
         return body
-    return {**body, "input": [item for item in map(_restored, given) if item is not None]}
+    kept = [item for item in map(_restored, given) if item is not None]
+    return {**body, "input": kept} if differs(kept, given) else body
 
 
 def without_reasoning(body: Body) -> Body:
