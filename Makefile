@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo demo-cli test test-long check fix docs bench bench-gateway bench-layers bench-peers sim lock setup setup-dev clean
+.PHONY: demo demo-cli test test-long coverage check fix docs bench bench-gateway bench-layers bench-peers sim lock setup setup-dev clean
 
 demo: setup               ## the gateway on a simulated cloud, waiting for your clients: no account, no network
 	@$(BIN)/rightseat demo
@@ -16,6 +16,12 @@ test: setup-dev           ## all tests, with the real CLI; JOBS=1 runs them one 
 
 test-long: setup-dev      ## all tests, those of numbers with millions of steps and full floods: some ten minutes more
 	RIGHTSEAT_LONG_TESTS=1 $(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
+
+coverage: setup-dev       ## all tests, measured line by line, their subprocesses too; fails below 85 %
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 check: setup-dev          ## format, lint, types, generated files
 	$(BIN)/ruff format --check .
