@@ -171,6 +171,153 @@ def test_what_each_rule_finds(code, source):
     assert set(found) == {code}, "and nothing else"
 
 
+# As on a page or in a review: no imports, no function around it, sometimes not even valid where it stands.
+FRAGMENTS = {
+    "RS101": [
+        """
+async def read(session, prompt):
+    said = ""
+    async for piece in session.stream(prompt):
+        said += piece.text
+    return said
+"""
+    ],
+    "RS102": ["try:\n    answer = await session.chat(prompt)\nexcept Exception:\n    pass\n"],
+    "RS103": [
+        """
+def ask(prompt):
+    loop = asyncio.get_event_loop()
+    return loop.run_until_complete(session.chat(prompt))
+"""
+    ],
+    "RS104": ['sdk = CopilotSDK(api_key="ghp_abc123...")\n'],
+    "RS105": [
+        "answer = await session.chat(prompt)\n",
+        "import asyncio\nasync def f(session):\n    return await session.chat('x')\n",
+    ],
+    "RS106": [
+        """
+messages.append({"role": "user", "content": prompt})
+messages.append({"role": "assistant", "content": answer})
+"""
+    ],
+    "RS107": [
+        """
+{
+    "name": "execute",
+    "description": "Execute any operation",
+    "parameters": {"operation": {"type": "string"}, "data": {"type": "object"}},
+}
+""",
+        """
+TOOL = {
+    "name": "call_service",
+    "description": "Call it",
+    "parameters": {"type": "object", "additionalProperties": True},
+}
+""",
+    ],
+    "RS108": ["def test_chat():\n    answer = await session.chat('Hello')\n    assert answer.text\n"],
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "source"), [(code, source) for code, sources in FRAGMENTS.items() for source in sources]
+)
+def test_fragments_are_read_without_their_imports(code, source):
+    found = codes(source)
+    assert code in found
+    assert set(found) <= {code, "RS105"}, "and nothing else but that nothing limits the time"
+
+
+IN_CLASSES = {
+    "of the object": """
+class Bot:
+    def __init__(self):
+        self.history = []
+    def ask(self, prompt):
+        self.history.append({"role": "user", "content": prompt})
+        return client.chat.completions.create(model="m", messages=self.history)
+""",
+    "of the class": """
+class Bot:
+    history = []
+    async def ask(self, prompt):
+        self.history.append({"role": "user", "content": prompt})
+        answer = await client.chat.completions.create(model="m", messages=self.history)
+        self.history.append({"role": "assistant", "content": answer})
+""",
+}
+
+
+@pytest.mark.parametrize("name", IN_CLASSES)
+def test_a_history_of_an_object_grows_as_any_other(name):
+    source = OPENAI + "client = OpenAI(timeout=3)\n" + IN_CLASSES[name]
+    assert set(codes(source)) == {"RS106"}
+    for cut in (
+        "self.history = self.history[-20:]",
+        "del self.history[0]",
+        "self.history.pop(0)",
+        "self.history.clear()",
+    ):
+        assert codes(source + f"    def cut(self):\n        {cut}\n") == []
+    assert codes(source + "    def new(self):\n        self.history = []\n") == []
+
+
+def test_raw_schemas_of_tools_are_read_wherever_they_stand():
+    vague = '{"type": "object", "properties": {"action": {"type": "string"}, "data": {"type": "string"}}}'
+    for source in (
+        f'tools = [{{"type": "function", "function": {{"name": "do_stuff", "description": "x", "parameters": {vague}}}}}]\n',
+        f'tool = {{"name": "do_stuff", "description": "x", "input_schema": {vague}}}\n',
+        f'tool = Tool("do_stuff", "x", None, parameters={vague})\n',
+        f'tool = Tool(name="do_stuff", description="x", parameters={vague})\n',
+    ):
+        assert codes(SDK + source) == ["RS107"]
+
+
+def test_a_clients_own_limit_of_time_counts_unless_that_is_asked_for(tmp_path):
+    source = OPENAI + 'client = OpenAI()\nprint(client.responses.create(model="m", input="x"))\n'
+    assert check_source(source, strict=False) == []
+    (found,) = check_source(source)
+    assert found.code == "RS105"
+    assert "ten minutes" in found.message
+    (tmp_path / "app.py").write_text(source)
+    assert check_paths([tmp_path])[0] == []
+    assert [f.code for f in check_paths([tmp_path], strict=True)[0]] == ["RS105"]
+
+
+# What programs of others do, and is no fault.
+COMMON = {
+    "messages that are put together": """
+client = OpenAI()
+def ask(conversation):
+    messages = []
+    for turn in conversation:
+        messages.append({"role": turn.role, "content": turn.text})
+    return client.chat.completions.create(model="m", messages=messages)
+""",
+    "keys for nobody": 'client = OpenAI(api_key="Set-but-ignored", base_url="http://localhost:8000")\nAPI_KEY = "My API Key"\n',
+    "one tool of many": """
+TOOLS = [{"name": "run_query", "description": "x", "parameters": {"type": "object", "properties": {"data": {"type": "string", "enum": ["a"]}}}}]
+""",
+}
+
+
+@pytest.mark.parametrize("name", COMMON)
+def test_no_alarm_for_what_others_do_rightly(name):
+    assert check_source(OPENAI + COMMON[name], strict=False) == []
+
+
+def test_files_that_only_look_alike_are_left_alone():
+    for source in (
+        "async def talk(self, room):\n    return await room.chat('hello')\n",
+        "class Room:\n    async def chat(self, text):\n        self.lines.append(text)\n",
+        "import requests\nasync def f(session):\n    return await session.chat('x')\n",
+        '{"name": "x", "parameters": {"action": {"type": "string"}, "data": {}}}\n',
+    ):
+        assert codes(source) == [], source
+
+
 GOOD = {
     "bounded by hand": SDK + """
 async def read(session):

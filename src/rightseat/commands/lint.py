@@ -17,10 +17,11 @@ console = Console(stderr=True, highlight=False)
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--select", help="Only these rules: RS101,RS104.")
+@click.option("--strict", is_flag=True, help="Also what is meant in many programs, such as a client's own time limit.")
 @click.option("--json", "form", flag_value="json", help="Findings as JSON.")
 @click.option("--sarif", "form", flag_value="sarif", help="Findings as SARIF 2.1.0.")
 @click.option("--explain", is_flag=True, help="Explain the rules and what to write instead.")
-def command(paths: tuple[Path, ...], select: str | None, form: str | None, explain: bool) -> None:
+def command(paths: tuple[Path, ...], select: str | None, strict: bool, form: str | None, explain: bool) -> None:
     """Find eight anti-patterns in Python code that uses Rightseat, the official SDK, openai or anthropic.
 
     PATHS are files and folders; the current folder otherwise. A comment `# rightseat: ignore[RS104]` on a line says that it is meant,
@@ -35,7 +36,7 @@ def command(paths: tuple[Path, ...], select: str | None, form: str | None, expla
     if codes is not None and (unknown := codes - known):
         raise click.BadParameter(f"no such rule: {', '.join(sorted(unknown))}", param_hint="--select")
     try:
-        found, files = check_paths(paths or (Path(),), codes=codes)
+        found, files = check_paths(paths or (Path(),), codes=codes, strict=strict)
     except FileNotFoundError as e:
         raise click.BadParameter(str(e), param_hint="PATHS") from None
     if form == "json":

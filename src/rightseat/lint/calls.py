@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from rightseat.lint.names import File, asks, chain, keyword
+from rightseat.lint.names import File, asks, asks_session, chain, keyword
 
 # RS102 swallowed errors
 
@@ -100,23 +100,40 @@ _CLIENTS = ("OpenAI", "AsyncOpenAI", "AzureOpenAI", "AsyncAzureOpenAI", "Anthrop
 
 
 def no_timeout(file: File) -> Iterator[tuple[ast.AST, str]]:
-    """Calls that may wait forever."""
+    """Calls that may wait forever: questions to a session without a limit, and limits that were taken away."""
     yield from _taken_away(file)
+    if not file.packages & {"rightseat", "github_copilot_sdk"}:  # their calls have a limit unless it was taken away
+        for node in _unlimited(file):
+            if asks_session(node):
+                yield node, "nothing limits how long this call may take"
+
+
+def clients_own_timeout(file: File) -> Iterator[tuple[ast.AST, str]]:
+    """Calls of clients that have a limit of their own, which is minutes."""
     if "rightseat" in file.packages or (
         "github_copilot_sdk" in file.packages and not (file.packages & {"openai", "anthropic", "copilot"})
     ):
-        return  # calls of CopilotSDK have one unless it was taken away
+        return
+    told = {id(node) for node, _ in no_timeout(file)}
+    for node in _unlimited(file):
+        if id(node) not in told:
+            yield (
+                node,
+                "nothing but the client's own limit, which is ten minutes in openai and anthropic, ends this call",
+            )
+
+
+def _unlimited(file: File) -> Iterator[ast.AST]:
+    """Calls that ask a model, with no limit in the file that is theirs."""
     limited = any(
         keyword(node, "timeout") is not None
         for node in file.walk(ast.Call)
         if isinstance(node, ast.Call) and chain(node.func)[-1] in _CLIENTS
     )
-    if limited:
-        return
-    for node in file.walk(ast.Call):
+    for node in file.walk(ast.Call) if not limited else ():
         assert isinstance(node, ast.Call)
         if asks(node) and not _is_limited(file, node) and chain(node.func)[-1] not in ("send_and_wait", "ask"):
-            yield node, "nothing limits how long this call may take"
+            yield node
 
 
 def _taken_away(file: File) -> Iterator[tuple[ast.AST, str]]:

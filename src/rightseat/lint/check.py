@@ -15,13 +15,16 @@ _IGNORE = re.compile(r"#\s*rightseat:\s*ignore(?:\[([A-Z0-9,\s]+)\])?")
 _IGNORE_FILE = re.compile(r"^#\s*rightseat:\s*ignore-file(?:\[([A-Z0-9,\s]+)\])?", re.MULTILINE)
 
 
-def check_source(source: str, path: str = "<text>", *, codes: frozenset[str] | None = None) -> list[Finding]:
+def check_source(
+    source: str, path: str = "<text>", *, codes: frozenset[str] | None = None, strict: bool = True
+) -> list[Finding]:
     """The findings in a text of Python, in order.
 
     Args:
         source: the text.
         path: for messages; the name also tells whether it is a test.
         codes: only these rules; None: all.
+        strict: also what is meant in many programs, such as a client of openai with the limit of time that it has by itself.
 
     Raises:
         SyntaxError: it is not Python.
@@ -34,7 +37,8 @@ def check_source(source: str, path: str = "<text>", *, codes: frozenset[str] | N
     for rule in RULES:
         if (codes is not None and rule.code not in codes) or rule.code in ignored_here or "*" in ignored_here:
             continue
-        for node, message in rule.check(file):
+        more = rule.more(file) if strict and rule.more is not None else ()
+        for node, message in (*rule.check(file), *more):
             line = getattr(node, "lineno", 1)
             lines = range(line, (getattr(node, "end_lineno", None) or line) + 1) if _is_short(node) else (line,)
             if not any(rule.code in ignored_lines.get(n, ()) or "*" in ignored_lines.get(n, ()) for n in lines):

@@ -15,7 +15,7 @@ _KEY_SHAPES = re.compile(
     r"(?:gh[pousr]_\w{4,}|github_pat_\w{4,}|sk-[\w-]{8,}|tid=\S{8,}|xox[baprs]-\S{8,}|AKIA[0-9A-Z]{12,}|AIza[\w-]{20,})"
 )
 _PLACEHOLDERS = re.compile(
-    r"^(?:any|none|unused|not[-_ ]?needed|x+|\.+|<.*>|your[-_ ].*|\$\{.*\}|[A-Z][A-Z0-9_]*)$|(?i:dummy|fake|example|placeholder|simulated)"
+    r"^(?:any|none|unused|not[-_ ]?needed|x+|\.+|<.*>|your[-_ ].*|\$\{.*\}|[A-Z][A-Z0-9_]*)$|(?i:dummy|fake|example|placeholder|simulated|ignored|unused|not[-_ ]?(?:set|used|required)|no[-_ ]?key|lm[-_ ]?studio|ollama)"
 )
 
 
@@ -36,8 +36,8 @@ def hard_coded(file: File) -> Iterator[tuple[ast.AST, str]]:
 
 
 def _may_be_key(name: str, value: str) -> bool:
-    """Long enough, and no sentence: of all keys only a password has several words."""
-    return len(value) >= 8 and (len(value.split()) < 5 or name.lower().endswith("password"))
+    """Long enough, and one word: of all keys only a password has several."""
+    return len(value) >= 8 and (len(value.split()) == 1 or name.lower().endswith("password"))
 
 
 def _named(file: File, node: ast.AST) -> str | None:

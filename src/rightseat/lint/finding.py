@@ -36,6 +36,7 @@ class LintRule(Struct, frozen=True):
         why: what goes wrong.
         instead: what to write.
         check: finds it: (file) -> (node, message).
+        more: finds what is meant in many programs, and is no fault in them; for those who ask for it.
     """
 
     code: str
@@ -43,3 +44,4 @@ class LintRule(Struct, frozen=True):
     why: str
     instead: str
     check: Callable[[File], Iterator[tuple[ast.AST, str]]]
+    more: Callable[[File], Iterator[tuple[ast.AST, str]]] | None = None

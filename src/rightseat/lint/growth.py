@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
-from rightseat.lint.names import File, asks, chain, inner, keyword, streams
+from rightseat.lint.names import File, asks, chain, inner, keyword, role_of, streams
 
 # RS101 unbounded accumulation
 
@@ -72,65 +73,95 @@ def _from_chunk(value: ast.AST, target: ast.AST) -> bool:
 
 # RS106 history without a window
 
-_WINDOWS = ("ContextWindow", "Window", "fit", "create_session")
+_WINDOWS = ("ContextWindow", "Window", "fit")
+Chain: TypeAlias = tuple[str, ...]
+_LOOPS = (ast.For, ast.While, ast.AsyncFor)
 
 
 def no_window(file: File) -> Iterator[tuple[ast.AST, str]]:
     """Lists of messages that are sent whole and only grow."""
-    if any(isinstance(n, ast.Call) and chain(n.func)[-1] in _WINDOWS[:3] for n in file.walk(ast.Call)):
+    if any(isinstance(n, ast.Call) and chain(n.func)[-1] in _WINDOWS for n in file.walk(ast.Call)):
         return
-    sent = {
-        value.id
-        for node in file.walk(ast.Call)
-        if isinstance(node, ast.Call) and asks(node)
-        for name in ("messages", "input")
-        if isinstance(value := keyword(node, name), ast.Name)
-    }
+    sent, in_loops = _sent(file)
+    growing = _growing(file)
+    if file.is_fragment:  # what it sends may stand elsewhere
+        sent |= {name for name, calls in growing.items() if _keeps_both_sides(calls) and not _is_made(file, name)}
+    for name, calls in growing.items():
+        if name not in sent or _is_cut(file, name):
+            continue
+        for node in calls:
+            if _repeats(file, node, name, in_loops):
+                yield node, f"{'.'.join(name)} grows with every turn until it exceeds the model's window"
+
+
+def _sent(file: File) -> tuple[set[Chain], dict[ast.AST, set[Chain]]]:
+    """Lists that models are asked with, and loop -> those that are sent in it."""
+    sent: set[Chain] = set()
+    in_loops: dict[ast.AST, set[Chain]] = {}
     for node in file.walk(ast.Call):
         assert isinstance(node, ast.Call)
-        if (
-            isinstance(node.func, ast.Attribute)
-            and node.func.attr in ("append", "extend")
-            and isinstance(node.func.value, ast.Name)
-            and node.func.value.id in sent
-            and any(
-                isinstance(at, (ast.For, ast.While, ast.AsyncFor, ast.FunctionDef, ast.AsyncFunctionDef))
-                for at in file.above(node)
-            )
-            and not _is_cut(file, node.func.value.id)
-            and _repeats(file, node)
-        ):
-            yield node, f"{node.func.value.id} grows with every turn until it exceeds the model's window"
+        if not asks(node):
+            continue
+        given = (keyword(node, name) for name in ("messages", "input"))
+        names = {chain(value) for value in given if isinstance(value, (ast.Name, ast.Attribute))}
+        sent |= names
+        for at in file.above(node) if names else ():
+            if isinstance(at, _LOOPS):
+                in_loops.setdefault(at, set()).update(names)
+    return sent, in_loops
 
 
-def _repeats(file: File, node: ast.AST) -> bool:
-    """In a loop, or a list from outside of the function it is in."""
+def _growing(file: File) -> dict[Chain, list[ast.Call]]:
+    """Lists that something is added to: a name, or an attribute of an object."""
+    found: dict[Chain, list[ast.Call]] = {}
+    for node in file.walk(ast.Call):
+        assert isinstance(node, ast.Call)
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("append", "extend"):
+            name = chain(node.func.value)
+            if name[0] != "?" and len(name) <= 2:
+                found.setdefault(name, []).append(node)
+    return found
+
+
+def _keeps_both_sides(calls: list[ast.Call]) -> bool:
+    """What the user said and what the model said."""
+    return {"user", "assistant"} <= {role_of(arg) for call in calls for arg in call.args}
+
+
+def _is_made(file: File, name: Chain) -> bool:
+    return any(_is_set(node, name) for node in file.walk(ast.Assign, ast.AnnAssign))
+
+
+def _is_set(node: ast.AST, name: Chain) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return any(isinstance(t, (ast.Name, ast.Attribute)) and chain(t) == name for t in targets)
+
+
+def _repeats(file: File, node: ast.Call, name: Chain, in_loops: Mapping[ast.AST, set[Chain]]) -> bool:
+    """In a loop that sends it, too, or a list from outside of the function it is in."""
     function = file.function_of(node)
     for at in file.above(node):
-        if isinstance(at, (ast.For, ast.While, ast.AsyncFor)):
+        if name in in_loops.get(at, ()):
             return True
         if at is function:
             break
-    assert isinstance(node, ast.Call)
-    assert isinstance(node.func, ast.Attribute)
-    assert isinstance(node.func.value, ast.Name)
-    name = node.func.value.id
-    own = function is not None and any(
-        isinstance(n, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in n.targets)
-        for n in ast.walk(function)
-    )
-    return not own
+    if function is None:
+        return file.is_fragment
+    return function.name != "__init__" and not any(_is_set(inside, name) for inside in ast.walk(function))
 
 
-def _is_cut(file: File, name: str) -> bool:
-    """Something takes away from the list: a slice, pop, clear, del."""
+def _is_cut(file: File, name: Chain) -> bool:
+    """Something takes away from the list: a slice, pop, clear, del; of an attribute also that it begins anew outside of `__init__`."""
     for node in file.walk(ast.Call, ast.Subscript, ast.Delete):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in ("pop", "clear", "popleft", "remove") and chain(node.func)[0] == name:
+            if node.func.attr in ("pop", "clear", "popleft", "remove") and chain(node.func.value) == name:
                 return True
         elif isinstance(node, ast.Subscript):
-            if isinstance(node.slice, ast.Slice) and isinstance(node.value, ast.Name) and node.value.id == name:
+            if isinstance(node.slice, ast.Slice) and chain(node.value) == name:
                 return True
-        elif isinstance(node, ast.Delete) and any(chain(getattr(t, "value", t))[0] == name for t in node.targets):
+        elif isinstance(node, ast.Delete) and any(chain(getattr(t, "value", t)) == name for t in node.targets):
             return True
-    return False
+    return len(name) > 1 and any(
+        _is_set(node, name) and (function := file.function_of(node)) is not None and function.name != "__init__"
+        for node in file.walk(ast.Assign, ast.AnnAssign)
+    )

@@ -31,8 +31,15 @@ def python_files(paths: Sequence[Path]) -> Iterator[Path]:
                 yield file
 
 
-def check_paths(paths: Sequence[Path], *, codes: frozenset[str] | None = None) -> tuple[list[Finding], int]:
+def check_paths(
+    paths: Sequence[Path], *, codes: frozenset[str] | None = None, strict: bool = False
+) -> tuple[list[Finding], int]:
     """The findings in files and folders, and how many files were read. A file that is no Python is a finding itself (RS100).
+
+    Args:
+        paths: files and folders.
+        codes: only these rules; None: all.
+        strict: see `check_source`; not the default here.
 
     Raises:
         FileNotFoundError: a path that is not there.
@@ -42,7 +49,7 @@ def check_paths(paths: Sequence[Path], *, codes: frozenset[str] | None = None) -
     for path in python_files(paths):
         files += 1
         try:
-            found += check_source(path.read_text(encoding="utf-8"), str(path), codes=codes)
+            found += check_source(path.read_text(encoding="utf-8"), str(path), codes=codes, strict=strict)
         except (SyntaxError, ValueError, RecursionError) as e:
             line = getattr(e, "lineno", None) or 1
             found.append(Finding(str(path), line, 1, SYNTAX, f"not read: {type(e).__name__}: {e}"))

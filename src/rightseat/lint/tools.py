@@ -6,11 +6,12 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
-from rightseat.lint.names import File, FunctionNode, chain
+from rightseat.lint.names import File, FunctionNode, chain, fields, keyword
 
 # RS107 over-generic tools
 
 _CATCH_ALL = frozenset({"action", "operation", "command", "op", "method", "task", "data", "payload", "params", "args", "kwargs", "options", "input"})  # fmt: skip
+_KEYWORDS = frozenset({"type", "properties", "$ref", "anyOf", "oneOf", "allOf", "additionalProperties"})
 _VAGUE_NAMES = re.compile(
     r"^(?:do|run|execute|perform|handle|process|call|invoke|manage)(?:_?(?:stuff|it|all|any|anything|everything|task|action|operation|request|command|tool|thing))?$"
 )
@@ -21,21 +22,34 @@ def generic_tools(file: File) -> Iterator[tuple[ast.AST, str]]:
     for node in file.walk(ast.Dict):
         assert isinstance(node, ast.Dict)
         yield from _as_dict(node)
+    for node in file.walk(ast.Call):
+        assert isinstance(node, ast.Call)
+        if chain(node.func)[-1] in ("Tool", "FunctionTool"):
+            name = keyword(node, "name") or (node.args[0] if node.args else None)
+            yield from _as_schema(node, _text(name), keyword(node, "parameters"))
     for node in file.walk(ast.FunctionDef, ast.AsyncFunctionDef):
         assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         yield from _as_function(node)
 
 
 def _as_dict(node: ast.Dict) -> Iterator[tuple[ast.AST, str]]:
-    fields = _fields(node)
-    name = _text(fields.get("name"))
-    schema = fields.get("parameters") or fields.get("input_schema")
+    given = fields(node)
+    yield from _as_schema(node, _text(given.get("name")), given.get("parameters") or given.get("input_schema"))
+
+
+def _as_schema(node: ast.AST, name: str | None, schema: ast.expr | None) -> Iterator[tuple[ast.AST, str]]:
     if name is None or not isinstance(schema, ast.Dict):
         return
-    properties = _fields(schema).get("properties")
-    found = _fields(properties) if isinstance(properties, ast.Dict) else {}
-    free = {p for p, v in found.items() if p in _CATCH_ALL and isinstance(v, ast.Dict) and _is_free(_fields(v))}
-    if len(free) >= 2 or (free and _VAGUE_NAMES.match(name)):
+    keywords = fields(schema)
+    properties = keywords.get("properties")
+    if not _KEYWORDS & set(keywords):
+        properties = schema  # parameters that stand where only keywords may
+    found = fields(properties) if isinstance(properties, ast.Dict) else {}
+    free = {p for p, v in found.items() if p in _CATCH_ALL and isinstance(v, ast.Dict) and _is_free(fields(v))}
+    anything = keywords.get("additionalProperties")
+    if not found and isinstance(anything, ast.Constant) and anything.value is True:
+        free = {"any parameter"}
+    if len(free) >= 2 or (free and (_VAGUE_NAMES.match(name) or not found)):
         yield node, f"tool {name!r} accepts anything ({', '.join(sorted(free))}): one tool for one purpose"
 
 
@@ -48,14 +62,6 @@ def _as_function(node: FunctionNode) -> Iterator[tuple[ast.AST, str]]:
     if node.args.kwarg is not None or len(free) >= 2 or (free and _VAGUE_NAMES.match(node.name)):
         what = ", ".join(sorted(free)) or "**" + (node.args.kwarg.arg if node.args.kwarg else "")
         yield node, f"tool {node.name!r} accepts anything ({what}): one tool for one purpose"
-
-
-def _fields(node: ast.Dict) -> dict[str, ast.expr]:
-    return {
-        key.value: value
-        for key, value in zip(node.keys, node.values, strict=True)
-        if isinstance(key, ast.Constant) and isinstance(key.value, str)
-    }
 
 
 def _text(node: ast.expr | None) -> str | None:
