@@ -151,7 +151,7 @@ def postgres() -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def http_server() -> str | None:
-    """The server of gateways that a test starts; None: the one of the settings. Files that state promises about HTTP run with each."""
+    """The server and the client of gateways that a test starts, such as "core+direct"; None: those of the settings. Files about HTTP run with each."""
     return None
 
 
@@ -175,7 +175,8 @@ async def gateway(tmp_path, http_server) -> AsyncIterator[Callable[..., object]]
                 k: v.replace("{cloud}", server.url) if isinstance(v, str) else v for k, v in (settings or {}).items()
             }
             if http_server is not None:
-                settings = {"http_server": http_server, **settings}
+                server_name, _, client_name = http_server.partition("+")
+                settings = {"http_server": server_name, "http_client": client_name or "aiohttp", **settings}
             url = await stack.enter_async_context(running_gateway(server, tmp_path, settings, account=account))
             return Served(url, app)
 

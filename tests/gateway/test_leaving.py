@@ -9,7 +9,7 @@ import pytest
 from rightseat.chat import Finish, Reply, TextDelta
 
 
-@pytest.fixture(params=["core", "uvicorn"])
+@pytest.fixture(params=["core+direct", "uvicorn+aiohttp"])
 def http_server(request):
     """Each promise is kept by both servers."""
     return request.param

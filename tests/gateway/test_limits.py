@@ -16,7 +16,7 @@ from rightseat.simulator.app import SimulatorApp
 from rightseat.simulator.server import SimulatorServer
 
 
-@pytest.fixture(params=["core", "uvicorn"])
+@pytest.fixture(params=["core+direct", "uvicorn+aiohttp"])
 def http_server(request):
     """Each promise is kept by both servers."""
     return request.param

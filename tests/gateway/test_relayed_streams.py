@@ -25,6 +25,12 @@ RELAYS = {
 BY_NAME = pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
 
 
+@pytest.fixture(params=["core+direct", "core+aiohttp", "uvicorn+direct", "uvicorn+aiohttp"])
+def http_server(request):
+    """Each promise is kept by both servers with both clients: streams are pushed, or pulled."""
+    return request.param
+
+
 def events(data: bytes) -> list:
     decoder = SseDecoder()
     found = decoder.feed(data)

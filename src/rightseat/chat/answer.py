@@ -21,6 +21,9 @@ class Guard(Protocol):
     def came(self) -> None:
         """It has come, or there is none any more."""
 
+    def passed(self) -> None:
+        """It has come, and the next one is awaited: of a source that pushes."""
+
     def error(self, e: BaseException) -> BaseException:
         """What ended the answer, as it shall be told."""
 
@@ -130,6 +133,31 @@ class Answer(Generic[T]):
         async with self:
             async for piece in self:
                 await write(piece)
+
+    @property
+    def can_be_pushed(self) -> bool:
+        """The pieces run through nothing: their source may push them. See `watch`."""
+        return len(self._sources) == 1
+
+    def passed(self) -> None:
+        """A piece was pushed."""
+        if self._guard is not None:
+            self._guard.passed()
+
+    async def watch(self, end: Awaitable[None]) -> None:
+        """Wait until a source has pushed everything, as long as whoever guards the answer lets it. Raises what `end` does, or the guard."""
+        guard = self._guard
+        try:
+            if guard is not None:
+                guard.waiting()
+            await end
+            if guard is not None:
+                guard.came()
+        except BaseException as e:
+            self._error = guard.error(e) if guard is not None else e
+            if self._error is e:
+                raise
+            raise self._error from None
 
     async def _track(self) -> AsyncIterator[T]:
         """All pieces, watched over, and what is to be done at the end. One generator, however many layers: each costs every piece."""

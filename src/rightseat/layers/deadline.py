@@ -120,6 +120,11 @@ class _Watch:
         if self._silence is not None:
             self._last = self._clock.now()
 
+    def passed(self) -> None:
+        """See Guard."""
+        if self._silence is not None:
+            self._last = self._clock.now()
+
     def error(self, e: BaseException) -> BaseException:
         """See Guard."""
         self._task = None

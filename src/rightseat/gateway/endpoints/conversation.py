@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from typing import TypeAlias
@@ -13,10 +14,12 @@ from rightseat.accounts.selection import conversation_of
 from rightseat.backends.base import UpstreamRequest
 from rightseat.chat import Answer, Estimate, Meta, Reply
 from rightseat.gateway.access.estimate import estimate
+from rightseat.gateway.http.exchange import EventSink
 from rightseat.gateway.observe.content_log import ContentLog
 from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.intake import Intake, Taken
 from rightseat.gateway.pipeline.plan import Converse, Options, Plan, Relay, plan
+from rightseat.gateway.pipeline.pushing import Hear, pushed
 from rightseat.gateway.pipeline.reasoning import asked_again
 from rightseat.gateway.pipeline.response import conversed, conversed_whole, envelope_of, relayed, relayed_whole
 from rightseat.gateway.pipeline.upstream import Upstream
@@ -54,11 +57,13 @@ class OpenAnswer(Struct, frozen=True):
         answer: to be closed when it is over.
         pieces: the answer as a stream for the client: whole events.
         whole: the answer as one body for the client.
+        push: the answer as a stream, pushed into a sink; None: it can only be pulled.
     """
 
     answer: Answer[bytes] | Reply
     pieces: Callable[[], AsyncGenerator[bytes, None]]
     whole: Callable[[], Awaitable[bytes]]
+    push: Callable[[EventSink, Hear | None], Awaitable[None]] | None = None
 
 
 class ConversationEndpoint:
@@ -88,7 +93,7 @@ class ConversationEndpoint:
         asked = await self._ask(made, meta, request)
         async with asked.answer:
             if made.wants_stream:
-                await self._stream(made, request, asked.pieces(), fields, spoken)
+                await self._stream(made, request, asked, fields, spoken)
                 return
             body = await asked.whole()
         if spoken is not None:
@@ -109,7 +114,9 @@ class ConversationEndpoint:
                     made.upstream.path, data, made.model, made.vision, made.streams, made.intent, meta
                 )
                 relay = await asked_again(upstream.relay, asked, made.upstream)
-                return OpenAnswer(relay, partial(relayed, made, relay), partial(relayed_whole, made, relay))
+                pieces, whole = partial(relayed, made, relay), partial(relayed_whole, made, relay)
+                may_push = relay.source is not None and relay.is_stream and relay.can_be_pushed
+                return OpenAnswer(relay, pieces, whole, partial(pushed, made, relay) if may_push else None)
             case Converse(chat) as how:
                 reply = await asked_again(upstream.handle, msgspec.structs.replace(chat, meta=meta), made.upstream)
                 given = (made, how, reply, self._shared.content, request.record)
@@ -119,19 +126,19 @@ class ConversationEndpoint:
         self,
         made: Plan,
         request: Request,
-        pieces: AsyncGenerator[bytes, None],
+        asked: OpenAnswer,
         fields: Fields,
         spoken: ContentLog | None,
     ) -> None:
         ping, seconds = made.client.ping, self._shared.ping_seconds
         async with request.exchange.stream([(b"cache-control", b"no-cache"), *fields], ping, seconds) as write:
+            hear = spoken.hear if spoken is not None else None
             try:
-                async for piece in pieces:
-                    if spoken is not None:
-                        spoken.hear(piece)
-                    await write(piece)
+                if (sink := request.exchange.sink) is not None and asked.push is not None:
+                    await asked.push(sink, hear)
+                else:
+                    await _pulled(asked.pieces(), write, hear)
             finally:
-                await pieces.aclose()
                 if spoken is not None:
                     spoken.end()
 
@@ -169,6 +176,17 @@ class ConversationEndpoint:
                 (b"warning", f'299 rightseat "not supported and left out: {names}"'.encode("ascii", "replace"))
             )
         return fields
+
+
+async def _pulled(
+    pieces: AsyncGenerator[bytes, None], write: Callable[[bytes], Awaitable[None]], hear: Hear | None
+) -> None:
+    """All pieces, one after another, to the client."""
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            if hear is not None:
+                hear(piece)
+            await write(piece)
 
 
 def _estimated(made: Plan, taken: Taken) -> Estimate:

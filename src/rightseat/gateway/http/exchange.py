@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -51,6 +51,26 @@ class Head(Struct, frozen=True):
     address: str = ""
 
 
+class Pausable(Protocol):
+    """A source that pushes, and can be asked to wait."""
+
+    def pause(self) -> None:
+        """Push nothing for now. May be called twice."""
+
+    def resume(self) -> None:
+        """Go on. May be called twice."""
+
+
+class EventSink(Protocol):
+    """Where the events of a streamed answer go, without a coroutine a piece."""
+
+    def write(self, data: bytes) -> None:
+        """Some whole events. Never waits."""
+
+    def bind(self, source: Pausable | None) -> None:
+        """Who writes from now on: it is paused while the client does not read. None: nobody any more."""
+
+
 class Exchange(ABC):
     """A request and its answer.
 
@@ -66,6 +86,7 @@ class Exchange(ABC):
         complete: the last byte of the answer was written.
         gone: the client has left before that.
         first_at: when the first bytes of a stream were written, in seconds of the clock.
+        sink: while an answer streams, where its pieces may be pushed; None: it cannot be, `stream` gives what waits.
         fields: header fields of whatever answer there will be; one that the answer gives itself goes before them.
         owner: for whom the bytes are counted that it holds.
     """
@@ -78,6 +99,7 @@ class Exchange(ABC):
         self.complete = False
         self.gone = False
         self.first_at: float | None = None
+        self.sink: EventSink | None = None
         self.fields: list[tuple[bytes, bytes]] = []
         self.owner = ""
         self._clock = clock

@@ -17,7 +17,7 @@ from rightseat.errors import TransportError, UpstreamError
 from rightseat.gateway.observe.request_log import RequestRecord
 from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.plan import Converse, Plan
-from rightseat.wire.dialect import Envelope, Fold, StreamRelay
+from rightseat.wire.dialect import Envelope, Fold
 from rightseat.wire.errors import cut
 from rightseat.wire.reading import ChunkError
 
@@ -42,27 +42,62 @@ async def relayed(plan: Plan, answer: RelayAnswer) -> AsyncGenerator[bytes, None
         answer.is_final = answer.usage is not None
         yield events
         return
-    relay = plan.client.relay()
+    watched = Watched(plan, answer)
+    relay = watched.relay
     try:
         async for chunk in answer:
             if said := relay.feed(chunk):
                 yield said
             if relay.told:
                 break
-            if answer.limit is not None:
-                answer.received, answer.least = max(answer.received, relay.received), relay.least
-                _check_limit(answer)
+            watched.check()
         if rest := relay.eof():
             yield rest
     except TransportError as e:
         if not relay.complete:
             raise cut() from e
     finally:
-        _note(answer, relay)
-    if relay.failed:
-        raise ToldError(502, "upstream ended the stream with an error")
-    if not relay.complete:
-        raise cut()
+        watched.note()
+    watched.check_end()
+
+
+class Watched:
+    """A stream that passes, and what it tells: noted on the answer, held to what was reserved for it.
+
+    Args:
+        plan: see Plan.
+        answer: the answer.
+
+    Attributes:
+        relay: cuts it at event borders, and watches it.
+    """
+
+    __slots__ = ("_answer", "relay")
+
+    def __init__(self, plan: Plan, answer: RelayAnswer) -> None:
+        self.relay = plan.client.relay()
+        self._answer = answer
+
+    def check(self) -> None:
+        """After each piece. Raises UpstreamError: it is longer than it may be."""
+        answer = self._answer
+        if answer.limit is not None:
+            answer.received, answer.least = max(answer.received, self.relay.received), self.relay.least
+            _check_limit(answer)
+
+    def note(self) -> None:
+        """What it used."""
+        answer, relay = self._answer, self.relay
+        answer.received, answer.least = max(answer.received, relay.received), relay.least
+        if relay.usage is not None:
+            answer.usage, answer.is_final = relay.usage, relay.is_final
+
+    def check_end(self) -> None:
+        """At the end. Raises ToldError, UpstreamError: it ended before its time."""
+        if self.relay.failed:
+            raise ToldError(502, "upstream ended the stream with an error")
+        if not self.relay.complete:
+            raise cut()
 
 
 async def relayed_whole(plan: Plan, answer: RelayAnswer) -> bytes:
@@ -116,12 +151,6 @@ def _check_limit(answer: RelayAnswer | Reply) -> None:
         error = UpstreamError(502, "the model did not keep to the length that was asked of it", code="output_limit")
         error.reached = True
         raise error
-
-
-def _note(answer: RelayAnswer, relay: StreamRelay) -> None:
-    answer.received, answer.least = max(answer.received, relay.received), relay.least
-    if relay.usage is not None:
-        answer.usage, answer.is_final = relay.usage, relay.is_final
 
 
 async def conversed(

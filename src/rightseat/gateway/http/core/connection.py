@@ -36,6 +36,7 @@ _LINGER_SECONDS = 2.0  # for a client that still sends, to read why it is not li
 _CLOSE_SECONDS = 10.0  # for a client to take what was written before
 _STALL_SECONDS = 120.0  # in which a client takes some of what waits for it; nginx: 60
 _KEPT = 16 * 1024  # bytes that may wait behind a request
+_BEGINS = b"\rABCDEFGHIJKLMNOPQRSTUVWXYZ"  # with which another one may begin
 
 # Read into by all connections of a loop, one after another. A connection on which nobody wants a body reads little at a time.
 _BUFFER = memoryview(bytearray(256 * 1024))
@@ -230,11 +231,13 @@ class ServerConnection(asyncio.BufferedProtocol):
         return self._exchange is not None and self._exchange.wants_body
 
     def _keep(self, data: bytes) -> None:
-        """Bytes behind the request: another one, for all that is known."""
-        if self.may_reuse:
-            self._rest += data
-            if len(self._rest) >= _KEPT:
-                self._pause()
+        """Bytes behind the request: another one, for all that is known. What is surely none ends the connection, after a moment for the answer."""
+        if self.may_reuse and not self._rest and data[:1] not in _BEGINS:
+            self.may_reuse = False
+            self._deadline.set(_LINGER_SECONDS, "answer")
+        self._rest += data if self.may_reuse else b""
+        if len(self._rest) >= _KEPT:
+            self._pause()
 
     def _pause(self) -> None:
         if not self._paused and not self.transport.is_closing():
@@ -377,10 +380,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._reading, self._writing = ReadState.SHUT, WriteState.SHUT
         self.core.connections.discard(self)
         place, self._place = self._place, ""
-        address = self.core.address_of(self._peer, head.headers)
-        open_socket(self.core, self.transport, head, address, place, rest)
-
-    # States and time.
+        open_socket(self.core, self.transport, head, self.core.address_of(self._peer, head.headers), place, rest)
 
     def _move_reading(self, to: ReadState) -> None:
         assert to in READING[self._reading], (self._reading, to)

@@ -16,9 +16,9 @@ from typing import Protocol
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import CallerError, RightseatError
 from rightseat.gateway.http.core.answer import LAST_CHUNK, head_of
-from rightseat.gateway.http.core.flow import DONE, Pausable, WriteFlow
+from rightseat.gateway.http.core.flow import DONE, WriteFlow
 from rightseat.gateway.http.core.head import CHUNKED, RequestHead
-from rightseat.gateway.http.exchange import EVENT_STREAM, JSON, ClientGoneError, Fields, Head
+from rightseat.gateway.http.exchange import EVENT_STREAM, JSON, ClientGoneError, Fields, Head, Pausable
 from rightseat.gateway.http.held import BodyLimits, HeldBody
 
 _COPIED = 16 * 1024  # bytes: smaller pieces are copied into their chunk, larger ones go out beside its size
@@ -88,7 +88,6 @@ class CoreExchange(HeldBody):
         super().__init__(head, request_id, limits, clock)
         self.judged = judged
         self._is_chunked = not judged.is_old and judged.method != "HEAD"
-        self.sink: ChunkSink | None = None
         self._connection = connection
         self._first = b""
         self._more: BytesIO | None = None
@@ -189,7 +188,7 @@ class CoreExchange(HeldBody):
         """See Exchange. While it lasts, `sink` takes pieces without a coroutine for each."""
         await self._start(200, [(b"content-type", EVENT_STREAM), *self._with_fields(headers)])
         self.status, self.streaming = 200, True
-        sink = self.sink = ChunkSink(self, self._connection, ping, ping_seconds)
+        self.sink = sink = ChunkSink(self, self._connection, ping, ping_seconds)
         try:
             yield sink.send
             await self._write(b"", last=True)

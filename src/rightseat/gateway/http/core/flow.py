@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator
-from typing import Protocol
 
-
-class Pausable(Protocol):
-    """Something that pushes, and can be asked to wait: an answer of upstream's."""
-
-    def pause(self) -> None:
-        """Push nothing for now. May be called twice."""
-
-    def resume(self) -> None:
-        """Go on. May be called twice."""
+from rightseat.gateway.http.exchange import Pausable
 
 
 class Done:
