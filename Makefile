@@ -30,12 +30,14 @@ check: setup-dev          ## format, lint, types, generated files
 	$(BIN)/mypy tests/typing
 	$(BIN)/pyright
 	$(BIN)/python scripts/generate_session_events.py --check
+	$(BIN)/python scripts/generate_rpc.py --check
 	$(BIN)/python scripts/generate_sync.py --check
 
 fix: setup-dev            ## what can be mended by machine
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python scripts/generate_session_events.py
+	$(BIN)/python scripts/generate_rpc.py
 	$(BIN)/python scripts/generate_sync.py
 
 bench: setup-dev          ## ratios: the SDK beside the official one, the gateway beside nginx and the peers that are installed (needs wrk)

@@ -270,7 +270,7 @@ def test_circles_are_found():
     assert circles({"a": ["b", "c"], "b": ["a"], "c": ["d"], "d": ["c"]}) == [["a", "b"], ["c", "d"]]
 
 
-@pytest.mark.parametrize("script", ["generate_sync.py", "generate_session_events.py"])
+@pytest.mark.parametrize("script", ["generate_sync.py", "generate_session_events.py", "generate_rpc.py"])
 def test_what_is_generated_is_that_of_today(script):
     """The synchronous twins from the source of the asynchronous classes, the kinds of event from their catalogue: `make fix`."""
     done = subprocess.run([sys.executable, SCRIPTS / script, "--check"], capture_output=True, text=True, check=False)

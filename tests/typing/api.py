@@ -18,6 +18,7 @@ from rightseat import (
 from rightseat.chat import ChatRequest
 from rightseat.pytest_plugin import StartClient, StartGateway
 from rightseat.testing import ScriptedSession
+from rightseat.wire.events import AssistantMessageEvent
 
 
 @define_tool
@@ -43,7 +44,7 @@ async def use() -> None:
         )
         assert_type(session, CopilotSession)
         assert_type(await session.send("hello"), str)
-        assert_type(await session.send_and_wait({"prompt": "hello"}, timeout=5), SessionEvent | None)
+        assert_type(await session.send_and_wait({"prompt": "hello"}, timeout=5), AssistantMessageEvent | None)
         assert_type(session.events(SessionEventType.SESSION_IDLE), EventStream)
         async for event in session.events():
             assert_type(event, SessionEvent)

@@ -1,17 +1,18 @@
-"""The synchronous twins, for type checkers: this file is checked (pyright strict), never run."""
+"""The synchronous twins, for type checkers: this file is checked (mypy and pyright, strict), never run."""
 
 from collections.abc import Iterator
 from typing import assert_type
 
 from rightseat import ChatChunk, Record, SessionEvent
 from rightseat.sync import ChatSession, ChatStream, CopilotClient, CopilotSDK, CopilotSession, SessionPool, TextStream
+from rightseat.wire.events import AssistantMessageEvent
 
 
 def use() -> None:
     with CopilotClient(log_level="debug") as client, client.create_session(streaming=True) as session:
         assert_type(session, CopilotSession)
         assert_type(session.send("hello"), str)
-        assert_type(session.send_and_wait("hello", timeout=5), SessionEvent | None)
+        assert_type(session.send_and_wait("hello", timeout=5), AssistantMessageEvent | None)
         assert_type(session.stream("hello"), TextStream)
         for text in session.stream("hello"):
             assert_type(text, str)

@@ -98,9 +98,9 @@ async def _ask(console: Console, session: CopilotSession, question: str) -> None
 
 
 def _show_tool(console: Console, event: SessionEvent) -> None:
-    if event.type is SessionEventType.TOOL_CALL:
-        console.print(f"[yellow]\\[calls {event.data.name}({event.data.arguments})][/yellow] ", end="")
-    else:
+    if event.type is SessionEventType.TOOL_EXECUTION_START:
+        console.print(f"[yellow]\\[calls {event.data.tool_name}({event.data.arguments})][/yellow] ", end="")
+    elif event.type is SessionEventType.TOOL_EXECUTION_COMPLETE:
         result = event.data.result
         console.print(
             f"[yellow]\\[it gave {result.content if result else event.data.error}][/yellow]\n         ", end=""

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from msgspec import Raw
 
@@ -33,6 +33,7 @@ from rightseat.wire.record import Record
 
 if TYPE_CHECKING:
     from rightseat.sdk.model_provider import ModelProvider
+    from rightseat.sdk.rpc_methods import ClientRpc
 
 RPC_SECONDS = 60.0
 # What async handlers may still take for events they have not seen when the client stops. The rest is cancelled.
@@ -218,9 +219,9 @@ class CopilotClient:
     # The CLI itself.
 
     @property
-    def rpc(self) -> Rpc:
+    def rpc(self) -> ClientRpc:
         """Any method of the CLI by name: `await client.rpc("account.getQuota")`."""
-        return Rpc(self.call, timeout=self.rpc_timeout)
+        return cast("ClientRpc", Rpc(self.call, timeout=self.rpc_timeout))
 
     async def ping(self, message: str = "") -> Record:
         """message, timestamp, protocol_version."""

@@ -117,7 +117,7 @@ class _CliTurn:
             return
         kind = TextDelta if event.type is T.ASSISTANT_MESSAGE_DELTA else ReasoningDelta
         self._said = self._said or kind is TextDelta
-        if self._unread.put(kind, event.data.delta_content):
+        if self._unread.put(kind, str(getattr(event.data, "delta_content", ""))):
             self._came.set()
         elif self._pending is not None:
             self._pending.give_up(AnswerTooLongError(MAX_UNREAD))

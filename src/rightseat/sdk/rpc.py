@@ -5,7 +5,7 @@
     await session.rpc.history.compact(custom_instructions="keep the names")
 
 Method and parameter names may be in snake_case. Results are Records. This module does not know any method: what the CLI
-offers, it says itself (`MethodNotFoundError` otherwise).
+offers, it says itself (`MethodNotFoundError` otherwise). Type checkers know the methods of one version, from `rpc_methods.pyi`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Protocol, Self, Unpack, cast
 
 from msgspec import Raw
 
@@ -33,9 +33,12 @@ from rightseat.sdk.subscriptions import MAX_BUFFERED, EventStream, Handler, Over
 from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks, result_of
 from rightseat.sdk.text_stream import TextStream
 from rightseat.sdk.turns import PendingTurn, Turns
-from rightseat.wire.events import SessionEvent, event_from_dict
+from rightseat.wire.events import AssistantMessageEvent, SessionEvent, event_from_dict
 from rightseat.wire.record import Record
 from rightseat.wire.session_events import SessionEventType as T
+
+if TYPE_CHECKING:
+    from rightseat.sdk.rpc_methods import SessionRpc
 
 COMPACT_SECONDS = 600.0  # a compaction is a model call over the whole conversation
 
@@ -107,9 +110,10 @@ class CopilotSession:
         return state.get("modelId")
 
     @property
-    def rpc(self) -> Rpc:
+    def rpc(self) -> SessionRpc:
         """Any session method by name: `session.rpc.history.compact()`."""
-        return Rpc(self._call, "session", {"sessionId": self.session_id}, self._connection.rpc_timeout)
+        fixed = {"sessionId": self.session_id}
+        return cast("SessionRpc", Rpc(self._call, "session", fixed, self._connection.rpc_timeout))
 
     @property
     def closed(self) -> bool:
@@ -146,7 +150,7 @@ class CopilotSession:
         *,
         inactivity_timeout: float | None = None,
         **options: Unpack[SendOptions],
-    ) -> SessionEvent | None:
+    ) -> AssistantMessageEvent | None:
         """Send a message and wait until the turn has ended.
 
         Turns of one session run one after another: a call waits until those before it have ended, unless its mode is

@@ -12,7 +12,7 @@ from rightseat.chat import MAX_ANSWER_CHARS
 from rightseat.errors import AnswerTooLongError, InvalidOptionError
 from rightseat.sdk.turns import PendingTurn, Turns
 from rightseat.sdk.unread import MAX_UNREAD, Unread
-from rightseat.wire.events import SessionEvent
+from rightseat.wire.events import AssistantMessageEvent, SessionEvent
 from rightseat.wire.session_events import SessionEventType as T
 
 _TEXT = (T.ASSISTANT_MESSAGE_DELTA, T.ASSISTANT_MESSAGE)
@@ -47,7 +47,7 @@ class TextStream:
         self._finished = False
 
     @property
-    def reply(self) -> SessionEvent | None:
+    def reply(self) -> AssistantMessageEvent | None:
         """See the class."""
         return self._pending.turn.reply if self._pending else None
 

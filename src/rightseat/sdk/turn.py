@@ -12,9 +12,10 @@ unless the session is on autopilot; so does the beginning of the next message in
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import cast
 
 from rightseat.errors import NotLoggedInError, ProtocolError, RightseatError, SessionError, TurnAbortedError
-from rightseat.wire.events import SessionEvent
+from rightseat.wire.events import AssistantMessageEvent, SessionEvent
 from rightseat.wire.session_events import SessionEventType as T
 
 MAX_EARLY = 4096  # events that may come between a message's beginning and the answer of session.send
@@ -60,7 +61,7 @@ class Turn:
         self.done = False
         self.over = False
         self.started = False
-        self.reply: SessionEvent | None = None
+        self.reply: AssistantMessageEvent | None = None
         self.error: RightseatError | None = None
         self.message_id: str | None = None
         self._session_id = session_id
@@ -117,7 +118,7 @@ class Turn:
             case T.ASSISTANT_MESSAGE:
                 if self._is_answer(data):
                     self.started = True
-                    self.reply = self.reply if self.done else event
+                    self.reply = self.reply if self.done else cast("AssistantMessageEvent", event)
                     self._show(event)
             case T.SESSION_WARNING:
                 blocked = getattr(data, "warning_type", None) == "policy_blocked"
@@ -130,7 +131,7 @@ class Turn:
                     self._finish(aborted=bool(getattr(data, "aborted", None)))
             case T.SESSION_AUTOPILOT_STOPPED:
                 if self._is_ours(getattr(data, "request_id", None)):
-                    self._finish(aborted=data.reason == "aborted")
+                    self._finish(aborted=getattr(data, "reason", None) == "aborted")
 
     def _show(self, event: SessionEvent) -> None:
         if self._sink is not None and event.type in self._wanted and not self.done:

@@ -17,7 +17,7 @@ from rightseat.log import logger
 from rightseat.sdk.rpc import CallMethod, decode_result
 from rightseat.sdk.tasks import CLOSE_SECONDS, Tasks, result_of
 from rightseat.sdk.turn import INTERESTING, Activity, Turn
-from rightseat.wire.events import SessionEvent
+from rightseat.wire.events import AssistantMessageEvent, SessionEvent
 from rightseat.wire.session_events import SessionEventType as T
 
 _SLACK_SECONDS = 1e-3  # timers may fire this much too early
@@ -225,7 +225,7 @@ class PendingTurn:
         self._watch()
         await self._limited(self._send(params))
 
-    async def end(self) -> SessionEvent | None:
+    async def end(self) -> AssistantMessageEvent | None:
         """Wait until the turn has ended. Returns its last assistant message, or None.
 
         Raises:

@@ -14,6 +14,7 @@ import rightseat.sdk.rpc as rightseat_sdk_rpc
 import rightseat.sdk.session as rightseat_sdk_session
 import rightseat.sdk.subscriptions as rightseat_sdk_subscriptions
 import rightseat.sdk.text_stream as rightseat_sdk_text_stream
+from typing import TYPE_CHECKING
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -51,6 +52,7 @@ from rightseat.sdk.subscriptions import Handler
 from rightseat.sdk.subscriptions import MAX_BUFFERED
 from rightseat.sdk.subscriptions import Overflow
 from rightseat.security.secret import Secret
+from rightseat.wire.events import AssistantMessageEvent
 from rightseat.wire.events import SessionEvent
 from rightseat.wire.record import Record
 from rightseat.wire.session_events import SessionEventType
@@ -60,6 +62,10 @@ from typing import Self
 from typing import Unpack
 from typing import cast
 from typing import overload
+
+if TYPE_CHECKING:
+    from rightseat.sync.rpc_methods import ClientRpc
+    from rightseat.sync.rpc_methods import SessionRpc
 
 
 class Rpc(Twin, of=rightseat_sdk_rpc.Rpc):
@@ -101,9 +107,9 @@ class TextStream(Twin, of=rightseat_sdk_text_stream.TextStream):
     """
 
     @property
-    def reply(self) -> SessionEvent | None:
+    def reply(self) -> AssistantMessageEvent | None:
         """See the class."""
-        return cast("SessionEvent | None", self._get("reply"))
+        return cast("AssistantMessageEvent | None", self._get("reply"))
 
     def __iter__(self) -> Self:
         return self
@@ -169,9 +175,9 @@ class CopilotSession(Twin, of=rightseat_sdk_session.CopilotSession):
         return cast("str | None", self._get("model"))
 
     @property
-    def rpc(self) -> Rpc:
+    def rpc(self) -> SessionRpc:
         """Any session method by name: `session.rpc.history.compact()`."""
-        return cast("Rpc", self._get("rpc"))
+        return cast("SessionRpc", self._get("rpc"))
 
     @property
     def closed(self) -> bool:
@@ -196,7 +202,7 @@ class CopilotSession(Twin, of=rightseat_sdk_session.CopilotSession):
         """
         return cast("str", self._wait("send", prompt, **options))
 
-    def send_and_wait(self, prompt: str | Mapping[str, object], timeout: float | None = 60.0, *, inactivity_timeout: float | None = None, **options: Unpack[SendOptions]) -> SessionEvent | None:
+    def send_and_wait(self, prompt: str | Mapping[str, object], timeout: float | None = 60.0, *, inactivity_timeout: float | None = None, **options: Unpack[SendOptions]) -> AssistantMessageEvent | None:
         """Send a message and wait until the turn has ended.
 
         Turns of one session run one after another: a call waits until those before it have ended, unless its mode is
@@ -219,7 +225,7 @@ class CopilotSession(Twin, of=rightseat_sdk_session.CopilotSession):
             TurnAbortedError: the turn was aborted.
             ConnectionLostError: the CLI died.
         """
-        return cast("SessionEvent | None", self._wait("send_and_wait", prompt, timeout, inactivity_timeout=inactivity_timeout, **options))
+        return cast("AssistantMessageEvent | None", self._wait("send_and_wait", prompt, timeout, inactivity_timeout=inactivity_timeout, **options))
 
     def stream(self, prompt: str | Mapping[str, object], *, timeout: float | None = None, inactivity_timeout: float | None = None, max_answer_chars: int | None = MAX_ANSWER_CHARS, **options: Unpack[SendOptions]) -> TextStream:
         """Send a message and iterate over the text of the answer as it comes.
@@ -405,9 +411,9 @@ class CopilotClient(Owner, closes="stop", of=rightseat_sdk_client.CopilotClient)
         self._wait("delete_session", session_id)
 
     @property
-    def rpc(self) -> Rpc:
+    def rpc(self) -> ClientRpc:
         """Any method of the CLI by name: `client.rpc("account.getQuota")`."""
-        return cast("Rpc", self._get("rpc"))
+        return cast("ClientRpc", self._get("rpc"))
 
     def ping(self, message: str = '') -> Record:
         """message, timestamp, protocol_version."""

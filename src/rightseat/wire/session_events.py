@@ -196,8 +196,8 @@ class SessionEventType(enum.StrEnum):
     UNKNOWN = "unknown"
 
     # Other names for the above.
-    TOOL_CALL = "tool.execution_start"
-    TOOL_RESULT = "tool.execution_complete"
+    TOOL_CALL = TOOL_EXECUTION_START
+    TOOL_RESULT = TOOL_EXECUTION_COMPLETE
 
 
 class EventData(Struct, frozen=True, kw_only=True, rename="camel"):
