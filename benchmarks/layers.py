@@ -127,6 +127,11 @@ async def each(call, n):
     return (time.perf_counter() - begun) / n * 1e6
 
 
+async def plain(argument):
+    """A function that is no handler."""
+    return argument
+
+
 async def measure(n):
     wrapped = {name: layer(upstream) for name, layer in LAYERS.items()}
     wrapped["Cache, a hit"] = LAYERS["Cache, a hit"](streaming(1))
@@ -135,7 +140,8 @@ async def measure(n):
             pass
     streams = {name: layer(streaming(n)) for name, layer in LAYERS.items() if not name.startswith("Cache")}
     rounds = {}
-    foreign = others()
+    around = stack(*Layers(Resilience(window=None)).layers)(plain)
+    foreign = [*others(), ("the same around a plain function, without Window", lambda: around(1))]
     for _ in range(ROUNDS):
         bare, bare_event = await calls(upstream, n), await events(streaming(n), n)
         for name, handler in wrapped.items():

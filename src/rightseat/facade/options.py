@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rightseat.chat import Image
     from rightseat.handler import Layer
     from rightseat.layers import Backoff, BreakerPolicy, CachePolicy, Limit, QueuePolicy
+    from rightseat.layers.functions import On
     from rightseat.layers.window import Summariser
 
     ImageSource: TypeAlias = str | PathLike[str] | bytes | bytearray | memoryview | Image
@@ -33,7 +34,7 @@ class ResilienceOptions(TypedDict, total=False):
     timeout: float | None  # seconds for a whole call, tries included; 300
     silence: float | None  # seconds without a piece of the answer; 120
     retry: Backoff | bool | None  # on
-    retry_on: Callable[[BaseException], bool]  # whether another try may help with an error
+    retry_on: On  # for which errors another try may help: types, or a function
     breaker: BreakerPolicy | bool | None  # on
     concurrency: int | QueuePolicy | None  # answers at once; 64
     requests_per_minute: float | Limit | None  # off

@@ -36,6 +36,7 @@ from rightseat.layers import (
 )
 from rightseat.layers.admit import Admit, Desk
 from rightseat.layers.checks import number
+from rightseat.layers.functions import On
 from rightseat.layers.observe import Observe, Observer, retried
 from rightseat.layers.rate import limit_of
 from rightseat.layers.retry import CallerBudgets
@@ -55,7 +56,7 @@ class Resilience(Struct, frozen=True, kw_only=True):
         timeout: seconds for a whole call, tries included.
         silence: seconds without a piece of the answer.
         retry: a Backoff.
-        retry_on: whether another try may help with an error.
+        retry_on: for which errors another try may help: types, or a function.
         breaker: a BreakerPolicy.
         concurrency: answers at once, or a QueuePolicy.
         requests_per_minute, tokens_per_minute: limits of our own; off by default, as the accounts' own are not known.
@@ -71,7 +72,7 @@ class Resilience(Struct, frozen=True, kw_only=True):
     timeout: float | None = 300.0
     silence: float | None = 120.0
     retry: Backoff | bool | None = True
-    retry_on: Callable[[BaseException], bool] = is_transient
+    retry_on: On = is_transient
     breaker: BreakerPolicy | bool | None = True
     concurrency: int | QueuePolicy | None = 64
     requests_per_minute: float | Limit | None = None
