@@ -1,6 +1,7 @@
 # Each verb does its own set-up. CI runs `make test` and `make check`.
 PYTHON ?= python3
 BIN = .venv/bin
+export PYTHONDONTWRITEBYTECODE :=  # what is compiled once is kept: tests start hundreds of programs
 
 .PHONY: demo demo-cli test test-long coverage check fix docs bench bench-gateway bench-layers bench-peers sim lock setup setup-dev clean
 
