@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +20,8 @@ def key_of(request: ChatRequest) -> bytes:
     plain = msgspec.structs.replace(request, stream=False, meta=type(request.meta)())
     extra = {name: value for name, value in request.extra.items() if name not in ("stream", "stream_options", "user")}
     plain = msgspec.structs.replace(plain, extra=extra)
+    import hashlib  # OpenSSL, which few need
+
     return hashlib.sha256(msgspec.json.encode(plain, order="sorted", enc_hook=repr)).digest()
 
 
@@ -33,6 +34,8 @@ def key_of_arguments(args: tuple[object, ...], kwargs: Mapping[str, object]) -> 
     named = sorted(kwargs.items())
     for value in (*args, *kwargs.values()):
         _check_plain(value)
+    import hashlib
+
     return hashlib.sha256(repr((args, named)).encode("utf-8", "surrogatepass")).digest()
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -217,6 +216,8 @@ def fence(text: str, source: str = "data") -> str:
 
 def _digest(text: str) -> str:
     # Cryptographic: no text can be written that holds its own mark and all that follow it.
+    import hashlib  # OpenSSL, which few need
+
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
