@@ -75,9 +75,14 @@ class Edge:
             memory=self.memory,
             body_memory=self.bodies,
             limits=lambda: SocketLimits(body_limit, places),
+            count=self.count,
+            opened=lambda exchange, caller: None,
         )
         self.multiplex = Multiplex(self.sockets)
         self.responses = ResponsesSocket(self.sockets)
+
+    async def count(self, caller):
+        """Anything counts for nothing."""
 
     async def serve(self, exchange, caller=None):
         """As the router does it."""
@@ -104,6 +109,10 @@ class Edge:
             self.live.known(exchange, caller)
             exchange.owner = caller.id
         await self.answer(exchange)
+
+    def refused(self, head, error):
+        self.seen.append((head.path, status_of(error)))
+        return CHAT.error_body(error, ""), []
 
     def request_id(self, given):
         return given or "request-1"

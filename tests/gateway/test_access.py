@@ -146,6 +146,21 @@ class TestLockout:
 
         run_virtual(main)
 
+    def test_all_addresses_of_one_customer_count_as_one(self):
+        async def main():
+            door = Door(keys=("config-key-0123456789",))
+            for i in range(3):
+                await door.refused(new_text()[0], address=f"2001:db8:0:1::{i}")
+            await door.refused(new_text()[0], LockedOutError, address="2001:db8:0:1:ffff::9")
+            await door.refused(new_text()[0], address="2001:db8:0:2::1")
+            for i in range(3):
+                await door.refused(
+                    new_text()[0], address=f"::ffff:192.0.2.{10 + i}"
+                )  # IPv4 all the same: three customers
+            await door.refused(new_text()[0], address="::ffff:192.0.2.10")
+
+        run_virtual(main)
+
     def test_the_right_management_key_is_let_in_though_its_address_guesses(self):
         async def main():
             door = Door()

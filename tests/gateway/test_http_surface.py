@@ -183,3 +183,101 @@ async def test_every_route_has_its_dialect_of_errors_whatever_is_wrong(gateway, 
         assert dict(fields)["content-type"] == "application/json"
         if anthropic:
             assert dict(fields)["request-id"] == dict(fields)["x-request-id"] == said["request_id"]
+
+
+async def seen_of(one):
+    """What was asked and how it was answered, the newest first; from the list for people."""
+    status, _, body = await one.ask(head("GET /v0/management/requests?limit=100", f"authorization: Bearer {ADMIN}"))
+    assert status == 200
+    return [(r["method"], r["path"], r["status"], r["code"]) for r in json.loads(body)["requests"]]
+
+
+@pytest.mark.parametrize(
+    ("sent", "asked", "status", "code"),
+    [
+        (b"nonsense\r\n\r\n", ("GET", "/"), 400, "malformed_request"),
+        (b"POST /v1/messages HTTP/9.9\r\n\r\n", ("POST", "/v1/messages"), 400, "malformed_request"),
+        (head("GET /v1/models?a=secret", "x-a: " + "y" * 70_000), ("GET", "/v1/models"), 431, "head_too_large"),
+        (b"GET /v1/models HTTP/1.1\r\nhost: 127", ("GET", "/v1/models"), 408, "head_timeout"),
+        (
+            head("GET /v1/ws", "connection: upgrade", "upgrade: websocket", "sec-websocket-version: 12"),
+            ("GET", "/v1/ws"),
+            400,
+            "handshake",
+        ),
+        (
+            head("POST /v1/ws", "connection: upgrade", "upgrade: websocket", "content-length: 0"),
+            ("POST", "/v1/ws"),
+            400,
+            "handshake",
+        ),
+    ],
+)
+async def test_a_head_that_cannot_be_served_is_an_error_of_ours_and_seen_once(gateway, sent, asked, status, code):
+    """B15."""
+    served = await gateway(settings={**SETTINGS, "header_seconds": 0.3, "metrics": True})
+    async with connected(served) as bad:
+        told, fields, body = await bad.ask(sent)
+        assert (told, dict(fields)["content-type"]) == (status, "application/json")
+        error = json.loads(body)
+        assert ("type" in error) == (asked[1] == "/v1/messages"), error  # Anthropic's form
+        assert await bad.ended()
+    async with connected(served) as good:
+        (seen,) = await seen_of(good)
+        assert seen in ((*asked, status, code), (*asked, status, "grammar"))
+        _, _, page = await good.ask(head("GET /metrics", f"authorization: Bearer {ADMIN}"))
+        counted = [line for line in page.decode().splitlines() if f'status="{status}"' in line and "_total" in line]
+        assert [line for line in counted if line.endswith((" 1.0", " 1"))], counted
+
+
+async def test_connections_beyond_the_limit_are_told_so_in_json_and_seen(gateway):
+    served = await gateway(settings={**SETTINGS, "connections": 2})
+    upgrade = (
+        "connection: upgrade",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: " + "A" * 22 + "==",
+    )
+    async with connected(served) as one:
+        async with connected(served), connected(served) as third:
+            assert (await one.ask(head("GET /health")))[0] == 503
+            status, fields, body = await third.ask(head("GET /v1/models", MINE))
+            assert (status, json.loads(body)["error"]["code"]) == (503, "too_many_connections")
+            assert dict(fields)["retry-after"] == "1"
+        async with connected(served), connected(served) as third:
+            status, _, body = await third.ask(head("GET /v1/ws", *upgrade))
+            assert (status, json.loads(body)["error"]["code"]) == (503, "too_many_connections")
+    async with connected(served) as one:
+        seen = await seen_of(one)
+        assert [each for each in seen if each[3] == "too_many_connections"] == [
+            ("GET", "/v1/ws", 503, "too_many_connections"),
+            ("GET", "/v1/models", 503, "too_many_connections"),
+            ("GET", "/health", 503, "too_many_connections"),
+        ]
+
+
+@pytest.mark.parametrize("path", ["/v1/ws", "/v1/responses"])
+async def test_a_socket_that_is_opened_is_seen_once(gateway, path):
+    served = await gateway(settings=SETTINGS)
+    async with aiohttp.ClientSession() as http, connected(served) as one:
+        async with http.ws_connect(f"{served.url}{path}", headers={"authorization": f"Bearer {KEY}"}):
+            assert await seen_of(one) == [("GET", path, 101, None)]
+        assert len(await seen_of(one)) == 1
+
+
+async def test_frames_that_make_no_sense_count_as_requests_of_the_key(gateway):
+    served = await gateway(settings={"management_key": ADMIN})
+    async with connected(served) as one, aiohttp.ClientSession() as http:
+        asked = json.dumps({"name": "ann", "requests_per_minute": 3}).encode()
+        fields = (f"authorization: Bearer {ADMIN}", f"content-length: {len(asked)}")
+        status, _, made = await one.ask(head("POST /v0/management/keys", *fields) + asked)
+        assert status == 201, made
+        key = json.loads(made)["key"]
+        async with http.ws_connect(f"{served.url}/v1/ws") as ws:
+            await ws.send_json({"type": "hello", "key": key})
+            assert (await ws.receive_json())["type"] == "session"
+            codes = []
+            for said in ("nonsense", '{"type":"dance","id":"a"}', '{"type":"request","id":"a","path":"/x"}', "[]", "1"):
+                await ws.send_str(said)
+                codes.append((await ws.receive_json())["status"])
+        assert codes == [400, 400, 400, 429, 429]

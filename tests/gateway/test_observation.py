@@ -286,6 +286,21 @@ class TestTraces:
         assert collector.resources[0]["service.name"] == "my-gateway"
         assert b"private matter" not in b"".join(span.SerializeToString() for span in collector.spans)
 
+    async def test_a_client_that_left_is_a_499(self, simulate, tmp_path, collector):
+        from rightseat.testing.servers import running_gateway
+
+        cloud = await simulate(script=Script([Rule(when="private", text="word " * 1000)]), pace=20)
+        async with (
+            running_gateway(cloud, tmp_path, {}) as url,
+            aiohttp.ClientSession() as http,
+            http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True}) as response,
+        ):
+            await response.content.readany()
+            response.close()
+        (span,) = collector.spans
+        said = attributes(span)
+        assert (said["http.response.status_code"], said["error.type"], span.status.code) == (499, "ClientGoneError", 2)
+
     async def test_of_the_sdk(self, collector):
         provider = provider_of_environment()
 

@@ -43,8 +43,8 @@ from rightseat.gateway.endpoints.models import ModelsEndpoint
 from rightseat.gateway.endpoints.multiplex import Multiplex
 from rightseat.gateway.endpoints.responses_socket import ResponsesSocket
 from rightseat.gateway.endpoints.sockets import SocketLimits, Sockets
-from rightseat.gateway.http.asgi import LEFT, AsgiExchange, Receive, Scope, Send, head_of
-from rightseat.gateway.http.exchange import ClientGoneError, Exchange
+from rightseat.gateway.http.asgi import AsgiExchange, Receive, Scope, Send, head_of
+from rightseat.gateway.http.exchange import ClientGoneError, Exchange, Fields, Head
 from rightseat.gateway.http.held import BodyLimits
 from rightseat.gateway.http.limits import MemoryBudget
 from rightseat.gateway.http.live import Live
@@ -217,11 +217,13 @@ class Gateway:
         head = head_of(scope)
         request_id = self.request_id(head.headers.get("x-request-id", ""))
         exchange = AsgiExchange(head, request_id, receive, send, self.body_limits, clock=self._clock)
-        scope[LEFT] = exchange.leave
-        try:
+        exchange.attach(scope)
+        with contextlib.closing(exchange):
             await self.serve(exchange)
-        finally:
-            exchange.close()
+
+    def refused(self, head: Head, error: RightseatError) -> tuple[bytes, Fields]:
+        """What the client of a head that no server takes is told."""
+        return self._router.refused(head, self.request_id(head.headers.get("x-request-id", "")), error)
 
     def request_id(self, given: str) -> str:
         """The client's own id for the request, if it gives one that can stand in a log; else a new one."""
@@ -299,6 +301,8 @@ class Gateway:
             memory=parts.held,
             body_memory=parts.bodies,
             limits=lambda: SocketLimits(self.settings.body_limit, self.settings.sockets_per_key),
+            count=access.admission.enter,
+            opened=parts.log.opened,
         )
         multiplex = Multiplex(sockets, self._clock, self._ids)
         stack.push_async_callback(multiplex.close)

@@ -15,11 +15,13 @@ from rightseat.gateway.access.access import Access
 from rightseat.gateway.access.caller import ANONYMOUS, Caller
 from rightseat.gateway.access.caller import MANAGEMENT as MANAGEMENT_ID
 from rightseat.gateway.config import Settings
-from rightseat.gateway.http.exchange import ClientGoneError, Exchange
+from rightseat.gateway.http.addresses import neighbourhood
+from rightseat.gateway.http.exchange import ClientGoneError, Exchange, Fields, Head
 from rightseat.gateway.http.live import Live
+from rightseat.gateway.http.memory_exchange import MemoryExchange
 from rightseat.gateway.observe.request_log import RequestLog, RequestRecord
 from rightseat.gateway.request import Endpoint, Request
-from rightseat.gateway.routes import MANAGEMENT, SOCKETS, UNKNOWN, Route, find, others
+from rightseat.gateway.routes import MANAGEMENT, UNKNOWN, Route, find, others, socket_at
 from rightseat.layers.observe import CURRENT
 from rightseat.log import logger
 from rightseat.wire.dialect import Dialect
@@ -109,6 +111,16 @@ class Router:
             self._live.leave(exchange)
             self._log.end(record, exchange)
 
+    def refused(self, head: Head, request_id: str, error: RightseatError) -> tuple[bytes, Fields]:
+        """What the client of a head that no server takes is told: a body and fields. It is noted like any request."""
+        exchange = MemoryExchange(head, request_id)
+        route, _ = _routed(exchange)
+        dialect, record = dialect_of(exchange, route), self._log.begin(exchange, route)
+        record.fail(error, status_of(error))
+        self._log.end(record, exchange)
+        fields = [(b"x-request-id", request_id.encode()), *dialect.error_headers(error, request_id)]
+        return dialect.error_body(error, request_id), fields
+
     async def _let_in(
         self, exchange: Exchange, route: Route, value: str, caller: Caller | None, record: RequestRecord
     ) -> None:
@@ -119,7 +131,7 @@ class Router:
         record.key = caller.id
         if route.scope and caller.id != MANAGEMENT_ID:  # else nothing of a key's could end
             self._live.known(exchange, caller)
-        exchange.owner = caller.id or f"@{exchange.head.address}"
+        exchange.owner = caller.id or f"@{neighbourhood(exchange.head.address)}"
         if route.endpoint not in self._endpoints:  # a socket is not opened by any other request
             raise self._nothing_at(exchange)
         await self._access.admission.enter(caller)
@@ -197,12 +209,7 @@ def _routed(exchange: Exchange) -> tuple[Route, str]:
         return find("GET", "/ui") or (UNKNOWN, "")
     if (found := find(head.method, head.path)) is not None:
         return found
-    return (SOCKETS.get(_full(head.path), UNKNOWN) if "upgrade" in head.headers else UNKNOWN), ""
-
-
-def _full(path: str) -> str:
-    path = path.rstrip("/")
-    return path if path.startswith("/v1/") else f"/v1{path}"
+    return (socket_at(head.path) if "upgrade" in head.headers else UNKNOWN), ""
 
 
 def dialect_of(exchange: Exchange, route: Route) -> Dialect:

@@ -148,6 +148,12 @@ def find(method: str, path: str) -> tuple[Route, str] | None:
     return None
 
 
+def socket_at(path: str) -> Route:
+    """The socket that is opened at a path."""
+    path = path.rstrip("/")
+    return SOCKETS.get(path if path.startswith("/v1/") else f"/v1{path}", UNKNOWN)
+
+
 def others(path: str) -> dict[str, Route]:
     """What is served at a path: method -> route. A name with slashes in it stands for nothing here."""
     found = {method: find(method, path) for method in ("GET", "POST", "DELETE")}

@@ -1,5 +1,7 @@
 """Lockout against guessing keys: an address that sends too many wrong keys is refused for some time. Pure: the caller passes the time.
 
+Of IPv6 the first 64 bits count: one customer has all addresses behind them.
+
 It is asked about wrong keys only. A right key is let in from any address: many people may share an address, and one of them must
 not lock the others out.
 """
@@ -11,6 +13,7 @@ from collections import OrderedDict, deque
 from msgspec import Struct
 
 from rightseat.errors import DeclinedError
+from rightseat.gateway.http.addresses import neighbourhood
 
 ADDRESSES = 10_000
 
@@ -59,14 +62,14 @@ class Lockout:
 
     def wait(self, address: str, now: float) -> float:
         """Seconds for which wrong keys from the address are still answered as locked out; 0: they are not."""
-        known = self._addresses.get(address)
+        known = self._addresses.get(neighbourhood(address))
         return max(0.0, known.until - now) if known is not None else 0.0
 
     def failed(self, address: str, now: float) -> bool:
         """A wrong key. True: this locks the address out."""
         if not self.policy.failures:
             return False
-        one = self._of(address)
+        one = self._of(neighbourhood(address))
         one.failed.append(now)
         while one.failed[0] <= now - self.policy.window:
             one.failed.popleft()

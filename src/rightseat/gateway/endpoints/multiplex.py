@@ -101,7 +101,7 @@ class Multiplex:
 
     async def __call__(self, socket: Socket) -> None:
         """Serve a connection until the client leaves."""
-        await socket.accept()
+        await self._sockets.accept(socket, self._ids.uuid())
         with contextlib.suppress(ClientGoneError):
             if (link := await self._hello(socket)) is not None:
                 await link.serve()
@@ -340,10 +340,9 @@ class _Link:
         except RightseatError as e:
             if isinstance(e, ClientGoneError):
                 raise
-            if (head := asked_in(frame, self._socket.head)) is not None:
-                await self._owner.refuse(self._client, self._socket, id_in(frame), head, e)
-            else:
-                await self._socket.send(self._sockets.error_text(e, id_in(frame)))
+            head = asked_in(frame, self._socket.head) or self._socket.head
+            error = await self._sockets.counted(self._client.caller, e)
+            await self._owner.refuse(self._client, self._socket, id_in(frame), head, error)
 
     async def _do(self, frame: Frame) -> None:
         stream_id = small(frame.id, ID_BYTES)

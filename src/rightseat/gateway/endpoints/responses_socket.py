@@ -84,7 +84,7 @@ class ResponsesSocket:
                 await sockets.turn_away(head, self._ids.uuid(), socket.refuse, e)
                 return
             try:
-                await socket.accept()
+                await sockets.accept(socket, self._ids.uuid(), caller.id)
                 socket.allow(sockets.body_limit, owner)
                 await _Conversation(sockets, caller, owner, socket, self._clock, self._ids).serve()
             finally:

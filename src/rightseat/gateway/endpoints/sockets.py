@@ -9,13 +9,13 @@ import msgspec
 from msgspec import Struct
 
 from rightseat.errors import DeclinedError, RightseatError
+from rightseat.gateway.http.addresses import neighbourhood
 from rightseat.gateway.http.exchange import Exchange, Fields, Head
 from rightseat.gateway.http.limits import MemoryBudget, Places
 from rightseat.gateway.http.live import Live
+from rightseat.gateway.http.memory_exchange import MemoryExchange
 from rightseat.gateway.http.websocket import RefusalExchange, Socket
 from rightseat.wire.body import BadRequestError
-from rightseat.wire.dialects import CHAT
-from rightseat.wire.errors import status_of
 
 Serve: TypeAlias = Callable[[Exchange, Any], Awaitable[None]]
 Say: TypeAlias = Callable[[int, bytes, Fields], Awaitable[None]]  # sends an error: its status, body and header fields
@@ -64,6 +64,8 @@ class Sockets:
         memory: for what is held until clients take it; `each` of it is for one key.
         body_memory: for the bodies of requests.
         limits: those in force now.
+        count: counts something that a caller has asked for. Raises KeyLimitError.
+        opened: is told of every socket that was accepted, and the id of its key where that is known.
     """
 
     def __init__(
@@ -76,11 +78,14 @@ class Sockets:
         memory: MemoryBudget,
         body_memory: MemoryBudget,
         limits: Callable[[], SocketLimits],
+        count: Callable[..., Awaitable[None]],
+        opened: Callable[[Exchange, str], None],
     ) -> None:
         self.serve, self.live = serve, live
         self.memory, self.body_memory = memory, body_memory
         self._limits, self._places = limits, Places(0)
         self._asking, self._may = asking, may
+        self._count, self._opened = count, opened
 
     @property
     def body_limit(self) -> int:
@@ -117,9 +122,22 @@ class Sockets:
         finally:
             exchange.close()
 
+    async def accept(self, socket: Socket, request_id: str, key: str = "") -> None:
+        """Open a socket, which is noted. Raises ClientGoneError."""
+        await socket.accept()
+        self._opened(MemoryExchange(socket.head, request_id), key)
+
     def owner_of(self, caller: Any, address: str) -> str:
         """For whom things are counted."""
-        return str(caller.id) or f"@{address}"
+        return str(caller.id) or f"@{neighbourhood(address)}"
+
+    async def counted(self, caller: object, error: RightseatError) -> RightseatError:
+        """Count a frame that makes no sense as a request of its caller; what the client is told of it."""
+        try:
+            await self._count(caller)
+        except RightseatError as e:
+            return e
+        return error
 
     def take_place(self, owner: str) -> None:
         """One more socket. Raises TooManySocketsError."""
@@ -130,10 +148,6 @@ class Sockets:
     def give_place(self, owner: str) -> None:
         """One less."""
         self._places.give(owner)
-
-    def error_text(self, error: RightseatError, stream_id: str | None) -> bytes:
-        """An error as a frame of `/v1/ws`, where no request is refused by it."""
-        return self.error_frame(status_of(error), CHAT.error_body(error, ""), stream_id)
 
     def saying(self, socket: Socket, stream_id: str | None = None) -> Say:
         """Sends errors as frames of `/v1/ws`."""

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.gateway.http.exchange import ClientGoneError, Fields, Head
+from rightseat.gateway.http.head_errors import REFUSED
 from rightseat.gateway.http.held import BodyLimits, HeldBody
 
 LEFT = (
@@ -94,6 +95,12 @@ class AsgiExchange(HeldBody):
         self.forget()
         if self._aborted:
             raise StreamBrokenError
+
+    def attach(self, scope: Scope) -> None:
+        """What our own server says beyond ASGI: when the client has left, and that its head is not taken."""
+        scope[LEFT] = self.leave
+        if (fault := scope.get(REFUSED)) is not None:
+            self.cut(fault)
 
     async def _start(self, status: int, headers: Fields) -> None:
         fields = list(headers)

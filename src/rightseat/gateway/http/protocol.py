@@ -9,10 +9,19 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from rightseat.errors import RightseatError
 from rightseat.gateway.http.addresses import neighbourhood
 from rightseat.gateway.http.asgi import LEFT
+from rightseat.gateway.http.head_errors import (
+    REFUSED,
+    HeadTooLargeError,
+    HeadTooSlowError,
+    MalformedRequestError,
+    TooManyConnectionsError,
+    fault_of_handshake,
+)
 from rightseat.gateway.http.server_options import Shared
 from rightseat.gateway.http.websocket_protocol import WebSocketProtocol
 from rightseat.gateway.http.writing import Writer
@@ -21,6 +30,9 @@ MAX_FIELDS = 256  # of one head
 _ALIKE = (b"content_length", b"transfer_encoding")
 _LINGER_SECONDS = 2.0  # for a client that still sends, to read why it is refused
 _CLOSE_SECONDS = 10.0  # for a client to take what was written before
+_KEPT = frozenset(
+    {b"anthropic-version", b"traceparent", b"tracestate", b"upgrade", b"x-request-id"}
+)  # of a refused head
 _SPARE = 64  # connections beyond the limit that get an answer saying so
 
 
@@ -96,6 +108,7 @@ class HttpProtocol(HttpToolsProtocol):
     _whole = True  # the request is
     _waits = False  # its body did, until it was asked for
     _lingers = False
+    _is_refused = False  # what came last: nothing can follow it
     _answering: Any = None  # the cycle of the request that is answered; others may wait behind it
 
     def connection_made(self, transport: Any) -> None:
@@ -145,7 +158,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes."""
-        if self._lingers:
+        if self._lingers or self._is_refused:
             return
         super().data_received(data)
         if self._coming:
@@ -164,9 +177,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """The connection becomes a WebSocket, if there is room for one more."""
-        if len(self.connections) > self.shared.options.connections:
-            self.transport.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-            self.transport.close()
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        fault = self._fault_of_number() or fault_of_handshake(method, version, self.headers)
+        if fault is not None:
+            self._refuse(fault)
             return
         super().handle_websocket_upgrade()
         socket = self.transport.get_protocol()
@@ -217,6 +231,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._end()
         if self.client is not None and self.shared.proxies.trusts(self.client[0]):
             self.scope["client"] = (self.shared.client_of(self.client[0], self.headers), 0)
+        if (fault := self._fault_of_number()) is not None:
+            self.scope[REFUSED] = fault  # type: ignore[literal-required]
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is before:  # it becomes a WebSocket
@@ -243,19 +259,50 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             super().on_response_complete()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the client is told in our words
         """A request that is none, or too large a one."""
+        self._refuse(HeadTooLargeError() if self._large else MalformedRequestError())
+
+    def _fault_of_number(self) -> RightseatError | None:
+        return TooManyConnectionsError() if len(self.connections) > self.shared.options.connections else None
+
+    def _refuse(self, error: RightseatError) -> None:
+        """Answer a head that cannot be served. The application does that, so that it is seen like any other request."""
         self._end()
-        if not self._is_idle():  # nothing may stand within an answer
+        if not self._is_idle() or self._is_refused:  # nothing may stand within an answer
             self.transport.close()
             return
-        if not self._large:
-            super().send_400_response(msg)
-            return
-        self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        self._is_refused, self._coming, self._whole = True, False, False
+        self.cycle = RequestResponseCycle(
+            scope=self._refused_scope(error),  # type: ignore[arg-type]
+            transport=self._closing,  # type: ignore[arg-type]
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
         )
-        self.transport.close()
+        self._start_asgi_task(self.cycle, self.app)
+
+    def _refused_scope(self, error: RightseatError) -> dict[str, object]:
+        """As much as is known of a head that is answered by an error."""
+        url: bytes = getattr(self, "url", b"")
+        path, _, _ = url.partition(b"?")
+        peer = self.client[0] if self.client else ""
+        return {
+            "type": "http",
+            "method": self.parser.get_method().decode("ascii") if url else "GET",
+            "path": path.decode("latin-1") or "/",
+            "query_string": b"",
+            "http_version": "1.1",
+            "headers": [field for field in self.headers or () if field[0] in _KEPT],
+            "client": (self.shared.client_of(peer, self.headers or ()), 0) if peer else None,
+            REFUSED: error,
+        }
 
     def _weigh(self, size: int) -> None:
         self._size += size
@@ -277,5 +324,8 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._is_idle():  # the one before is not answered yet: this one has time until then
             self._start()
             return
+        if self._coming:
+            self._refuse(HeadTooSlowError(self.shared.options.header_seconds))
+            return
         self.transport.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        self.transport.close()
+        self.transport.close()  # nothing was asked

@@ -37,12 +37,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _NoBrokenStreams(logging.Filter):
-    """A stream that was cut on purpose is no fault of the application."""
+class _NotTwice(logging.Filter):
+    """A stream that was cut on purpose is no fault of the application, and a request that is none has a line of ours."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Drop the record of such a stream."""
-        return not (record.exc_info and isinstance(record.exc_info[1], StreamBrokenError))
+        """Drop the record of such a thing."""
+        is_broken = bool(record.exc_info and isinstance(record.exc_info[1], StreamBrokenError))
+        return not is_broken and record.msg != "Invalid HTTP request received."
 
 
 async def serve(
@@ -64,7 +65,7 @@ async def serve(
         on_ready: called once it serves.
         reload: what SIGHUP does.
     """
-    logging.getLogger("uvicorn.error").addFilter(_NoBrokenStreams())
+    logging.getLogger("uvicorn.error").addFilter(_NotTwice())
     server = _Server(_config(app, shared))
     with handled(stop, reload):
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
@@ -104,7 +105,6 @@ def _config(app: Any, shared: Shared) -> uvicorn.Config:
         server_header=False,
         headers=_HEADERS,
         proxy_headers=False,  # see addresses.py
-        limit_concurrency=shared.options.connections,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_LAST_SECONDS,
     )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
 from rightseat.gateway.http.exchange import Exchange
-from rightseat.gateway.routes import Route
+from rightseat.gateway.routes import Route, socket_at
 from rightseat.json_types import JsonObject
 from rightseat.layers.observe import Call, ObserverOf, tell
 from rightseat.masking import mask
@@ -154,6 +154,13 @@ class RequestLog:
             self._records.appendleft(record)
         tell(self._observers, record, over=True)
         record.span = None
+
+    def opened(self, exchange: Exchange, key: str) -> None:
+        """A socket was opened: its handshake is a request like any other. Who asks may be known only later."""
+        record = self.begin(exchange, socket_at(exchange.head.path))
+        record.key = key
+        exchange.status, exchange.complete = 101, True
+        self.end(record, exchange)
 
     def shown(self, limit: int = 100) -> list[JsonObject]:
         """For people."""

@@ -82,9 +82,18 @@ def _check_name(name: bytes) -> None:
         _names.add(name)
 
 
+def message_of(status: int) -> str:
+    """What is told of a request that is not taken."""
+    return _WORDS.get(status, "the request is not taken")
+
+
 def refusal(status: int, name: str) -> bytes:
     """A whole answer that ends a connection, in the form of OpenAI's errors."""
-    error = {"message": _WORDS.get(status, "the request is not taken"), "type": "invalid_request_error", "code": name}
-    body = msgspec.json.encode({"error": error})
-    fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
-    return head_of(status, fields) + body
+    error = {"message": message_of(status), "type": "invalid_request_error", "code": name}
+    return last_answer(status, msgspec.json.encode({"error": error}))
+
+
+def last_answer(status: int, body: bytes, fields: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+    """A whole answer of JSON that ends a connection."""
+    own = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    return head_of(status, [*own, *fields]) + body

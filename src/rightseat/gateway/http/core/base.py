@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from rightseat.clock import Clock
+from rightseat.errors import CallerError, DeclinedError, RightseatError
 from rightseat.gateway.http.addresses import neighbourhood
-from rightseat.gateway.http.exchange import Exchange
+from rightseat.gateway.http.core.answer import last_answer, message_of
+from rightseat.gateway.http.core.head import RefusedError
+from rightseat.gateway.http.core.incoming import Incoming
+from rightseat.gateway.http.exchange import Exchange, Fields, Head
 from rightseat.gateway.http.held import BodyLimits
 from rightseat.gateway.http.server_options import Shared
 from rightseat.gateway.http.websocket import Socket
 
 _SPARE = 64  # connections beyond the limit that are told so
+
+
+def _error_of(refused: RefusedError) -> RightseatError:
+    """As the application sees it."""
+    is_full = refused.status == HTTPStatus.SERVICE_UNAVAILABLE
+    kind = DeclinedError if is_full else CallerError
+    error: RightseatError = type("HeadRefusedError", (kind,), {"status_hint": refused.status})(
+        message_of(refused.status), code=refused.name
+    )
+    error.retry_after = 1.0 if is_full else None
+    return error
 
 
 class Application(Protocol):
@@ -32,6 +48,9 @@ class Application(Protocol):
 
     def request_id(self, given: str) -> str:
         """The id of a request, by what the client gives."""
+
+    def refused(self, head: Head, error: RightseatError) -> tuple[bytes, Fields]:
+        """What the client is told of a head that is not taken: a body and fields."""
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer a request."""
@@ -91,6 +110,16 @@ class Core:
         """It counts no more."""
         if place:
             self.shared.places.give(place)
+
+    def refusal(self, incoming: Incoming, peer: str, refused: RefusedError) -> bytes:
+        """The answer to a head that is not taken, which ends the connection. The application sees it like any other request."""
+        judged = incoming.head
+        method, path = (judged.method, judged.path) if judged is not None else incoming.asked
+        headers = judged.headers if judged is not None else {}
+        body, fields = self.app.refused(
+            Head(method, path, headers, "", self.address_of(peer, headers)), _error_of(refused)
+        )
+        return last_answer(refused.status, body, fields)
 
     def address_of(self, peer: str, headers: Mapping[str, str]) -> str:
         """Where a client is, when a proxy stands between."""

@@ -350,7 +350,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._exchange = None
         self.may_reuse = False
         if self._writing is _NONE and not (self._is_pipelined and e.name in ("grammar", "line_ends")):
-            self.transport.write(refusal(e.status, e.name))
+            self.transport.write(self.core.refusal(self._incoming, self._peer, e))
         self._move_writing(WriteState.SHUT)
         self._close()
 

@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from rightseat.gateway.http.head_errors import is_websocket_key
+
 MAX_FIELDS = 256  # of one head; nginx has no limit but 4 x 8 KiB, hyper 100, Node 2,000 bytes of names ...
 MAX_FIELD_BYTES = 16 * 1024  # nginx and aiohttp: 8 KiB
 MAX_TARGET_BYTES = 8190  # nginx, Apache and aiohttp: about the same
@@ -106,6 +108,9 @@ def check_handshake(raw: bytes, head: RequestHead) -> None:
     lines = raw[:-4].split(b"\r\n")
     if len(lines) > SOCKET_FIELDS + 1 or max(map(len, lines)) > SOCKET_FIELD_BYTES:
         raise RefusedError(431, "handshake_too_large")
+    key, version = head.headers.get("sec-websocket-key", ""), head.headers.get("sec-websocket-version", "")
+    if head.method != "GET" or head.is_old or version != "13" or not is_websocket_key(key.encode("latin-1")):
+        raise RefusedError(400, "handshake")
 
 
 def _headers(lines: list[str]) -> dict[str, str]:

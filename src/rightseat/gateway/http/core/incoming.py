@@ -16,6 +16,7 @@ from rightseat.gateway.http.core.head import CHUNKED, RefusedError, RequestHead,
 
 _BLANK = b"\r\n\r\n"
 _LINE_ENDS = 2  # before a request, that are skipped (RFC 9112, section 2.2 asks for one at least)
+_SHOWN = 2048  # bytes of a head that is not taken: enough for what it asked
 _AT_ONCE = 4096  # bytes of a head that are fed as they come,
 _STEP = 1024  # and how many at a time after that
 _FRAMES = 16 * 1024  # bytes of a chunked body that are none of its content: extensions, trailers; hyper: the same
@@ -64,6 +65,12 @@ class Incoming:
         return self.head is not None or (bool(self._held) and self._held != b"\r")
 
     @property
+    def asked(self) -> tuple[str, str]:
+        """The method and the path of a head that is not judged, as far as they can be read."""
+        words = (self.raw or self._held)[:_SHOWN].partition(b"\r\n")[0].decode("latin-1").split(" ")
+        return (words[0], words[1].partition("?")[0]) if len(words) > 1 else ("GET", "/")
+
+    @property
     def has_content(self) -> bool:
         """Some of the body is there."""
         return bool(self._content)
@@ -88,6 +95,7 @@ class Incoming:
         held = self._held + data if self._held else data
         end = held.find(_BLANK, max(0, len(self._held) - 3))
         if (end if end >= 0 else len(held)) + 4 > self.limit:
+            self._held = held[:_SHOWN]
             raise RefusedError(431, "head_too_large")
         if end < 0:
             self._held = held
@@ -95,9 +103,9 @@ class Incoming:
                 self._feed(held[self._fed :])
                 self._fed = len(held)
             return b""
+        self.raw = held[: end + 4]
         self._feed(held[self._fed : end + 4])
         self._held = b""
-        self.raw = held[: end + 4]
         self.head = self._judged()
         return held[end + 4 :]
 
