@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Self
 
 import msgspec
@@ -79,3 +80,17 @@ def list_of(value: Json) -> list[Json]:
 def differs(new: list[Json], old: list[Json]) -> bool:
     """Whether a list was changed: another length, or another object at some place."""
     return len(new) != len(old) or any(a is not b for a, b in zip(new, old, strict=True))
+
+
+def check_depth(body: JsonObject, deepest: int) -> None:
+    """Raises BadRequestError: more containers in each other than `deepest`, which no client writes and other programs may not take."""
+    level: list[object] = [body]
+    for _ in range(deepest):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
+        if not level:
+            return
+    raise BadRequestError.at("body", f"must not be nested more than {deepest} levels deep")
+
+
+def _inside(container: object) -> Iterable[object]:
+    return container.values() if isinstance(container, dict) else container if isinstance(container, list) else ()

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from rightseat.clock import SYSTEM_CLOCK
-from rightseat.wire.body import BadRequestError, json_object
+from rightseat.wire.body import BadRequestError, check_depth, json_object
 
 Body: TypeAlias = dict[str, Any]
 Hold: TypeAlias = Callable[[int], None]
@@ -45,6 +45,7 @@ _FLAT = 65536  # bytes of such a list that are looked at
 _TEXT = re.compile(rb'(?:[^"\\]{1,1024}+|\\.){0,1024}+', re.DOTALL)  # some of a text with escapes
 _ESCAPED = re.compile(rb"(?:[^\\]{1,1024}+|\\u[0-9a-fA-F]{4}|\\[^u]){1,65536}+", re.DOTALL)
 _HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")  # the first half of a character beyond the basic plane
+_DEEPEST = 200  # containers in each other, of a small body
 _IS_NAME = re.compile(rb"[ \t\r\n]{0,1024}+:")  # what follows the text that names a member
 _NO_SIGNS = bytes(byte for byte in range(256) if byte not in b",[{")
 _OPENING = {0x7B: 0x7D, 0x5B: 0x5D}
@@ -66,9 +67,12 @@ async def decode_body(data: bytes, max_messages: int, max_tools: int, hold: Hold
     if len(data) > _SMALL:
         body = await _decode_large(data, max_messages, max_tools, hold)
     else:
+        containers = data.count(b"{") + data.count(b"[")
         if len(data) > _TINY:
-            hold(_CONTAINER_BYTES * (data.count(b"{") + data.count(b"[")))
+            hold(_CONTAINER_BYTES * containers)
         body = json_object(data)
+        if containers > _DEEPEST:
+            check_depth(body, _DEEPEST)
     if type(found := body.get("messages")) is list and len(found) > max_messages:
         raise _too_many("messages", max_messages)
     if type(found := body.get("input")) is list and len(found) > max_messages:
