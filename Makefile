@@ -13,14 +13,14 @@ demo-cli: setup           ## the real Copilot CLI, a simulated cloud, a streamed
 
 JOBS ?= 3
 test: setup-dev           ## all tests, with the real CLI; JOBS=1 runs them one after another
-	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
+	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist worksteal)
 
 test-long: setup-dev      ## all tests, those of numbers with millions of steps and full floods: some ten minutes more
-	RIGHTSEAT_LONG_TESTS=1 $(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
+	RIGHTSEAT_LONG_TESTS=1 $(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist worksteal)
 
 coverage: setup-dev       ## all tests, measured line by line, their subprocesses too; fails below 85 %
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
+	$(BIN)/python -m coverage run -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist worksteal)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

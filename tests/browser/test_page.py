@@ -5,6 +5,9 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -22,24 +25,40 @@ if CHROMIUM is None and not os.environ.get("CI"):
     pytest.skip("the tests of the web page need Chromium (Debian: apt-get install chromium)", allow_module_level=True)
 
 
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """One Chromium for all tests, each of which gets a context of its own: to start one takes seconds."""
+    home = tmp_path_factory.mktemp("chromium")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"]  # fmt: skip
+    argv = [CHROMIUM, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={home}", *quiet]
+    process = subprocess.Popen([*argv, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    try:
+        port, end = home / "DevToolsActivePort", time.monotonic() + 60
+        while not (port.exists() and "\n" in port.read_text()):
+            assert process.poll() is None
+            assert time.monotonic() < end, "Chromium does not listen"
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port.read_text().split()[0]}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 @pytest.fixture
-async def browser():
+async def browser(chromium):
     async with async_playwright() as play:
-        browser = await play.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
-        yield browser
-        await browser.close()
+        yield await play.chromium.connect_over_cdp(chromium)
 
 
 @pytest.fixture
 async def opened(gateway, browser):
     """`page, served = await opened(...)`. What the page complains of ends the test."""
-    complaints = []
+    complaints, contexts = [], []
 
     async def start(path="/", *, width=1200, height=800, injected="", **options):
         served = await gateway(**options)
         context = await browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark")
+        contexts.append(context)
         page = await context.new_page()
         await page.add_init_script(injected)
         page.complaints = complaints
@@ -64,6 +83,8 @@ async def opened(gateway, browser):
         return page, served
 
     yield start
+    for context in contexts:
+        await context.close()
     assert complaints == []
 
 
