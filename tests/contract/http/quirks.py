@@ -10,7 +10,6 @@ _CUT = (
 )
 _UPGRADE = "uvicorn does not read the body of a request that would change the protocol, and forgets what follows"
 _EXPECT = "uvicorn knows one expectation, whatever the version"
-_SOCKET = "the parser of `websockets` takes the body for more of the head"
 _FIELD = "an answer that cannot be written ends in nothing: uvicorn has begun it"
 _FORM = "the scheme in capitals, which RFC 9112 (section 3.2.2) allows, is none to uvicorn"
 
@@ -38,7 +37,6 @@ TWIN = {
     "Q52": ("200", _UPGRADE),
     "Q52-chunks": ("200", _UPGRADE),
     "Q52-no-body": ("200", _UPGRADE),
-    "Q52-socket": ("431x", _SOCKET),
     "Q56.1": ("200", _LAX),
     "Q58": ("x", _CUT),
     **{f"Q69.{i}": ("x", _FIELD) for i in range(5)},

@@ -75,6 +75,7 @@ class Both(Saying):
 
     async def __call__(self, scope, receive, send):
         exchange = AsgiExchange(head_of(scope), "request-1", receive, send, self.body_limits)
+        exchange.attach(scope)
         try:
             await self.serve(exchange)
         finally:

@@ -35,6 +35,9 @@ class Saying:
     def request_id(self, given):
         return given or "request-1"
 
+    def refused(self, head, error):
+        return b"{}", []
+
     async def converse(self, socket):
         await socket.accept()
         try:
