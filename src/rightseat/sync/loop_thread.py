@@ -45,8 +45,9 @@ class LoopThread:
                 "a coroutine function, which runs on the loop of rightseat.sync, waited for an object of it",
                 "Make it a plain function: those run in threads.",
             )
-        call = _Call(work, loop, contextvars.copy_context())
-        try:
+        call = _Call(work, loop)
+        try:  # an interrupt may come at any point, and nothing has begun before this one
+            call.begin(contextvars.copy_context())
             return call.result()
         except BaseException:
             call.cancel()
@@ -108,14 +109,15 @@ class LoopThread:
 class _Call(Generic[R]):
     """One call: its task on the loop, and who waits for it in another thread."""
 
-    def __init__(
-        self, work: Callable[[], Awaitable[R]], loop: asyncio.AbstractEventLoop, context: contextvars.Context
-    ) -> None:
+    def __init__(self, work: Callable[[], Awaitable[R]], loop: asyncio.AbstractEventLoop) -> None:
         self._work = work
         self._loop = loop
         self._done: concurrent.futures.Future[R] = concurrent.futures.Future()
         self._task: asyncio.Task[None] | None = None
-        loop.call_soon_threadsafe(self._begin, context)
+
+    def begin(self, context: contextvars.Context) -> None:
+        """Start it, soon."""
+        self._loop.call_soon_threadsafe(self._begin, context)
 
     def result(self) -> R:
         """Wait."""
@@ -133,6 +135,8 @@ class _Call(Generic[R]):
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+        else:
+            self._done.cancel()  # it was never begun
 
     async def _run(self) -> None:
         try:
