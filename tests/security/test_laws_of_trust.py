@@ -219,6 +219,29 @@ class TestA6LargeBodiesHoldNobodyElse:
         done = await asyncio.gather(*many, return_exceptions=True)
         assert done.count(True) == 49
 
+    async def test_a_job_whose_caller_has_left_is_still_the_callers(self):
+        """Who left in the middle of one job after another had both threads, and everybody waited."""
+        workers, gate, running = BodyWorkers(), threading.Event(), []
+
+        def job():
+            running.append(1)
+            gate.wait()
+
+        tasks = []
+        try:
+            for _ in range(6):
+                tasks.append(asyncio.ensure_future(workers.run("mallory", SMALL, job)))
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                tasks[-1].cancel()
+            async with asyncio.timeout(20):
+                assert await workers.run("ann", SMALL, lambda: "ann's") == "ann's"
+            assert len(running) == 1
+        finally:
+            gate.set()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in done)
+
     async def test_what_the_work_raises_is_raised_and_the_next_goes_on(self):
         workers = BodyWorkers()
         for _ in range(3):

@@ -197,8 +197,17 @@ class HttpProtocol(HttpToolsProtocol):
             self._lingers = True
             self.transport.write_eof()
             self.flow.resume_reading()
-        seconds = _LINGER_SECONDS if self._lingers else _CLOSE_SECONDS
-        self._end_timer = self.loop.call_later(seconds, self.transport.abort)
+        self._end_in(_LINGER_SECONDS if self._lingers else _CLOSE_SECONDS)
+
+    def _end_in(self, seconds: float, waiting: int = 0) -> None:
+        """End the connection then, unless its client has taken something of what waited."""
+        self._end_timer = self.loop.call_later(seconds, self._end_unless_taken, seconds, waiting)
+
+    def _end_unless_taken(self, seconds: float, before: int) -> None:
+        if 0 < (waiting := self.transport.get_write_buffer_size()) and (not before or waiting < before):
+            self._end_in(seconds, waiting)
+        else:
+            self.transport.abort()
 
     def _is_idle(self) -> bool:
         """No request is under way, and the connection has not become a WebSocket."""

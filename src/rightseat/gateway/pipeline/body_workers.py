@@ -55,7 +55,14 @@ class BodyWorkers:
         queue.count += 1
         try:
             async with queue.lock:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+                job = asyncio.get_running_loop().run_in_executor(self._pool, work)
+                try:
+                    return await asyncio.shield(job)
+                except (
+                    asyncio.CancelledError
+                ):  # the thread goes on: until it has ended, it is the caller's, and what it holds is, too
+                    await asyncio.wait([job])
+                    raise
         finally:
             queue.count -= 1
             if not queue.count:
