@@ -204,7 +204,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._end_timer = self.loop.call_later(seconds, self._end_unless_taken, seconds, waiting)
 
     def _end_unless_taken(self, seconds: float, before: int) -> None:
-        if 0 < (waiting := self.transport.get_write_buffer_size()) and (not before or waiting < before):
+        if (waiting := self.transport.get_write_buffer_size()) > 0 and (not before or waiting < before):
             self._end_in(seconds, waiting)
         else:
             self.transport.abort()

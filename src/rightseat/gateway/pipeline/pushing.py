@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from rightseat.backends.base import RelayAnswer
-from rightseat.errors import TransportError
+from rightseat.errors import TransportError, UpstreamError
 from rightseat.gateway.http.exchange import EventSink
 from rightseat.gateway.pipeline.plan import Plan
 from rightseat.gateway.pipeline.response import Watched
@@ -25,13 +25,14 @@ class _EnoughError(Exception):
 class _EventsOut:
     """Takes what upstream sends, and writes whole events to the client."""
 
-    __slots__ = ("_answer", "_hear", "_out", "_relay", "_watched", "over")
+    __slots__ = ("_answer", "_hear", "_out", "_relay", "_watched", "over", "too_long")
 
     def __init__(self, answer: RelayAnswer, watched: Watched, out: EventSink, hear: Hear | None) -> None:
         self._answer, self._watched = answer, watched
         self._relay = watched.relay
         self._out: EventSink | None = out
         self._hear = hear
+        self.too_long: UpstreamError | None = None
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def write(self, data: bytes) -> None:
@@ -41,7 +42,11 @@ class _EventsOut:
             self.tell(said)
         if self._relay.told:
             raise _EnoughError
-        self._watched.check()
+        try:
+            self._watched.check()
+        except UpstreamError as e:  # the caller's own limit, no failure of the model
+            self.too_long = e
+            raise _EnoughError from None
 
     def tell(self, said: bytes) -> None:
         """Some whole events, to the client."""
@@ -84,6 +89,8 @@ async def pushed(plan: Plan, answer: RelayAnswer, out: EventSink, hear: Hear | N
         out.bind(source)
         source.into(events)
         await answer.watch(events.over)
+        if events.too_long is not None:
+            raise events.too_long
         if rest := watched.relay.eof():
             events.tell(rest)
     except TransportError as e:
