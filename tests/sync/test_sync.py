@@ -166,6 +166,8 @@ import asyncio, signal, sys
 from rightseat import RuntimeConnection
 from rightseat.sync import CopilotClient, CopilotSDK
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
+
 async def never(request):
     print("asked", flush=True)
     try:
