@@ -107,18 +107,19 @@ class ConversationEndpoint:
 
     async def _ask(self, made: Plan, meta: Meta, request: Request) -> OpenAnswer:
         """The head of the answer. A refusal because of encrypted reasoning is met once by leaving it out."""
-        upstream = self._shared.upstream
+        upstream, apart = self._shared.upstream, (self._shared.intake.workers, request.exchange.owner)
         match made.how:
             case Relay(data):
                 asked = UpstreamRequest(
                     made.upstream.path, data, made.model, made.vision, made.streams, made.intent, meta
                 )
-                relay = await asked_again(upstream.relay, asked, made.upstream)
+                relay = await asked_again(upstream.relay, asked, made.upstream, *apart)
                 pieces, whole = partial(relayed, made, relay), partial(relayed_whole, made, relay)
                 may_push = relay.source is not None and relay.is_stream and relay.can_be_pushed
                 return OpenAnswer(relay, pieces, whole, partial(pushed, made, relay) if may_push else None)
             case Converse(chat) as how:
-                reply = await asked_again(upstream.handle, msgspec.structs.replace(chat, meta=meta), made.upstream)
+                chat = msgspec.structs.replace(chat, meta=meta)
+                reply = await asked_again(upstream.handle, chat, made.upstream, *apart)
                 given = (made, how, reply, self._shared.content, request.record)
                 return OpenAnswer(reply, partial(conversed, *given), partial(conversed_whole, *given))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from functools import partial
 
 import msgspec
 
@@ -33,7 +34,8 @@ class EmbeddingsEndpoint:
         taken = await self._intake.take(request)
         body, as_base64 = sent_body(taken.body)
         request.record.upstream = "embeddings"
-        data = msgspec.json.encode({**body, "model": taken.name})
+        workers, owner = self._intake.workers, request.exchange.owner
+        data = await workers.run(owner, len(taken.raw), partial(msgspec.json.encode, {**body, "model": taken.name}))
         meta = Meta(
             caller=request.caller.id,
             request_id=request.id,
@@ -46,12 +48,10 @@ class EmbeddingsEndpoint:
                 given = await answer.read()
             finally:
                 answer.received = 0  # numbers cost nothing
-            answer.usage = usage_in(given)
+            answer.usage = await workers.run(owner, len(given), partial(usage_in, given))
             answer.is_final = answer.usage is not None
-            numbers = checked(given)
-        await request.exchange.respond(
-            200, in_base64(numbers) if as_base64 else given, [(b"x-request-id", request.id.encode())]
-        )
+            said = await workers.run(owner, len(given), partial(said_body, given, as_base64=as_base64))
+        await request.exchange.respond(200, said, [(b"x-request-id", request.id.encode())])
 
 
 def sent_body(body: Body) -> tuple[Body, bool]:
@@ -71,6 +71,12 @@ def sent_body(body: Body) -> tuple[Body, bool]:
         raise BadRequestError.at("encoding_format", "must be float or base64")
     kept = {name: value for name, value in body.items() if name != "encoding_format"}
     return {**kept, "input": texts}, form == "base64"
+
+
+def said_body(answer: bytes, *, as_base64: bool) -> bytes:
+    """The answer as the client wants it. Raises UpstreamError: it is none, or cut off."""
+    numbers = checked(answer)
+    return in_base64(numbers) if as_base64 else answer
 
 
 def checked(answer: bytes) -> Body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from rightseat.backends.base import UpstreamRequest
 from rightseat.chat import Answer, ChatRequest
 from rightseat.errors import UpstreamError
+from rightseat.gateway.pipeline.body_workers import BodyWorkers
 from rightseat.handler import Service
 from rightseat.log import logger
 from rightseat.wire.dialect import Dialect
@@ -19,15 +21,16 @@ A = TypeVar("A", bound=Answer[Any])
 _SIGNS = ("encrypted", "signature", "reasoning_opaque")
 
 
-async def asked_again(service: Service[Q, A], request: Q, dialect: Dialect) -> A:
-    """Ask; a refusal because of encrypted reasoning is met once by leaving it out. Raises as `service` does."""
+async def asked_again(service: Service[Q, A], request: Q, dialect: Dialect, workers: BodyWorkers, owner: str) -> A:
+    """Ask; a refusal because of encrypted reasoning is met once by leaving it out, by `workers` for the owner. Raises as `service` does."""
     try:
         return await service(request)
     except UpstreamError as e:
         if not _about_reasoning(e):
             raise
         logger.warning("%s: sent again without encrypted reasoning: %s", request.meta.request_id, e)
-    return await service(without_reasoning(request, dialect))
+    size = len(request.body) if isinstance(request, UpstreamRequest) else 0
+    return await service(await workers.run(owner, size, partial(without_reasoning, request, dialect)))
 
 
 def without_reasoning(request: Q, dialect: Dialect) -> Q:
