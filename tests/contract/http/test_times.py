@@ -106,6 +106,98 @@ async def test_a_client_that_reads_nothing_holds_one_answer_and_is_ended():
 
 
 @virtual
+async def test_a_large_answer_is_under_way_until_its_client_has_taken_it():
+    wired = Wired()
+    transport, leaves = wired.connect(), wired.connect()
+    for one in (transport, leaves):
+        one.reads = False
+        one.send(b"GET /large?20000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    await asyncio.sleep(1.0)
+    assert len(transport.said) < 200_000
+    assert (len(wired.core.tasks), wired.app.done) == (2, 0)
+    leaves.leave()
+    await asyncio.sleep(1.0)
+    assert (len(wired.core.tasks), wired.app.done, wired.app.gone) == (1, 0, 1)
+    while wired.core.tasks:
+        transport.take()
+        await asyncio.sleep(0.1)
+    assert (said(transport), wired.app.done) == ("200", 1)
+
+
+@virtual
+async def test_a_client_that_reads_slowly_gets_all_and_one_that_stops_is_ended():
+    wired = Wired()
+    slow, stops = wired.connect(), wired.connect()
+    for one in (slow, stops):
+        one.reads = False
+        one.send(b"GET /large?60000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    for _ in range(50):
+        slow.take(1000)
+        await asyncio.sleep(1.0)
+    assert (slow.is_open, stops.is_open) == (True, False)
+    await asyncio.sleep(21.0)
+    assert not slow.is_open
+
+    slow = wired.connect()  # whose answer is not all written yet
+    slow.reads = False
+    slow.send(b"GET /large?1000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    for _ in range(10):
+        slow.take(1000)
+        await asyncio.sleep(100.0)
+    assert slow.is_open
+    await asyncio.sleep(241.0)
+    assert not slow.is_open
+
+
+@virtual
+async def test_a_stream_that_fails_waits_for_its_client_for_a_moment_only():
+    wired = Wired()
+    transport = wired.connect(limit=10)
+    transport.reads = False
+    transport.send(b"GET /fail-late HTTP/1.1\r\nHost: a\r\n\r\n")
+    await asyncio.sleep(1.0)
+    transport.take()
+    await asyncio.sleep(1.0)
+    assert b"failed" in transport.said
+    assert len(wired.core.tasks) == 1
+    await asyncio.sleep(1.5)
+    assert wired.core.tasks == set()
+
+
+@virtual
+async def test_no_request_follows_where_the_server_ends_while_an_answer_is_taken():
+    wired = Wired()
+    transport = wired.connect(limit=10)
+    transport.reads = False
+    transport.send(PLAIN)
+    await asyncio.sleep(0.1)
+    for connection in list(wired.core.connections):
+        connection.close_if_idle()
+    transport.take()
+    await asyncio.sleep(0.1)
+    assert not transport.is_open
+
+
+@virtual
+async def test_a_connection_without_a_byte_is_no_request():
+    wired = Wired(header_seconds=20.0)
+    for data in (b"", b"GET /half HTTP/1.1\r\n"):
+        wired.connect().send(data)
+    await asyncio.sleep(21.0)
+    assert wired.app.refusals == [("GET", "/half", "head_timeout")]
+    await asyncio.sleep(2.0)
+    assert wired.core.connections == set()
+
+
+@virtual
+async def test_a_method_of_anything_is_not_told():
+    wired = Wired()
+    for method in (b"\xff\x1b[31m", b"A" * 21, b"PROPFIND"):
+        wired.connect().send(method + b" /p HTTP/1.1\r\nHost a\r\n\r\n")
+    assert [one[:2] for one in wired.app.refusals] == [("GET", "/p"), ("GET", "/p"), ("PROPFIND", "/p")]
+
+
+@virtual
 async def test_an_answer_before_its_body_is_read_and_the_rest_thrown_away_for_a_moment():
     wired = Wired()
     transport = wired.connect()
@@ -182,6 +274,24 @@ def test_a_long_value_in_many_pieces_is_linear():
         assert took[1] < 6 * 4 * took[0] + 0.05
         transport.send(b"a" * 20_000)
         assert said(transport) == "431x"
+
+    asyncio.run(run())
+
+
+def test_blank_lines_within_chunks_cost_what_other_bytes_do():
+    def cost(unit, size):
+        wired = Wired()
+        transport = wired.connect()
+        data = POST + CHUNKED + b"\r\n%x\r\n" % size + unit * (size // len(unit)) + b"\r\n0\r\n\r\n"
+        began = time.thread_time()
+        transport.send(data)
+        return time.thread_time() - began, said(transport)
+
+    async def run():
+        plain = min(cost(b"abcd", 2**21)[0] for _ in range(3))
+        blank = min(cost(b"\r\n\r\n", 2**21)[0] for _ in range(3))
+        assert blank < 20 * plain + 0.01
+        assert blank < 8 * 4 * min(cost(b"\r\n\r\n", 2**18)[0] for _ in range(3)) + 0.05
 
     asyncio.run(run())
 

@@ -27,7 +27,8 @@ class Saying:
 
     def __init__(self):
         self.seen = []
-        self.gone = 0
+        self.gone = self.done = 0
+        self.refusals = []
         self.errors = []
         self.bodies = MemoryBudget(64 * MIB)
         self.body_limits = BodyLimits(self.bodies, LIMIT, 30.0)
@@ -36,6 +37,7 @@ class Saying:
         return given or "request-1"
 
     def refused(self, head, error):
+        self.refusals.append((head.method, head.path, error.code))
         return b"{}", []
 
     async def converse(self, socket):
@@ -49,13 +51,14 @@ class Saying:
     async def serve(self, exchange):
         try:
             await exchange.run(lambda: self._answer(exchange))
+            self.done += exchange.complete
         except RightseatError as e:
             if exchange.gone:
                 self.gone += 1
             elif exchange.status is None:
                 await exchange.respond(status_of(e), b"{}")
             else:
-                exchange.abort()
+                await exchange.fail(b"data: failed\n\n" if exchange.streaming else b"")
 
     async def _answer(self, exchange):
         head = exchange.head
@@ -76,6 +79,9 @@ class Saying:
             async with exchange.stream([]) as write:
                 await write(b"data: 1\n\n")
                 await write(b"data: 2\n\n")
+            return
+        if head.path == "/large":
+            await exchange.respond(200, b"x" * int(head.query))
             return
         if head.path == "/field":
             from urllib.parse import unquote_to_bytes
@@ -101,7 +107,7 @@ class MemoryTransport(asyncio.Transport):
         self._paused = False
         self._limit, self._unread, self._full, self.reads = limit, 0, False, True
         self.said = bytearray()
-        self.is_open, self.ended = True, False
+        self.is_open, self.ended, self._closing = True, False, False
         protocol.connection_made(self)
 
     # The client's side.
@@ -113,14 +119,16 @@ class MemoryTransport(asyncio.Transport):
     def leave(self):
         """The client closes."""
         self._protocol.eof_received()
-        self.close()
+        self.abort()
 
-    def take(self):
-        """The client reads what was written."""
-        self._unread = 0
-        if self._full:
+    def take(self, size=None):
+        """The client reads what was written, or some of it."""
+        self._unread = 0 if size is None else max(0, self._unread - size)
+        if self._full and self._unread <= self._limit // 4:
             self._full = False
             self._protocol.resume_writing()
+        if self._closing and not self._unread:
+            self.abort()
 
     def _deliver(self):
         while self._waiting and not self._paused and self.is_open:
@@ -149,6 +157,9 @@ class MemoryTransport(asyncio.Transport):
     def writelines(self, pieces):
         self.write(b"".join(pieces))
 
+    def get_write_buffer_size(self):
+        return 0 if self.reads else self._unread
+
     def can_write_eof(self):
         return True
 
@@ -156,7 +167,9 @@ class MemoryTransport(asyncio.Transport):
         self.ended = True
 
     def close(self):
-        self.abort()
+        self._closing = self.ended = True
+        if not self.get_write_buffer_size():
+            self.abort()
 
     def abort(self):
         if self.is_open:
@@ -164,7 +177,7 @@ class MemoryTransport(asyncio.Transport):
             self._loop.call_soon(self._protocol.connection_lost, None)
 
     def is_closing(self):
-        return not self.is_open
+        return self._closing or not self.is_open
 
     def pause_reading(self):
         self._paused = True

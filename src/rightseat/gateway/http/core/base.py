@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from rightseat.clock import Clock
 from rightseat.errors import CallerError, DeclinedError, RightseatError
 from rightseat.gateway.http.addresses import neighbourhood
-from rightseat.gateway.http.core.answer import last_answer, message_of
+from rightseat.gateway.http.core.answer import last_answer, message_of, refusal
 from rightseat.gateway.http.core.head import RefusedError
 from rightseat.gateway.http.core.incoming import Incoming
 from rightseat.gateway.http.exchange import Exchange, Fields, Head
@@ -112,7 +112,12 @@ class Core:
             self.shared.places.give(place)
 
     def refusal(self, incoming: Incoming, peer: str, refused: RefusedError) -> bytes:
-        """The answer to a head that is not taken, which ends the connection. The application sees it like any other request."""
+        """The answer to a head that is not taken, which ends the connection. The application sees it like any other request.
+
+        Nobody has asked for anything where not a byte of a head came in time: that is told, but it is no request.
+        """
+        if refused.name == "head_timeout" and not incoming.has_begun:
+            return refusal(refused.status, refused.name)
         judged = incoming.head
         method, path = (judged.method, judged.path) if judged is not None else incoming.asked
         headers = judged.headers if judged is not None else {}

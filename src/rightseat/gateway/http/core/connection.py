@@ -33,8 +33,8 @@ from rightseat.log import logger
 
 KEEP_ALIVE_SECONDS = 75.0  # nginx: the same; longer than the 60 s of most balancers
 _LINGER_SECONDS = 2.0  # for a client that still sends, to read why it is not listened to
-_CLOSE_SECONDS = 10.0  # for a client to take what was written before
-_STALL_SECONDS = 120.0  # in which a client takes some of what waits for it; nginx: 60
+_CLOSE_SECONDS = 10.0  # for a client to take some of what was written before
+_STALL_SECONDS = 120.0  # the same, while more is to come; nginx: 60
 _KEPT = 16 * 1024  # bytes that may wait behind a request
 _BEGINS = b"\rABCDEFGHIJKLMNOPQRSTUVWXYZ"  # with which another one may begin
 
@@ -67,10 +67,8 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._reading, self._writing = ReadState.HEAD, WriteState.NONE
         self._exchange: CoreExchange | None = None
         self._incoming = Incoming(core.shared.options.header_limit, self._on_body)
-        self._rest, self._is_pipelined = (
-            b"",
-            False,
-        )  # behind the request that is answered; the next one has waited there
+        self._rest = b""  # behind the request that is answered
+        self._is_pipelined = False  # the request has waited there
         self._paused = False
         self._head = b""  # of an answer that streams, until its first piece or the next turn of the loop
         self._place = self._peer = ""  # what the connection counts for, and whose it is
@@ -127,7 +125,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         """See asyncio."""
         self.flow.stop()
         if not self._deadline.what:
-            self._deadline.set(_STALL_SECONDS, "take")
+            self._deadline.set(_STALL_SECONDS, "take", self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """See asyncio."""
@@ -135,7 +133,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._deadline.what = ""
         self.flow.go_on()
         if self._writing is _WRITTEN and self._reading is _READ:
-            self._next()
+            self._after_answer()
 
     # Reading.
 
@@ -358,16 +356,17 @@ class ServerConnection(asyncio.BufferedProtocol):
         """End the connection after what was written. A client that still sends may read that first."""
         if self._reading in (_DRAIN, ReadState.SHUT) or self.transport.is_closing():
             return
+        unsent = self.transport.get_write_buffer_size()
         is_quiet = self._reading is _READ or (self._reading is _HEAD and not self._incoming.has_begun)
         if is_quiet or not self.transport.can_write_eof():
             self._move_reading(ReadState.SHUT)
             self.transport.close()
-            self._deadline.set(_CLOSE_SECONDS, "close")
+            self._deadline.set(_CLOSE_SECONDS, "close", unsent)
         else:  # closing with bytes unread would reset the connection, and the answer with it
             self._move_reading(_DRAIN)
             self.transport.write_eof()
             self._resume()
-            self._deadline.set(_LINGER_SECONDS, "close")
+            self._deadline.set(_LINGER_SECONDS, "close", unsent)
 
     def close_if_idle(self) -> None:
         """The server ends: what is idle ends now, what is under way after its answer."""
@@ -395,5 +394,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._refuse(RefusedError(408, "head_timeout"))
         elif what == "idle":
             self._close()
+        elif 0 < (unsent := self.transport.get_write_buffer_size()) < self._deadline.unsent:
+            self._deadline.set(self._deadline.seconds, what, unsent)  # the client reads, if slowly
         else:
             self.transport.abort()

@@ -15,19 +15,22 @@ class ConnectionDeadline:
 
     Attributes:
         what: it is for; "" for nothing.
+        seconds, unsent: as they were set.
     """
 
-    __slots__ = ("_at", "_late", "_loop", "_timer", "what")
+    __slots__ = ("_at", "_late", "_loop", "_timer", "seconds", "unsent", "what")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, late: Callable[[str], None]) -> None:
         self._loop, self._late = loop, late
         self._at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.what = ""
+        self.seconds, self.unsent = 0.0, 0
 
-    def set(self, seconds: float, what: str) -> None:
-        """Something is to happen within some seconds; 0: at any time."""
+    def set(self, seconds: float, what: str, unsent: int = 0) -> None:
+        """Something is to happen within some seconds; 0: at any time. `unsent`: the bytes that wait for the client now."""
         self.what = what if seconds else ""
+        self.seconds, self.unsent = seconds, unsent
         if not seconds:
             return
         self._at = self._loop.time() + seconds

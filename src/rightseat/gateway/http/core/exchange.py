@@ -23,6 +23,8 @@ from rightseat.gateway.http.held import BodyLimits, HeldBody
 
 _COPIED = 16 * 1024  # bytes: smaller pieces are copied into their chunk, larger ones go out beside its size
 
+_AT_ONCE = 64 * 1024  # bytes of an answer that are written without a look at whether they are taken
+
 
 class BodyBrokenError(CallerError):
     """The request's body is not framed as it should be."""
@@ -174,12 +176,31 @@ class CoreExchange(HeldBody):
     # The answer.
 
     async def respond(self, status: int, body: bytes, headers: Fields = (), kind: bytes = JSON) -> None:
-        """See Exchange. The head and the body go out together."""
+        """See Exchange. The head and a short body go out together; a long one goes as it is taken, so that little of it waits uncounted.
+
+        Raises:
+            ClientGoneError: the client left before it had taken the answer.
+        """
         self.status = status
         own = [] if status == 204 else [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
         head = self._head(status, [*own, *self._with_fields(headers)])
-        self._connection.answer(head, b"" if self.judged.method == "HEAD" or status in (204, 304) else body)
+        if self.judged.method == "HEAD" or status in (204, 304):
+            body = b""
+        if len(body) <= _AT_ONCE:
+            self._connection.answer(head, body)
+        else:
+            await self._respond_in_pieces(head, body)
         self.complete = not self.gone
+
+    async def _respond_in_pieces(self, head: bytes, body: bytes) -> None:
+        connection = self._connection
+        connection.open(head)
+        for at in range(0, len(body), _AT_ONCE):
+            connection.send(body[at : at + _AT_ONCE])
+            await connection.flow.room()
+            if self.gone:
+                raise ClientGoneError("the client left before it had taken the answer")
+        connection.end(b"")
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -196,12 +217,6 @@ class CoreExchange(HeldBody):
         finally:
             self.sink = None
             sink.stop()
-
-    async def fail(self, event: bytes) -> None:
-        """See Exchange. A client that does not read gets it when it does, if that is soon."""
-        if event:
-            await self._write(event, last=False)
-        self.abort()
 
     def abort(self) -> None:
         """See Exchange."""

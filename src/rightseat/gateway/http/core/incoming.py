@@ -1,13 +1,15 @@
 """A request as its bytes come: llhttp fed one message at a time. Refuses to know what is asked, and writes nothing.
 
-What is fed ends where a message may end: behind the blank line of a head, behind the bytes of a counted body, behind each blank line within
-chunks. So the parser is never in two messages at once, what follows a message is never looked at before that message is answered, and
+What is fed ends where a message may end: behind the blank line of a head, behind the bytes of a counted body, behind the trailers of chunks,
+which are walked along their sizes: what they hold is not looked at. Llhttp judges them all the same, and has to agree about their end. So the
+parser is never in two messages at once, what follows a message is never looked at before that message is answered, and
 nothing has to be undone. A head is fed as it comes while it is short, then a KiB at a time: a tokenizer that joins a long value from many
 pieces takes quadratic time.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import httptools
@@ -22,6 +24,7 @@ _STEP = 1024  # and how many at a time after that
 _FRAMES = 16 * 1024  # bytes of a chunked body that are none of its content: extensions, trailers; hyper: the same
 _CHUNK_FRAME = 8  # and so many a chunk: a size, two line ends
 _CONTENT_SHARE = 1024  # and one for so many of content
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}")  # that is told of a head that is not taken
 
 
 class Incoming:
@@ -35,12 +38,12 @@ class Incoming:
         raw: its bytes, for a handshake.
         is_whole: the request is there, with its body.
         upgrades: llhttp took it for a request to change the protocol.
-        on_body: called with pieces of the body.
+        on_body: called with some of the body, once for what is fed at once.
     """
 
     __slots__ = (
-        "_chunks", "_content", "_fed", "_frames", "_held", "_left", "_line_ends", "_open_chunks", "_parser", "_tail", "head", "is_whole", "limit", "on_body", "raw",
-        "upgrades",
+        "_chunk_left", "_chunks", "_content", "_fed", "_frames", "_held", "_in_trailers", "_left", "_line", "_line_ends", "_open_chunks", "_parser", "_pieces", "head",
+        "is_whole", "limit", "on_body", "raw", "upgrades",
     )  # fmt: skip
 
     def __init__(self, limit: int, on_body: Callable[[bytes], None]) -> None:
@@ -57,7 +60,9 @@ class Incoming:
         self._held = b""  # of the head
         self._fed = self._line_ends = 0
         self._left = self._content = self._chunks = self._open_chunks = self._frames = 0
-        self._tail = b""
+        self._chunk_left, self._in_trailers = 0, False  # the line end of a chunk counts with its content
+        self._line = b""  # of the framing of chunks, as far as it is there
+        self._pieces: list[bytes] = []
 
     @property
     def has_begun(self) -> bool:
@@ -68,7 +73,9 @@ class Incoming:
     def asked(self) -> tuple[str, str]:
         """The method and the path of a head that is not judged, as far as they can be read."""
         words = (self.raw or self._held)[:_SHOWN].partition(b"\r\n")[0].decode("latin-1").split(" ")
-        return (words[0], words[1].partition("?")[0]) if len(words) > 1 else ("GET", "/")
+        if len(words) < 2:
+            return "GET", "/"
+        return words[0] if _METHOD.fullmatch(words[0]) else "GET", words[1].partition("?")[0]
 
     @property
     def has_content(self) -> bool:
@@ -151,31 +158,57 @@ class Incoming:
         if self._left == CHUNKED:
             return self._feed_chunks(bytes(data))
         part = data[: self._left]
-        self._feed(part)
+        self._feed_content(part)
         self._left -= len(part)
         if bool(self._left) == self.is_whole:
             raise RefusedError(400, "framing")
         return bytes(data[len(part) :])
 
     def _feed_chunks(self, data: bytes) -> bytes:
-        at = 0
-        while at < len(data) and not self.is_whole:
-            end = self._border(data, at)
-            before = self._content
-            self._feed(data[at:end])
-            self._frames += end - at - (self._content - before)
-            if self._frames > _FRAMES + _CHUNK_FRAME * self._chunks + self._content // _CONTENT_SHARE:
-                raise RefusedError(431 if self._open_chunks else 400, "frames_of_chunks")
-            self._tail = (self._tail + data[at:end])[-3:] if end - at < 3 else data[end - 3 : end]
-            at = end
-        return data[at:]
+        end, is_end = self._walk(data)
+        before = self._content
+        self._feed_content(data[:end])
+        if self.is_whole != is_end:
+            raise RefusedError(400, "framing")
+        self._frames += end - (self._content - before)
+        if self._frames > _FRAMES + _CHUNK_FRAME * self._chunks + self._content // _CONTENT_SHARE:
+            raise RefusedError(431 if self._open_chunks else 400, "frames_of_chunks")
+        return data[end:]
 
-    def _border(self, data: bytes, at: int) -> int:
-        """Behind the next blank line, which may have begun in what was fed before."""
-        if (found := (self._tail + data[at : at + 3]).find(_BLANK)) >= 0:
-            return at + found + 4 - len(self._tail)
-        found = data.find(_BLANK, at)
-        return found + 4 if found >= 0 else len(data)
+    def _feed_content(self, data: bytes | memoryview) -> None:
+        self._feed(data)
+        if self._pieces:
+            pieces, self._pieces = self._pieces, []
+            self.on_body(b"".join(pieces))
+
+    def _walk(self, data: bytes) -> tuple[int, bool]:
+        """How much of it belongs to the message, and whether that ends there. Raises RefusedError: a size is none."""
+        at = 0
+        while True:
+            at += self._chunk_left
+            if at >= len(data):
+                self._chunk_left = at - len(data)
+                return len(data), False
+            end = data.find(b"\n", at) + 1
+            self._chunk_left = 0
+            if not end:
+                self._line += data[at:]
+                return len(data), False
+            line, self._line, at = self._line + data[at:end], b"", end
+            if not self._in_trailers:
+                self._begin_chunk(line)
+            elif line == b"\r\n":
+                return at, True
+
+    def _begin_chunk(self, line: bytes) -> None:
+        try:
+            size = int(line.partition(b";")[0], 16)
+        except ValueError:
+            raise RefusedError(400, "grammar") from None
+        if size > 0:
+            self._chunk_left = size + 2
+        else:
+            self._in_trailers = True
 
 
 class _Callbacks:
@@ -189,7 +222,7 @@ class _Callbacks:
     def on_body(self, data: bytes) -> None:
         incoming = self._incoming
         incoming._content += len(data)
-        incoming.on_body(data)
+        incoming._pieces.append(data)
 
     def on_chunk_header(self) -> None:
         self._incoming._chunks += 1
