@@ -1,6 +1,7 @@
 """Databases: how they are opened, brought up to date, what they say when they are broken, and what happens when they hang or a worker is killed."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
@@ -22,6 +23,20 @@ ANSWER = 5.0  # seconds within which whoever asks a database that hangs is answe
 KEY = Key(id="ann", name="ann", digest="0" * 64, created_at=1.0, daily_tokens=100)
 
 
+def _tables_of(path):
+    """Table -> its columns and indexes, and the rows of those that are not empty in a new database."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        names = sorted(name for (name,) in db.execute("select name from sqlite_master where type = 'table'"))
+        found = {
+            name: (
+                db.execute(f"pragma table_info({name})").fetchall(),
+                db.execute(f"pragma index_list({name})").fetchall(),
+            )
+            for name in names
+        }
+        return found, db.execute("select version_num from alembic_version").fetchall()
+
+
 class TestOpening:
     async def test_the_migrations_make_what_the_code_expects(self, database):
         from alembic.autogenerate import compare_metadata
@@ -37,6 +52,19 @@ class TestOpening:
             with engine.connect() as db:
                 assert compare_metadata(MigrationContext.configure(db), metadata) == []
             engine.dispose()
+
+    async def test_a_new_database_is_what_the_migrations_make(self, tmp_path):
+        from rightseat.state import migrations
+
+        new, migrated = tmp_path / "new.sqlite", tmp_path / "migrated.sqlite"
+        async with open_state(new) as state:
+            await state.keys.create(KEY)
+            await state.keys.revoke(KEY.id)
+        engine = make_engine(migrated)
+        with engine.begin() as db:
+            migrations.upgrade(db)
+        engine.dispose()
+        assert _tables_of(new) == _tables_of(migrated)
 
     async def test_a_database_of_the_first_version_is_brought_up_to_date(self, database):
         """What its workers had reserved is booked: they run no more."""

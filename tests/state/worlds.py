@@ -21,7 +21,7 @@ from rightseat.gateway.access.refusals import Refusals
 from rightseat.state.budget import Spent
 from rightseat.state.key_record import Key
 from rightseat.state.memory import MemoryDatabase, MemoryState
-from rightseat.state.opening import open_state
+from rightseat.state.sql import SqlState
 from rightseat.testing.clock import FakeClock, SeededIds
 
 LATER = 16.0  # seconds, after which a killed worker is known to be dead
@@ -236,7 +236,7 @@ async def play_in_a_file(seed, folder, steps=60):
     clock = FakeClock()
 
     async def start():
-        state = open_state(folder / f"{seed}.sqlite", clock=clock)
+        state = SqlState(folder / f"{seed}.sqlite", clock=clock)
         return await state.__aenter__()
 
     def held():

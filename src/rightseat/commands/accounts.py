@@ -28,7 +28,8 @@ from rightseat.commands.output import show_block, show_table
 from rightseat.errors import LoginError, TransportError, UpstreamError
 from rightseat.gateway.config import Settings, load_settings
 from rightseat.json_types import JsonObject
-from rightseat.transport.http.aiohttp import AiohttpSender
+from rightseat.transport.http.base import HttpSender
+from rightseat.transport.http.choice import sender_of
 
 _QUOTA_SECONDS = 10.0
 
@@ -62,7 +63,7 @@ async def _login(settings: Settings, host: str, base: str, *, browser: bool) -> 
             with contextlib.suppress(webbrowser.Error):
                 webbrowser.open(prompt.verification_uri)
 
-    async with AiohttpSender() as sender:
+    async with sender_of(settings.http_client) as sender:
         return await log_in(FileAccounts(FileStore(settings.folder)), sender, settings.editor, host, base, show)
 
 
@@ -124,7 +125,7 @@ def import_(paths: tuple[Path, ...], host: str) -> None:
 async def _import(settings: Settings, found: Sequence[Account]) -> bool:
     """Save accounts. True: all of them are."""
     store, refused = FileAccounts(FileStore(settings.folder)), 0
-    async with AiohttpSender() as sender:
+    async with sender_of(settings.http_client) as sender:
         for account in found:
             try:
                 saved = await take_over(store, sender, settings.editor, account)
@@ -170,7 +171,7 @@ def status(as_json: bool, offline: bool) -> None:
 async def _named(settings: Settings, store: AccountStore) -> list[Account]:
     """The accounts, once those without a login have been given theirs."""
     if any(not account.is_named for account in await store.list()):
-        async with AiohttpSender() as sender:
+        async with sender_of(settings.http_client) as sender:
             await name_accounts(store, sender, settings.editor)
     return await store.list()
 
@@ -178,7 +179,7 @@ async def _named(settings: Settings, store: AccountStore) -> list[Account]:
 async def _quotas(settings: Settings, accounts: Sequence[Account]) -> list[Quota | str]:
     """The quota of each account, or why it is not known."""
 
-    async def ask(sender: AiohttpSender, account: Account) -> Quota | str:
+    async def ask(sender: HttpSender, account: Account) -> Quota | str:
         try:
             async with asyncio.timeout(_QUOTA_SECONDS):
                 return await fetch_quota(sender, settings.editor, account)
@@ -187,7 +188,7 @@ async def _quotas(settings: Settings, accounts: Sequence[Account]) -> list[Quota
         except (UpstreamError, TransportError) as e:
             return str(e)
 
-    async with AiohttpSender() as sender:
+    async with sender_of(settings.http_client) as sender:
         return await asyncio.gather(*(ask(sender, account) for account in accounts))
 
 
@@ -234,7 +235,7 @@ def models(as_json: bool) -> None:
 
 
 async def _registry(settings: Settings) -> Any:
-    async with AiohttpSender() as sender:
+    async with sender_of(settings.http_client) as sender:
         store = open_accounts(settings.folder, settings.github_host)
         copilot = CopilotBackend(store, sender, settings.editor, settings.aliases)
         try:

@@ -21,8 +21,8 @@ from rightseat.gateway.run import serve
 from rightseat.simulator.app import DEFAULT_MODELS, SimulatorApp
 from rightseat.simulator.model import SimulatedModel
 from rightseat.simulator.server import SimulatorServer
-from rightseat.transport.http.aiohttp import AiohttpSender
 from rightseat.transport.http.base import HttpRequest
+from rightseat.transport.http.choice import sender_of
 from rightseat.wire.openai_chat.read import ChunkReader
 
 # Names that clients have built in; all of them are the one simulated model.
@@ -90,7 +90,7 @@ async def _show(url: str) -> None:
         "[bold cyan]you[/bold cyan]      Say what a gateway is good for\n[bold green]copilot[/bold green]  ", end=""
     )
     reader, lines = ChunkReader(), Wrapped(9)
-    async with AiohttpSender() as sender:
+    async with sender_of("direct") as sender:
         answer = await sender.open(
             HttpRequest("POST", f"{url}/v1/chat/completions", {"content-type": "application/json"}, body)
         )

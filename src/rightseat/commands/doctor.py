@@ -36,8 +36,8 @@ from rightseat.gateway.config import Settings, ignored_variables, load_settings
 from rightseat.masking import mask
 from rightseat.security.environment import cli_environment
 from rightseat.security.sources import default_sources, first, secrets_file, unsafe_backend
-from rightseat.transport.http.aiohttp import AiohttpSender
-from rightseat.transport.http.base import HttpRequest, fetch
+from rightseat.transport.http.base import HttpRequest, HttpSender, fetch
+from rightseat.transport.http.choice import sender_of
 
 SKEW_SECONDS = 60.0
 NETWORK_SECONDS = 15.0
@@ -275,7 +275,7 @@ def _port(settings: Settings) -> Check:
 
 async def _online(settings: Settings, accounts: list[Account]) -> list[Check]:
     checks = []
-    async with AiohttpSender() as sender:
+    async with sender_of(settings.http_client) as sender:
         for host in sorted({account.host for account in accounts} or {settings.github_host}):
             checks += await _network(sender, settings, host)
         if all(check.state != "failed" for check in checks):
@@ -284,7 +284,7 @@ async def _online(settings: Settings, accounts: list[Account]) -> list[Check]:
     return checks
 
 
-async def _network(sender: AiohttpSender, settings: Settings, host: str) -> list[Check]:
+async def _network(sender: HttpSender, settings: Settings, host: str) -> list[Check]:
     try:
         url = Hosts.of(host).api
         async with asyncio.timeout(NETWORK_SECONDS):
@@ -304,7 +304,7 @@ async def _network(sender: AiohttpSender, settings: Settings, host: str) -> list
     return [*checks, Check("clock", "ok", f"{skew:+.0f} s off")]
 
 
-async def _account(sender: AiohttpSender, settings: Settings, account: Account) -> Check:
+async def _account(sender: HttpSender, settings: Settings, account: Account) -> Check:
     name = f"account {account.name}"
     copilot = CopilotBackend(open_accounts(settings.folder, settings.github_host), sender, settings.editor)
     try:

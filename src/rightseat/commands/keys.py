@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from rightseat.commands.output import show_block
 from rightseat.errors import ConfigError
@@ -26,7 +25,6 @@ from rightseat.state.key_record import SCOPES
 from rightseat.state.opening import open_state
 
 T = TypeVar("T")
-console = Console(stderr=True, highlight=False)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file with settings.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -88,7 +86,7 @@ def list_(path: Path | None, *, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     if not found:
-        console.print("no keys yet: rightseat keys create NAME")
+        click.echo("no keys yet: rightseat keys create NAME", err=True)
         return
     for one in found:
         used = one["used"]
@@ -110,7 +108,7 @@ def revoke(key_id: str, path: Path | None) -> None:
     """Revoke the key ID. Gateways refuse it within a second."""
     if _done(path, lambda ring, _: ring.revoke(key_id)) is None:
         raise ConfigError(f"there is no key {key_id!r}")
-    console.print(f"revoked {key_id}")
+    click.echo(f"revoked {key_id}", err=True)
 
 
 @keys.command()
@@ -145,7 +143,7 @@ def _say(shown: JsonObject, text: str, *, as_json: bool) -> None:
         click.echo(json.dumps({**shown, "key": text}, indent=2))
         return
     click.echo(text)
-    console.print(f"[dim]{shown['id']} for {shown['name']}; keep it, it is not shown again[/dim]")
+    click.secho(f"{shown['id']} for {shown['name']}; keep it, it is not shown again", err=True, dim=True)
 
 
 def _limits(one: JsonObject) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from rightseat.accounts.from_environment import open_accounts
 from rightseat.accounts.importing import name_accounts
@@ -26,9 +25,7 @@ from rightseat.gateway.config import Settings, load_settings
 from rightseat.gateway.observe.logging import configure
 from rightseat.gateway.run import serve as run
 from rightseat.gateway.workers import FD_VARIABLE, SUPERVISOR_VARIABLE, Supervisor, worker_argv
-from rightseat.transport.http.aiohttp import AiohttpSender
-
-console = Console(stderr=True, highlight=False)
+from rightseat.transport.http.choice import sender_of
 
 _CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), help="A TOML file with settings.")
 
@@ -103,7 +100,7 @@ def _typed_key(key: str | None) -> tuple[str, ...]:
 async def _named(settings: Settings, store: AccountStore) -> list[str]:
     """The names of the accounts. GitHub is asked for the logins of those that came without one."""
     if any(not account.is_named for account in await store.list()):
-        async with AiohttpSender() as sender:
+        async with sender_of(settings.http_client) as sender:
             await name_accounts(store, sender, settings.editor)
     return [account.name for account in await store.list()]
 
@@ -150,11 +147,10 @@ def _ready(url: str, settings: Settings, accounts: list[str]) -> None:
 
 
 def _say_ready(url: str, settings: Settings, accounts: list[str]) -> None:
-    console.print(
-        f"[bold]{url}/v1[/bold] serves the models of {', '.join(accounts) or 'no account yet: rightseat login'}"
-    )
+    address = click.style(f"{url}/v1", bold=True)
+    click.echo(f"{address} serves the models of {', '.join(accounts) or 'no account yet: rightseat login'}", err=True)
     key = "-H 'authorization: Bearer YOUR-KEY' " if settings.keys or settings.require_key else ""
-    console.print(f"[dim]try:  curl {key}{url}/v1/models[/dim]")
+    click.secho(f"try:  curl {key}{url}/v1/models", err=True, dim=True)
 
 
 @click.group()

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.exc import SQLAlchemyError
 
 from rightseat.errors import ConfigError
+from rightseat.state.tables import create_tables
 
 HEAD = "0003"  # of the migrations
 CONNECT_SECONDS = 2  # for a server to let us in; libpq takes no less
@@ -131,9 +132,11 @@ def _migrate(engine: Engine) -> None:
             at = db.execute(text("select version_num from alembic_version")).scalar()
             if at == HEAD:
                 return
-        from rightseat.state.migrations import upgrade  # Alembic is loaded only if there is something to do
+            from rightseat.state.migrations import upgrade  # Alembic is loaded only if there is something to do
 
-        upgrade(db)
+            upgrade(db)
+        else:
+            create_tables(db, HEAD)
 
 
 @contextlib.contextmanager

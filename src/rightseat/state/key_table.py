@@ -13,7 +13,7 @@ from rightseat.state.tables import changes, keys
 
 
 class SqlKeys:
-    """See KeyTable. A file that is not there is made with the first key.
+    """See KeyTable.
 
     Args:
         lane: does it.
@@ -24,11 +24,11 @@ class SqlKeys:
 
     async def version(self) -> int:
         """See KeyTable."""
-        return -1 if self._lane.is_absent else await self._lane.run(_version, reads=True)
+        return await self._lane.run(_version, reads=True)
 
     async def list(self) -> list[Key]:
         """See KeyTable."""
-        return [] if self._lane.is_absent else await self._lane.run(list_keys, reads=True)
+        return await self._lane.run(list_keys, reads=True)
 
     async def create(self, key: Key) -> None:
         """See KeyTable."""
@@ -48,7 +48,7 @@ class SqlKeys:
                 return key
             return _put(tx, msgspec.structs.replace(key, revoked_at=tx.now))
 
-        return None if self._lane.is_absent else await self._lane.run(work)
+        return await self._lane.run(work)
 
     async def rotate(self, key_id: str, digest: str, grace_seconds: float = 0.0) -> Key | None:
         """See KeyTable."""
@@ -59,7 +59,7 @@ class SqlKeys:
                 return None
             return _put(tx, key.rotated(digest, tx.now, grace_seconds))
 
-        return None if self._lane.is_absent else await self._lane.run(work)
+        return await self._lane.run(work)
 
 
 def list_keys(tx: Transaction) -> list[Key]:

@@ -77,11 +77,6 @@ class Lane:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    @property
-    def is_absent(self) -> bool:
-        """The database is a file that does not exist yet; the first operation creates it."""
-        return self._engine is None and isinstance(self._place, Path) and not self._place.exists()
-
     async def run(self, work: Callable[[Transaction], T], *, reads: bool = False) -> T:
         """Do something in one transaction.
 

@@ -37,17 +37,17 @@ from rightseat.state.key_record import Key
 from rightseat.state.lane import ANSWER_SECONDS, Lane, Transaction
 from rightseat.state.liveness import Liveness
 from rightseat.state.tables import (
-    ADD,
     BUCKETS,
     END,
     FORGET_WORKERS,
     HOLDS,
     HOLDS_OF,
     LOCK_KEYS,
-    PUT_BUCKET,
     RESERVE,
     RESERVED,
     USED,
+    add_statement,
+    put_bucket_statement,
     usage,
 )
 
@@ -96,7 +96,7 @@ class SqlBook:
             self._db.execute(END, {"ids": changes.ended})
         # In one order, or two workers wait for each other.
         if rows := [{"key_id": k, "day": day, **msgspec.to_builtins(s)} for k, s in sorted(changes.spent.items()) if s]:
-            self._db.execute(ADD[self._dialect], rows)
+            self._db.execute(add_statement(self._dialect), rows)
         buckets = [
             {"key_id": key_id, "name": name, "level": bucket.level, "at": bucket.at}
             for key_id, sheet in sorted(changes.sheets.items())
@@ -104,7 +104,7 @@ class SqlBook:
             if bucket is not None
         ]
         if buckets:
-            self._db.execute(PUT_BUCKET[self._dialect], buckets)
+            self._db.execute(put_bucket_statement(self._dialect), buckets)
 
 
 class SqlLedger:
@@ -147,12 +147,10 @@ class SqlLedger:
 
     async def spent(self) -> dict[str, dict[str, Spent]]:
         """See Ledger."""
-        return {} if self._lane.is_absent else await self._lane.run(_spent, reads=True)
+        return await self._lane.run(_spent, reads=True)
 
     async def beat(self) -> None:
         """See Ledger."""
-        if self._lane.is_absent:
-            return
         if self._reserves:
             await self._lane.run(self._liveness.live)
         await self._book_dead()

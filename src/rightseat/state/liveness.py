@@ -16,7 +16,7 @@ from typing import Protocol
 from sqlalchemy import Connection, select, text
 
 from rightseat.state.lane import Transaction
-from rightseat.state.tables import OTHER_WORKERS, SEEN, reservations
+from rightseat.state.tables import OTHER_WORKERS, reservations, seen_statement
 
 BEAT_SECONDS = 1.0
 # A worker whose lock is free may only have lost its connection, and takes its lock again with its next beat.
@@ -74,7 +74,7 @@ class FileLiveness:
         if self._handle < 0:
             self._handle = os.open(self._file(self._worker), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._handle, fcntl.LOCK_EX)
-            tx.db.execute(SEEN[tx.dialect], {"id": self._worker, "seen": tx.now, "lock": 0})
+            tx.db.execute(seen_statement(tx.dialect), {"id": self._worker, "seen": tx.now, "lock": 0})
 
     def dead(self, tx: Transaction) -> list[str]:
         """See Liveness."""
@@ -136,7 +136,7 @@ class ServerLiveness:
 
     def live(self, tx: Transaction) -> None:
         """See Liveness."""
-        tx.db.execute(SEEN[tx.dialect], {"id": self._worker, "seen": tx.now, "lock": self._number})
+        tx.db.execute(seen_statement(tx.dialect), {"id": self._worker, "seen": tx.now, "lock": self._number})
 
     def dead(self, tx: Transaction) -> list[str]:
         """See Liveness."""

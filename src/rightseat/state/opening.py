@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.clock import Clock
 from rightseat.errors import ConfigError
 from rightseat.state.base import State
-from rightseat.state.key_record import Key
-from rightseat.state.memory import MemoryDatabase, MemoryKeys, MemoryState
+from rightseat.state.deferred import DeferredState
+from rightseat.state.memory import MemoryState
 
 
 def open_state(where: str | Path | None, *, clock: Clock | None = None) -> State:
     """Choose the stores; `async with` opens them and lets go of them.
 
     Args:
-        where: a database's address as SQLAlchemy writes it, or the path of an SQLite file; None: memory. Without SQLAlchemy, and while that
-            file is not there, memory too: there are no keys, and none can be made.
+        where: a database's address as SQLAlchemy writes it, or the path of an SQLite file; None: memory.
         clock: the store's, in a test; None: its own.
 
     Raises:
@@ -24,32 +23,12 @@ def open_state(where: str | Path | None, *, clock: Clock | None = None) -> State
     """
     if where is None:
         return MemoryState() if clock is None else MemoryState(clock=clock)
+    if "://" not in str(where):
+        return DeferredState(Path(where), clock=clock)
     try:
+        from rightseat.state.engine import place_of
         from rightseat.state.sql import SqlState
     except ModuleNotFoundError as e:
-        if isinstance(where, Path) and not where.exists():
-            return _StateWithoutKeys()
-        raise _needs(e.name) from e
-    return SqlState(where, clock=clock)
-
-
-class _NoKeys(MemoryKeys):
-    """A table of keys where there can be none."""
-
-    async def version(self) -> int:
-        """See KeyTable."""
-        return -1
-
-    async def create(self, key: Key) -> None:  # noqa: ARG002
-        """See KeyTable. Raises ConfigError."""
-        raise _needs("sqlalchemy")
-
-
-class _StateWithoutKeys(MemoryState):
-    def __init__(self) -> None:
-        super().__init__()
-        self.keys = _NoKeys(MemoryDatabase(), SYSTEM_CLOCK)
-
-
-def _needs(package: str | None) -> ConfigError:
-    return ConfigError(f"the gateway's keys need the package {package}: pip install 'rightseat[gateway]'")
+        raise ConfigError(f"the gateway's keys need the package {e.name}: pip install 'rightseat[gateway]'") from e
+    place = place_of(where)
+    return DeferredState(place, clock=clock) if isinstance(place, Path) else SqlState(where, clock=clock)

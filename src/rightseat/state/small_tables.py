@@ -1,13 +1,10 @@
-"""Cooldowns and logins in a database, for several workers.
-
-While the database is a file that does not exist yet, both are kept in memory: a gateway without keys creates no database.
-"""
+"""Cooldowns and logins in a database, for several workers."""
 
 from __future__ import annotations
 
 from sqlalchemy import delete, select, update
 
-from rightseat.state.base import Cooldowns, Logins, StoredCooldown
+from rightseat.state.base import StoredCooldown
 from rightseat.state.lane import Lane, Transaction
 from rightseat.state.memory import COOLDOWNS, LOGINS
 from rightseat.state.tables import cooldowns, logins
@@ -18,11 +15,10 @@ class SqlCooldowns:
 
     Args:
         lane: runs the statements.
-        local: used while there is no database.
     """
 
-    def __init__(self, lane: Lane, local: Cooldowns) -> None:
-        self._lane, self._local = lane, local
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
 
     async def put(self, name: str, seconds: float, reason: str = "", detail: bytes = b"") -> None:
         """See Cooldowns."""
@@ -37,17 +33,11 @@ class SqlCooldowns:
             elif found < row["until"]:
                 tx.db.execute(update(cooldowns).where(cooldowns.c.name == name).values(**row))
 
-        if self._lane.is_absent:
-            await self._local.put(name, seconds, reason, detail)
-        else:
-            await self._lane.run(work)
+        await self._lane.run(work)
 
     async def clear(self, name: str) -> None:
         """See Cooldowns."""
-        if self._lane.is_absent:
-            await self._local.clear(name)
-        else:
-            await self._lane.run(lambda tx: tx.db.execute(delete(cooldowns).where(cooldowns.c.name == name)))
+        await self._lane.run(lambda tx: tx.db.execute(delete(cooldowns).where(cooldowns.c.name == name)))
 
     async def all(self) -> dict[str, StoredCooldown]:
         """See Cooldowns."""
@@ -56,7 +46,7 @@ class SqlCooldowns:
             rows = tx.db.execute(select(cooldowns).where(cooldowns.c.until > tx.now))
             return {row.name: StoredCooldown(row.until - tx.now, row.reason, bytes(row.detail)) for row in rows}
 
-        return await self._local.all() if self._lane.is_absent else await self._lane.run(work, reads=True)
+        return await self._lane.run(work, reads=True)
 
 
 class SqlLogins:
@@ -64,11 +54,10 @@ class SqlLogins:
 
     Args:
         lane: runs the statements.
-        local: used while there is no database.
     """
 
-    def __init__(self, lane: Lane, local: Logins) -> None:
-        self._lane, self._local = lane, local
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
 
     async def put(self, login_id: str, data: bytes) -> None:
         """See Logins."""
@@ -80,7 +69,7 @@ class SqlLogins:
                 newest = select(logins.c.id).order_by(logins.c.at.desc(), logins.c.id.desc()).limit(LOGINS)
                 tx.db.execute(delete(logins).where(logins.c.id.not_in(newest.scalar_subquery())))
 
-        await (self._local.put(login_id, data) if self._lane.is_absent else self._lane.run(work))
+        await self._lane.run(work)
 
     async def get(self, login_id: str) -> bytes | None:
         """See Logins."""
@@ -89,10 +78,8 @@ class SqlLogins:
             data = tx.db.execute(select(logins.c.data).where(logins.c.id == login_id)).scalar()
             return None if data is None else bytes(data)
 
-        return await (self._local.get(login_id) if self._lane.is_absent else self._lane.run(work, reads=True))
+        return await self._lane.run(work, reads=True)
 
     async def remove(self, login_id: str) -> None:
         """See Logins."""
-        await self._local.remove(login_id)
-        if not self._lane.is_absent:
-            await self._lane.run(lambda tx: tx.db.execute(delete(logins).where(logins.c.id == login_id)))
+        await self._lane.run(lambda tx: tx.db.execute(delete(logins).where(logins.c.id == login_id)))

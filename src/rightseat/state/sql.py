@@ -22,7 +22,7 @@ from rightseat.state.key_table import SqlKeys, list_keys
 from rightseat.state.lane import Lane, Transaction
 from rightseat.state.ledger import SqlLedger
 from rightseat.state.liveness import FileLiveness, Liveness, ServerLiveness
-from rightseat.state.memory import MemoryCooldowns, MemoryDatabase, MemoryLogins, MemoryReplays
+from rightseat.state.memory import MemoryReplays
 from rightseat.state.small_tables import SqlCooldowns, SqlLogins
 from rightseat.state.tables import keys
 
@@ -30,7 +30,7 @@ from rightseat.state.tables import keys
 class SqlState:
     """See State.
 
-    A file that does not exist yet is made with the first key; until then there are none.
+    A file that does not exist yet is made; see `deferred` for one that should not be.
 
     Args:
         where: the database's address as SQLAlchemy writes it, or the path of an SQLite file.
@@ -52,13 +52,12 @@ class SqlState:
         self._lanes = (Lane(place, clock=clock), Lane(place, clock=clock, on_open=liveness.opened))
         self.keys = SqlKeys(self._lanes[0])
         self.ledger = SqlLedger(self._lanes[1], liveness, worker, clock or SYSTEM_CLOCK)
-        local = MemoryDatabase()
-        self.cooldowns = SqlCooldowns(self._lanes[0], MemoryCooldowns(local, clock or SYSTEM_CLOCK))
-        self.logins = SqlLogins(self._lanes[0], MemoryLogins(local))
+        self.cooldowns = SqlCooldowns(self._lanes[0])
+        self.logins = SqlLogins(self._lanes[0])
         self.replays = MemoryReplays()
 
     async def __aenter__(self) -> Self:
-        """Open it, if it is there. Raises ConfigError."""
+        """Open it. Raises ConfigError."""
         try:
             await self.keys.version()
         except (KeyDatabaseError, ConfigError) as e:

@@ -5,12 +5,14 @@ Statements are made once, because to build one takes longer than to run it.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     BindParameter,
     Column,
+    Connection,
     Float,
     Integer,
     LargeBinary,
@@ -24,7 +26,6 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 metadata = MetaData()
 keys = Table(
@@ -101,9 +102,11 @@ logins = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+# The form in which Alembic notes the last step that was done.
+alembic_version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+
 COUNTED = ("requests", "input_tokens", "output_tokens", "cached_tokens")  # columns of `usage` that grow
 
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 
@@ -117,20 +120,37 @@ def _used_statement() -> Select[Any]:
     )
 
 
-def _put_bucket_statement(dialect: str) -> Any:
-    row = _INSERT[dialect](buckets)
+def _insert(dialect: str, table: Table) -> Any:
+    """An insert that can say what happens on a conflict. A dialect takes long to load: only the one that is used is."""
+    if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
+
+
+@functools.cache
+def put_bucket_statement(dialect: str) -> Any:
+    """Write a bucket."""
+    row = _insert(dialect, buckets)
     new = {"level": row.excluded.level, "at": row.excluded.at}
     return row.on_conflict_do_update(index_elements=["key_id", "name"], set_=new)
 
 
-def _add_statement(dialect: str) -> Any:
-    row = _INSERT[dialect](usage)
+@functools.cache
+def add_statement(dialect: str) -> Any:
+    """Add to what was used on a day."""
+    row = _insert(dialect, usage)
     more = {name: usage.c[name] + row.excluded[name] for name in COUNTED}
     return row.on_conflict_do_update(index_elements=["key_id", "day"], set_=more)
 
 
-def _seen_statement(dialect: str) -> Any:
-    row = _INSERT[dialect](workers)
+@functools.cache
+def seen_statement(dialect: str) -> Any:
+    """A worker has been seen."""
+    row = _insert(dialect, workers)
     return row.on_conflict_do_update(index_elements=["id"], set_={"seen": row.excluded.seen, "lock": row.excluded.lock})
 
 
@@ -143,12 +163,17 @@ RESERVED = (
     .group_by(reservations.c.key_id)
 )
 BUCKETS = select(buckets.c.key_id, buckets.c.name, buckets.c.level, buckets.c.at).where(buckets.c.key_id.in_(_KEYS))
-PUT_BUCKET = {dialect: _put_bucket_statement(dialect) for dialect in _INSERT}
-ADD = {dialect: _add_statement(dialect) for dialect in _INSERT}
 HOLDS = select(reservations).where(reservations.c.id.in_(_IDS))
 HOLDS_OF = select(reservations).where(reservations.c.worker.in_(bindparam("workers", expanding=True)))
 RESERVE = reservations.insert()
 END = delete(reservations).where(reservations.c.id.in_(_IDS))
-SEEN = {dialect: _seen_statement(dialect) for dialect in _INSERT}
 OTHER_WORKERS = select(workers).where(workers.c.id != bindparam("me"))
 FORGET_WORKERS = delete(workers).where(workers.c.id.in_(_IDS))
+
+
+def create_tables(db: Connection, version: str) -> None:
+    """Make all tables in an empty database, as the migrations up to `version` would: they take longer than all else that is done then."""
+    metadata.create_all(db)
+    db.execute(changes.insert().values(id=1, number=0))
+    alembic_version.create(db)
+    db.execute(alembic_version.insert().values(version_num=version))
