@@ -1,6 +1,6 @@
 """A Copilot API made for measuring: it answers from memory, and costs as little as Python can.
 
-usage: python -m benchmarks.fake_copilot PORT
+usage: python -m benchmarks.fake_copilot PORT [TLS_PORT CERTIFICATE]
 
 GET /copilot_internal/v2/token and GET /models as a gateway needs them; POST /chat/completions gives 50 chunks, all at once, or one
 body when no stream is asked for; from the model "paced" 10 ms apart, from "idle" one and then silence.
@@ -8,6 +8,7 @@ body when no stream is asked for; from the model "paced" 10 ms apart, from "idle
 
 import asyncio
 import json
+import ssl
 import sys
 import time
 
@@ -59,7 +60,7 @@ MODELS = json.dumps(
 
 class Server(asyncio.Protocol):
     def __init__(self):
-        self.buffer = b""
+        self.buffer = bytearray()
 
     def connection_made(self, transport):
         self.transport = transport
@@ -67,25 +68,26 @@ class Server(asyncio.Protocol):
     def data_received(self, data):
         self.buffer += data
         while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
-            head = self.buffer[:end].lower()
+            head = bytes(self.buffer[:end]).lower()
             at = head.find(b"content-length: ")
             length = int(head[at + 16 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
             if len(self.buffer) < end + 4 + length:
                 return
-            body = self.buffer[end + 4 : end + 4 + length]
-            self.buffer = self.buffer[end + 4 + length :]
+            body = bytes(self.buffer[end + 4 : end + 4 + length])
+            del self.buffer[: end + 4 + length]
             if head.startswith(b"post"):
                 self.answer(body)
             else:
                 self.transport.write(answer(TOKEN if b"token" in head.split(b"\r\n", 1)[0] else MODELS))
 
     def answer(self, body):
-        if b'"paced"' in body:
+        asked = body[:300] + body[-300:]  # where the model and the kind of answer are
+        if b'"paced"' in asked:
             self.transport.write(HEAD)
             self.say(0)
-        elif b'"idle"' in body:
+        elif b'"idle"' in asked:
             self.transport.write(HEAD + sent(PIECES[0]))
-        elif b'"stream":true' in body.replace(b" ", b""):
+        elif b'"stream":true' in asked.replace(b" ", b""):
             self.transport.write(STREAM)
         else:
             self.transport.write(WHOLE)
@@ -101,7 +103,13 @@ class Server(asyncio.Protocol):
 
 
 async def main():
-    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", int(sys.argv[1]))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Server, "127.0.0.1", int(sys.argv[1]), backlog=4096)
+    if len(sys.argv) > 2:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(sys.argv[3])
+        over_tls = await loop.create_server(Server, "127.0.0.1", int(sys.argv[2]), ssl=tls, backlog=4096)
+        await over_tls.start_serving()
     print("ready", flush=True)
     await server.serve_forever()
 

@@ -51,4 +51,4 @@ def draw(found: dict) -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(draw(json.load(sys.stdin)))
+    Path(sys.argv[1]).write_text(draw(json.load(sys.stdin)["main"]))

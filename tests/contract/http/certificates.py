@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
 import functools
+import shutil
 import ssl
 import tempfile
 from pathlib import Path
@@ -74,5 +76,7 @@ class Authority:
 
 @functools.cache
 def authority() -> Authority:
-    """One for all tests of a process."""
-    return Authority(Path(tempfile.mkdtemp(prefix="authority-")))
+    """One for all tests of a process, which removes it when it ends."""
+    folder = tempfile.mkdtemp(prefix="authority-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Authority(Path(folder))
