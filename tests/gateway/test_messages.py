@@ -176,6 +176,9 @@ async def test_every_block_starts_and_stops_once(gateway):
         "output_tokens": 5,
         "cache_read_input_tokens": 4,
         "cache_creation_input_tokens": 0,
+        **dict.fromkeys(
+            ("output_tokens_details", "server_tool_use", "cache_creation", "inference_geo", "service_tier")
+        ),
     }
 
 

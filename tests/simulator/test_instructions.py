@@ -57,6 +57,48 @@ def test_an_unknown_tool_with_a_command_serves_as_shell_and_required_fields_are_
     assert decided("Run the shell command `ls` and reply with its output", odd) == UseTool("do_it", {"command": "ls"})
 
 
+def test_the_first_instruction_holds():
+    assert decided("Run the shell command `ls` and reply with exactly its output", BASH).arguments["command"] == "ls"
+    assert decided("Reply with exactly: Run the shell command `ls`", BASH) == Say("Run the shell command `ls`")
+
+
+WEATHER = ToolSpec("get_weather", "", schema(("location",), location=TEXT))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "choice", "calls"),
+    [
+        ("What is the weather in 'Rome'?", None, "get_weather"),
+        ("What is the weather in 'Rome'?", "none", None),
+        ("Hello there", "required", "bash"),
+        ("Hello there", {"type": "function", "function": {"name": "get_weather"}}, "get_weather"),
+        ("Hello there", "auto", None),
+    ],
+)
+def test_tools_that_are_demanded_or_asked_for_by_what_they_get(prompt, choice, calls):
+    request = ask(prompt, BASH, WEATHER)
+    request.extra["tool_choice"] = choice
+    decision = decide(request, lambda _: "prose")
+    assert getattr(decision, "name", None) == calls
+
+
+def test_an_answer_keeps_to_the_schema_that_is_asked_for():
+    person = schema(
+        ("name", "tags", "home"), name=TEXT, tags={"type": "array", "items": TEXT}, home=schema(("city",), city=TEXT)
+    )
+    request = ask("Make up a person called 'Ann'")
+    request.extra["response_format"] = {"type": "json_schema", "json_schema": {"name": "p", "schema": person}}
+    said = json.loads(decide(request, lambda _: "prose").text)
+    assert (said["name"], sorted(said), type(said["tags"]), sorted(said["home"])) == (
+        "Ann",
+        ["home", "name", "tags"],
+        list,
+        ["city"],
+    )
+    request.extra["response_format"] = {"type": "json_object"}
+    assert isinstance(json.loads(decide(request, lambda _: "prose").text), dict)
+
+
 def test_its_output_alone_is_the_answer():
     for note in ("<exited with exit code 0>", "<shellId: 0 completed with exit code 0>", "exited with status 0"):
         said = decided("Run the shell command `ls` and reply with its output", BASH, results=(f"a\nb\n{note}",))

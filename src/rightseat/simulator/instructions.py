@@ -7,7 +7,9 @@ Understood in the last message of the user:
     Write the file `PATH` containing: TEXT
     Use the NAME tool ...            (arguments are taken from the prompt by the tool's schema)
 
-The tools are those that the request offers, whatever they are called. When a tool has answered, its result is used.
+The first of them holds. The tools are those that the request offers, whatever they are called. When a tool has answered, its result is
+used. A tool that the request demands is called; one that is called get_SOMETHING is, when the prompt speaks of that. Without an instruction,
+an answer that shall keep to a JSON Schema does, with values taken from the prompt as arguments are.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 from msgspec import Struct
 
 from rightseat.chat import ChatRequest, Message, ToolSpec
-from rightseat.json_types import JsonObject
+from rightseat.json_types import Json, JsonObject
 
 _REPLY = re.compile(r"reply with exactly:?\s*(.+)", re.IGNORECASE | re.DOTALL)
 _SHELL = re.compile(r"run the shell command\s+`([^`]+)`", re.IGNORECASE)
@@ -66,24 +68,80 @@ Decision = Say | UseTool
 
 def decide(request: ChatRequest, prose: Callable[[str], str]) -> Decision:
     """What to do. `prose` writes about a prompt when nothing plainer was asked."""
-    prompt = request.prompt
-    results = request.tool_results
-    if results:
+    prompt, choice = request.prompt, request.extra.get("tool_choice")
+    if results := request.tool_results:
         return Say(_use_result(prompt, results))
-    if found := _REPLY.search(prompt):
+    tools = () if choice == "none" else request.tools
+    if (demanded := _demanded(choice, tools, prompt)) is not None:
+        return _use(demanded, prompt)
+    found = [m for m in (pattern.search(prompt) for pattern in (_REPLY, _SHELL, _WRITE, _USE)) if m is not None]
+    if found:
+        return _obey(min(found, key=re.Match.start), prompt, tools)
+    if (tool := _asked_for(prompt, tools)) is not None:
+        return _use(tool, prompt)
+    schema = _schema_of(request.extra.get("response_format"))
+    return Say(prose(prompt)) if schema is None else Say(json.dumps(_filled(schema, prompt)))
+
+
+def _obey(found: re.Match[str], prompt: str, tools: tuple[ToolSpec, ...]) -> Decision:
+    """Do what the prompt says in plain words."""
+    if found.re is _REPLY:
         return Say(found[1].strip())
-    if found := _SHELL.search(prompt):
-        return _run_shell(found[1], request.tools)
-    if found := _WRITE.search(prompt):
-        return _write_file(found[1], found[2], request.tools)
-    if found := _USE.search(prompt):
-        wanted = found[1].lower()
-        named = (t for t in request.tools if wanted in (t.name.lower(), t.name.lower().rpartition("__")[2]))
-        tool = next(named, None)
-        if tool is None:
-            return Say(f"There is no tool named {found[1]}. I can use: {_names(request.tools)}.")
-        return UseTool(tool.name, prompt if tool.kind == "custom" else arguments_from(prompt, tool.parameters))
-    return Say(prose(prompt))
+    if found.re is _SHELL:
+        return _run_shell(found[1], tools)
+    if found.re is _WRITE:
+        return _write_file(found[1], found[2], tools)
+    tool = _named(tools, found[1])
+    return (
+        Say(f"There is no tool named {found[1]}. I can use: {_names(tools)}.") if tool is None else _use(tool, prompt)
+    )
+
+
+def _use(tool: ToolSpec, prompt: str) -> Decision:
+    return UseTool(tool.name, prompt if tool.kind == "custom" else arguments_from(prompt, tool.parameters))
+
+
+def _named(tools: Iterable[ToolSpec], name: str) -> ToolSpec | None:
+    wanted = name.lower()
+    return next((t for t in tools if wanted in (t.name.lower(), t.name.lower().rpartition("__")[2])), None)
+
+
+def _demanded(choice: object, tools: tuple[ToolSpec, ...], prompt: str) -> ToolSpec | None:
+    """The tool that must be called: the one that is named, or, of all, the one that the prompt names."""
+    if isinstance(choice, Mapping):
+        body = choice.get(str(choice.get("type")))
+        return _named(tools, str(body.get("name"))) if isinstance(body, Mapping) else None
+    if choice != "required" or not tools:
+        return None
+    return (_named(tools, found[1]) if (found := _USE.search(prompt)) else None) or tools[0]
+
+
+def _asked_for(prompt: str, tools: Iterable[ToolSpec]) -> ToolSpec | None:
+    """A tool that gets something by name of which the prompt speaks: get_weather for "What's the weather like?"."""
+    words = frozenset(re.findall(r"[a-z]+", prompt.lower()))
+    return next(
+        (t for t in tools if t.name.startswith("get_") and words.issuperset(t.name.lower().split("_")[1:])), None
+    )
+
+
+def _schema_of(form: object) -> JsonObject | None:
+    """The schema that an answer shall keep to; None: it is free."""
+    if not isinstance(form, Mapping) or form.get("type") not in ("json_schema", "json_object"):
+        return None
+    named = form.get("json_schema")
+    schema = named.get("schema") if isinstance(named, Mapping) else None
+    return schema if isinstance(schema, dict) else {"properties": {"answer": {"type": "string"}}}
+
+
+def _filled(schema: JsonObject, prompt: str) -> Json:
+    """A value that keeps to a schema: what `arguments_from` finds in the prompt, and something harmless for the rest."""
+    if _type(schema) != "object" and "properties" not in schema:
+        return [_filled(schema.get("items") or {}, prompt)] if _type(schema) == "array" else _default(schema, prompt)
+    found = arguments_from(prompt, schema)
+    for name, inner in (schema.get("properties") or {}).items():
+        if isinstance(inner, dict) and _type(inner) in ("object", "array") and not found.get(name):
+            found[name] = _filled(inner, prompt)
+    return found
 
 
 def _use_result(prompt: str, results: tuple[Message, ...]) -> str:

@@ -56,12 +56,13 @@ def _tokens_of(value: Mapping[str, Json]) -> Usage | None:
     try:
         if "prompt_tokens" in value:  # OpenAI's chat, and embeddings
             return _openai(value, "prompt_tokens", "completion_tokens")
-        if "input_tokens_details" in value or "output_tokens_details" in value:  # OpenAI's responses
+        if "input_tokens_details" in value:  # OpenAI's responses
             return _openai(value, "input_tokens", "output_tokens")
         if "input_tokens" in value or "output_tokens" in value:  # Anthropic's: disjoint numbers
             read, written = count(value, "cache_read_input_tokens"), count(value, "cache_creation_input_tokens")
             total = count(value, "input_tokens") + read + written
-            return Usage(total, count(value, "output_tokens"), cached_tokens=read, cache_write_tokens=written)
+            thought = count(value, "output_tokens_details", "thinking_tokens")
+            return Usage(total, count(value, "output_tokens"), read, written, thought)
     except (OverflowError, ValueError, msgspec.ValidationError):  # a number that is none
         return None
     return None

@@ -21,7 +21,11 @@ _MESSAGE: JsonObject = {
     "content": [],
     "stop_reason": None,
     "stop_sequence": None,
+    "stop_details": None,
+    "container": None,
 }
+_TEXT: JsonObject = {"type": "text", "text": "", "citations": None}
+_CALLER: JsonObject = {"type": "direct"}  # the model itself, and no program that it has written
 _STOP = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -34,19 +38,25 @@ _encode = msgspec.json.Encoder().encode
 
 def _usage(usage: Usage | None, estimate: int = 0) -> JsonObject:
     """Their fields are disjoint: input is what was neither read from a cache nor written to it."""
-    if usage is None:
-        return {
-            "input_tokens": estimate,
-            "output_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "cache_creation_input_tokens": 0,
-        }
+    told = Usage(estimate, 0) if usage is None else usage
     return {
-        "input_tokens": max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens),
-        "output_tokens": usage.output_tokens,
-        "cache_read_input_tokens": usage.cached_tokens,
-        "cache_creation_input_tokens": usage.cache_write_tokens,
+        "input_tokens": max(0, told.input_tokens - told.cached_tokens - told.cache_write_tokens),
+        "output_tokens": told.output_tokens,
+        "cache_read_input_tokens": told.cached_tokens,
+        "cache_creation_input_tokens": told.cache_write_tokens,
+        "output_tokens_details": {"thinking_tokens": told.reasoning_tokens} if told.reasoning_tokens else None,
+        "server_tool_use": None,
+        "cache_creation": None,
+        "inference_geo": None,
+        "service_tier": None,
     }
+
+
+def _stopped(finish: str) -> JsonObject:
+    """Why the model stopped. A refusal has details in the published schema; nothing is known of them here."""
+    reason = _STOP.get(finish, "end_turn")
+    details = {"type": "refusal", "category": None, "explanation": None} if reason == "refusal" else None
+    return {"stop_reason": reason, "stop_sequence": None, "stop_details": details}
 
 
 def _head(envelope: Envelope, usage: JsonObject) -> JsonObject:
@@ -57,7 +67,7 @@ def encode_whole(done: Completion, envelope: Envelope) -> bytes:
     """A whole answer as one body."""
     content = [_written(block) for block in done.blocks]
     head = _head(envelope, _usage(done.usage))
-    return _encode({**head, "content": content, "stop_reason": _STOP.get(done.finish_reason, "end_turn")})
+    return _encode({**head, "content": content, **_stopped(done.finish_reason)})
 
 
 def _written(block: Block) -> JsonObject:
@@ -67,8 +77,8 @@ def _written(block: Block) -> JsonObject:
             return {"type": "redacted_thinking", "data": mine[1]}
         return {"type": "thinking", "thinking": block.text, "signature": shown(block.opaque, MESSAGES)}
     if isinstance(block, ToolCall):
-        return {"type": "tool_use", "id": block.id, "name": block.name, "input": input_of(block)}
-    return {"type": "text", "text": block}
+        return {"type": "tool_use", "id": block.id, "name": block.name, "input": input_of(block), "caller": _CALLER}
+    return {**_TEXT, "text": block}
 
 
 class EventEncoder:
@@ -80,7 +90,7 @@ class EventEncoder:
         self._index = -1
         self._open: str | None = None
         self._usage: Usage | None = None
-        self._stop = "end_turn"
+        self._stop = _stopped("stop")
 
     def start(self) -> bytes:
         """The bytes before the first event."""
@@ -90,7 +100,7 @@ class EventEncoder:
         """The bytes of one event; b"" for one that is said at the end."""
         match event:
             case TextDelta():
-                return self._into("text", {"text": ""}) + self._delta({"type": "text_delta", "text": event.text})
+                return self._into("text", _TEXT) + self._delta({"type": "text_delta", "text": event.text})
             case ReasoningDelta():
                 block = {"thinking": "", "signature": ""}
                 return self._into("thinking", block) + self._delta({"type": "thinking_delta", "thinking": event.text})
@@ -101,13 +111,13 @@ class EventEncoder:
             case Usage():
                 self._usage = event
             case Finish():
-                self._stop = _STOP.get(event.reason, "end_turn")
+                self._stop = _stopped(event.reason)
         return b""
 
     def end(self) -> bytes:
         """The bytes after the last event."""
         usage = _usage(self._usage, self._estimate)
-        delta = {"delta": {"stop_reason": self._stop, "stop_sequence": None}, "usage": usage}
+        delta = {"delta": {**self._stop, "container": None}, "usage": usage}
         return self._close() + _event("message_delta", delta) + _event("message_stop", {})
 
     def _opaque(self, data: str) -> bytes:
@@ -117,7 +127,8 @@ class EventEncoder:
         return self._into("thinking", {"thinking": "", "signature": ""}) + self._close(shown(data, MESSAGES))
 
     def _call(self, call: ToolCall) -> bytes:
-        begun = self._close() + self._into("tool_use", {"id": call.id, "name": call.name, "input": {}})
+        block = {"id": call.id, "name": call.name, "input": {}, "caller": _CALLER}
+        begun = self._close() + self._into("tool_use", block)
         text = json.dumps(input_of(call))
         return begun + self._delta({"type": "input_json_delta", "partial_json": text}) + self._close()
 

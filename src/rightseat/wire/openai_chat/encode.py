@@ -21,6 +21,7 @@ from rightseat.wire.openai_chat.request import written_call
 from rightseat.wire.sse import DONE, encode_sse
 
 _encode = msgspec.json.Encoder().encode
+_NOTHING: JsonObject = {"logprobs": None}  # of each choice: the published schema demands it, and Copilot gives none
 
 
 class ChunkEncoder:
@@ -48,7 +49,7 @@ class ChunkEncoder:
                 index, self._calls = self._calls, self._calls + 1
                 return self._delta({"tool_calls": [{"index": index, **written_call(event.call)}]})
             case Finish():
-                return self._chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": event.reason}]})
+                return self._chunk({"choices": [{"index": 0, "delta": {}, **_NOTHING, "finish_reason": event.reason}]})
             case Usage():
                 return self._chunk({"choices": [], "usage": _usage(event)})
         return b""
@@ -60,8 +61,8 @@ class ChunkEncoder:
     def _delta(self, delta: JsonObject) -> bytes:
         if not self._begun:
             self._begun = True
-            delta = {"role": "assistant", **delta}
-        return self._chunk({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+            delta = {"role": "assistant", "refusal": None, **delta}
+        return self._chunk({"choices": [{"index": 0, "delta": delta, **_NOTHING, "finish_reason": None}]})
 
     def _chunk(self, rest: JsonObject) -> bytes:
         return encode_sse(_encode({**self._head, **rest}))
@@ -78,14 +79,14 @@ def _head(envelope: Envelope) -> JsonObject:
 
 def encode_whole(done: Completion, envelope: Envelope) -> bytes:
     """A whole answer as one body."""
-    message: JsonObject = {"role": "assistant", "content": done.text or None}
+    message: JsonObject = {"role": "assistant", "content": done.text or None, "refusal": None}
     if done.reasoning:
         message["reasoning_text"] = done.reasoning
     if done.reasoning_opaque:
         message["reasoning_opaque"] = shown(done.reasoning_opaque, CHAT)
     if done.tool_calls:
         message["tool_calls"] = [written_call(call) for call in done.tool_calls]
-    choice = {"index": 0, "message": message, "finish_reason": done.finish_reason}
+    choice = {"index": 0, "message": message, **_NOTHING, "finish_reason": done.finish_reason}
     body = {**_head(envelope), "choices": [choice]}
     return _encode(body if done.usage is None else {**body, "usage": _usage(done.usage)})
 

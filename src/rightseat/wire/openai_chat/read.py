@@ -137,7 +137,7 @@ class ChunkFold(_Chunks):
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, max_held_bytes: int = MAX_FOLD_BYTES) -> None:
         super().__init__(max_event_bytes, max_held_bytes)
         self._members: JsonObject = {}
-        self._message: JsonObject = {"role": "assistant"}
+        self._message: JsonObject = {"role": "assistant", "refusal": None}
         self._texts: dict[str, Text] = {}  # content, reasoning_text ...
 
     @property
@@ -151,7 +151,7 @@ class ChunkFold(_Chunks):
         message = {**self._message, "content": texts.pop("content", "") or None, **texts}
         if self._calls.found:
             message["tool_calls"] = [call.body() for call in self._calls.found]
-        choice = {"index": 0, "message": message, "finish_reason": self._reason}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._reason}
         return {**self._members, "object": "chat.completion", "choices": [choice]}
 
     def _take(self, data: bytes) -> None:

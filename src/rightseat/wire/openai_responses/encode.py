@@ -6,18 +6,20 @@ import msgspec
 
 from rightseat.chat import Block, Completion, Reasoning, ToolCall
 from rightseat.chat.event import Finish, ModelEvent, ReasoningDelta, ReasoningOpaque, TextDelta, ToolCallEvent, Usage
+from rightseat.clock import Clock
 from rightseat.errors import AnswerTooLongError
 from rightseat.ids import Ids
-from rightseat.json_types import JsonObject
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.dialect import Envelope
 from rightseat.wire.opaque import RESPONSES, own, shown
 from rightseat.wire.openai_responses.request import written_call
 from rightseat.wire.reading import MAX_FOLD_BYTES, Text
 from rightseat.wire.sse import encode_sse
 
-# What the published schema demands of every response; nothing here decides it.
+# What the published schema demands of every response, with the values that hold where a request says nothing.
 _RESPONSE: JsonObject = {
     "object": "response",
+    "completed_at": None,
     "status": "in_progress",
     "error": None,
     "incomplete_details": None,
@@ -31,19 +33,35 @@ _RESPONSE: JsonObject = {
     "max_output_tokens": None,
     "metadata": {},
     "parallel_tool_calls": True,
-    "temperature": None,
+    "temperature": 1,
     "tool_choice": "auto",
     "tools": [],
-    "top_p": None,
+    "top_p": 1,
     "truncation": "disabled",
+    "background": False,
+    "frequency_penalty": 0,
+    "max_tool_calls": None,
+    "presence_penalty": 0,
+    "prompt_cache_key": None,
+    "safety_identifier": None,
+    "service_tier": "default",
+    "top_logprobs": 0,
 }
+_FUNCTION: JsonObject = {"description": None, "parameters": None, "strict": False}
+_MEMBERS: JsonObject = {"reasoning": _RESPONSE["reasoning"], "text": _RESPONSE["text"]}
 # Told back from the request, where it says them.
 _ECHOED = (
+    "frequency_penalty",
     "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
     "metadata",
     "parallel_tool_calls",
+    "presence_penalty",
     "previous_response_id",
+    "prompt_cache_key",
     "reasoning",
+    "safety_identifier",
     "temperature",
     "text",
     "tool_choice",
@@ -70,6 +88,7 @@ class ResponseEncoder:
         self._size = 0
         self._usage: Usage | None = None
         self._finish = "stop"
+        self._clock = envelope.clock
         self.response = _response(envelope)
 
     def start(self) -> bytes:
@@ -105,7 +124,8 @@ class ResponseEncoder:
     def end(self) -> bytes:
         """The bytes after the last event."""
         closed = self._close()
-        self.response |= {"output": self._output, **_status(self._finish), "usage": _usage(self._usage)}
+        ending = _ending(self._finish, self._usage, self._clock)
+        self.response |= {"output": self._output, **ending}
         return closed + self._event(f"response.{self.response['status']}", {"response": self.response})
 
     def prepare(self) -> bytes:
@@ -186,20 +206,38 @@ def prepared(envelope: Envelope) -> bytes:
 
 def _response(envelope: Envelope) -> JsonObject:
     request = envelope.body
+    echoed = {name: request[name] for name in _ECHOED if request.get(name) not in (None, {})}
+    for name, members in _MEMBERS.items():
+        if isinstance(given := echoed.get(name), dict):
+            echoed[name] = {**members, **given}
+    if isinstance(tools := echoed.get("tools"), list):
+        echoed["tools"] = [_tool(tool) for tool in tools]
     return {
         "id": f"resp_{envelope.ids.hex()}",
         "created_at": int(envelope.clock.wall()),
         "model": envelope.model,
         **_RESPONSE,
-        **{name: request[name] for name in _ECHOED if request.get(name) not in (None, {})},
+        **echoed,
     }
+
+
+def _tool(tool: Json) -> Json:
+    """A tool as it is told back: a function with all its members."""
+    return {**_FUNCTION, **tool} if isinstance(tool, dict) and tool.get("type") == "function" else tool
 
 
 def encode_whole(done: Completion, envelope: Envelope) -> bytes:
     """A whole answer as one body."""
     output = [_item(block, "completed", envelope.ids) for block in done.blocks]
-    ending = {**_status(done.finish_reason), "usage": _usage(done.usage)}
+    ending = _ending(done.finish_reason, done.usage, envelope.clock)
     return _encode({**_response(envelope), "output": output, **ending})
+
+
+def _ending(finish: str, usage: Usage | None, clock: Clock) -> JsonObject:
+    """What the end of an answer adds to it."""
+    status = _status(finish)
+    completed = {"completed_at": int(clock.wall())} if status["status"] == "completed" else {}
+    return {**completed, **status, "usage": _usage(usage)}
 
 
 def _item(block: Block, status: str, ids: Ids) -> JsonObject:
