@@ -8,7 +8,8 @@ import time
 import msgspec
 import pytest
 
-from rightseat.gateway.http import body as module
+from rightseat.gateway.http import body as by_structure
+from rightseat.gateway.http import body_scan as by_signs
 from rightseat.gateway.http.body import decode_body
 from rightseat.wire.body import BadRequestError
 
@@ -97,11 +98,21 @@ BROKEN = [
 ]  # fmt: skip
 
 
+def with_sizes(monkeypatch, way, **sizes):
+    """Bodies are decoded in small parts, along their structure or by looking at every sign."""
+    monkeypatch.setattr(by_structure, "_SMALL", 0)
+    monkeypatch.setattr(by_structure, "_HUGE", 10**6 if way == "structure" else -1)
+    for name, size in sizes.items():
+        for module in (by_structure, by_signs):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, size)
+
+
+@pytest.mark.parametrize("way", ["structure", "signs"])
 @pytest.mark.parametrize("shape", BROKEN)
 @pytest.mark.parametrize("part", [b'{"b":"cd\\""},[1,2],{"e":[]}', b'"' + b"y" * 100 + b'"'])
-async def test_a_large_body_that_is_no_json_object_is_refused(shape, part, monkeypatch):
-    for name, size in (("_SMALL", 0), ("_LARGE", 0), ("_PART", 8), ("_TEXT_PART", 16)):
-        monkeypatch.setattr(module, name, size)
+async def test_a_large_body_that_is_no_json_object_is_refused(shape, part, way, monkeypatch):
+    with_sizes(monkeypatch, way, LARGE=0, PART=8, _TEXT_PART=16)
     with pytest.raises(BadRequestError):
         await decode(shape.replace(b"%s", part))
 
@@ -127,12 +138,20 @@ def random_value(chance, depth=0):
     return (None, True, chance.randrange(-1000, 1000), chance.random(), text, text * 30)[kind]
 
 
+@pytest.mark.parametrize("way", ["structure", "signs"])
 @pytest.mark.parametrize("seed", range(150))
-async def test_any_body_decodes_in_parts_as_it_does_at_once(seed, monkeypatch):
+async def test_any_body_decodes_in_parts_as_it_does_at_once(seed, way, monkeypatch):
     """With parts of a few bytes, so that every way of cutting is met."""
     chance = random.Random(seed)
-    for name, size in (("_SMALL", 0), ("_LARGE", 0), ("_PART", chance.randrange(2, 60)), ("_TEXT_PART", chance.randrange(13, 60)), ("_STEP", 200)):  # fmt: skip
-        monkeypatch.setattr(module, name, size)
+    with_sizes(
+        monkeypatch,
+        way,
+        LARGE=0,
+        PART=chance.randrange(2, 60),
+        _TEXT_PART=chance.randrange(13, 60),
+        STEP=200,
+        _LEVELS=chance.randrange(4),
+    )
     value = {f"k{i}": random_value(chance) for i in range(8)}
     for data in (
         msgspec.json.encode(value),

@@ -139,10 +139,15 @@ def plan(client: Dialect, taken: Taken, options: Options, *, initiator: str | No
         wants_stream=wants,
         streams=streams,
         initiator=client.initiator(body, initiator),
-        vision=client.has_image(body),
+        vision=_may_hold_image(taken.raw) and client.has_image(body),
         dropped=tuple(dict.fromkeys(dropped))[:_MOST_DROPPED],
         output_limit=_output_limit(client, body, model),
     )
+
+
+def _may_hold_image(raw: bytes) -> bool:
+    """Whether the word is in it, which is found much sooner than a part of that kind. Names may be written with escapes."""
+    return b"image" in raw or b"\\u" in raw
 
 
 def _relay(client: Dialect, taken: Taken, *, stream: bool) -> tuple[How, tuple[str, ...]]:
