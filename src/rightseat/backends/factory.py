@@ -30,7 +30,7 @@ async def open_backend(
     editor: Editor | None = None,
     aliases: Mapping[str, str] | None = None,
     compression: bool = False,
-    http_client: HttpClient = "aiohttp",
+    http_client: HttpClient = "direct",
     clock: Clock = SYSTEM_CLOCK,
 ) -> Backend:
     """A backend with a connection pool of its own, both closed with `stack`.

@@ -84,7 +84,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         sensitive: what counts as sensitive: "secrets", or "all" to include personal data.
         metrics: serve `/metrics`.
         log_content: log requests and answers, redacted.
-        http_server: "uvicorn", or "core": the gateway's own, which costs less per request.
+        http_server: "core", the gateway's own, which costs less per request, or "uvicorn".
         header_limit: the largest head of a request.
         body_limit: the largest body of a request.
         body_memory: memory for the bodies of all requests together; a request that does not fit gets 503.
@@ -131,7 +131,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     sensitive: Literal["secrets", "all"] = "secrets"
     metrics: bool = True
     log_content: bool = False
-    http_server: Literal["core", "uvicorn"] = "uvicorn"
+    http_server: Literal["core", "uvicorn"] = "core"
     header_limit: int = 64 * 1024
     body_limit: int = 64 * 1024 * 1024
     body_memory: int = 128 * 1024 * 1024
