@@ -231,7 +231,7 @@ ASKED = {
     "gpt-4.1": lambda body: body["response_format"]["json_schema"],
     "gpt-5": lambda body: body["text"]["format"],
     "gpt-5.3-codex": lambda body: body["text"]["format"],
-    "claude-sonnet-4.5": lambda body: body["output_config"]["format"],
+    "claude-sonnet-4.5": lambda body: {"schema": json.loads(body["system"][body["system"].index("{") :])},  # in words
 }
 CITY = Script([Rule(text=ANSWER)])
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from rightseat.wire.abilities import Abilities
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialects import ALL, CHAT, MESSAGES, RESPONSES, spoken_by
 from rightseat.wire.facts import expressible
@@ -15,8 +16,8 @@ def relayed(dialect, body, *, model="m", most=None, stream=None):
     raw = json.dumps({"model": "m", **body}).encode()
     given = json.loads(raw)
     stream = bool(body.get("stream")) if stream is None else stream
-    data, dropped = dialect.relayed(raw, given, model=model, max_output=most, stream=stream)
-    return json.loads(data), dropped, data is raw
+    passed = dialect.relayed(raw, given, Abilities(model), max_output=most, stream=stream)
+    return json.loads(passed.data), passed.dropped, passed.data is raw
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,8 @@ def test_a_model_is_asked_in_the_clients_dialect_else_in_the_richest():
 
 def test_what_is_only_added_leaves_the_bytes_of_the_body_alone():
     raw = b' {"messages": [{"role": "user", "content": "caf\\u00e9 1.50"}], "x": 1.50, "model": "m" } \n'
-    sent, dropped = CHAT.relayed(raw, json.loads(raw), model="m", stream=True)
+    passed = CHAT.relayed(raw, json.loads(raw), Abilities("m"), stream=True)
+    sent, dropped = passed.data, passed.dropped
     assert sent.startswith(raw[: raw.rindex(b"}")])
     assert json.loads(sent) == {**json.loads(raw), "stream": True}
     assert dropped == ()

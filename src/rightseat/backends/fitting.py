@@ -7,13 +7,14 @@ import msgspec
 from rightseat.backends.registry import Model
 from rightseat.chat import ChatRequest, Image
 from rightseat.chat.structured import instructed
+from rightseat.json_types import JsonObject
 from rightseat.wire import dialects
+from rightseat.wire.abilities import effort_for
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialect import Dialect
 from rightseat.wire.facts import asks_nothing
 
 _LIMITS = ("max_completion_tokens", "max_tokens")
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 def dialect_for(model: Model | None, preferred: Dialect | None = None) -> Dialect:
@@ -51,6 +52,8 @@ def fitted(request: ChatRequest, model: Model | None, dialect: Dialect, *, strea
     request = _formatted(request, model, dialect)
     extra = dict(request.extra)
     if model is not None:
+        if dialect.default_output and model.max_output_tokens and not any(extra.get(name) for name in _LIMITS):
+            extra["max_tokens"] = min(dialect.default_output, model.max_output_tokens)
         limit = extra.get("max_tokens")
         if isinstance(limit, (int, float)) and model.max_output_tokens and limit > model.max_output_tokens:
             extra["max_tokens"] = model.max_output_tokens
@@ -59,10 +62,21 @@ def fitted(request: ChatRequest, model: Model | None, dialect: Dialect, *, strea
         budget = extra.get("thinking_budget")
         if budget and not dialect.has_thinking_budget(model.id):
             del extra["thinking_budget"]  # only Claude has one; others have an effort
-            extra.setdefault("reasoning_effort", _effort_for(budget))
+            extra.setdefault("reasoning_effort", effort_for(budget))
         if isinstance(effort := extra.get("reasoning_effort"), str):
-            extra["reasoning_effort"] = _nearest(effort, model.efforts)
+            _set_effort(extra, model, effort)
     return msgspec.structs.replace(request, model=model.id if model else request.model, stream=stream, extra=extra)
+
+
+def _set_effort(extra: JsonObject, model: Model, asked: str) -> None:
+    """The effort that the model has; None: it has none."""
+    now = model.abilities.effort(asked)
+    if now is None:
+        del extra["reasoning_effort"]
+    else:
+        extra["reasoning_effort"] = (
+            "high" if now == "max" and not model.efforts else now
+        )  # "max" is Anthropic's word alone
 
 
 def without(request: ChatRequest, names: frozenset[str]) -> ChatRequest:
@@ -107,21 +121,3 @@ def _warning(name: str, value: object, asked: ChatRequest, dialect: Dialect) -> 
     if not dialect.expresses(asked, name):
         return f"{asked.model} has no {value!r}" if name == "reasoning_effort" else f"{asked.model} has no such option"
     return "" if now == value else f"{asked.model} takes {now} where {value} was asked for"
-
-
-def _effort_for(budget: object) -> str:
-    if not isinstance(budget, (int, float)):
-        return "medium"
-    return "low" if budget < 4096 else "medium" if budget < 16_384 else "high"
-
-
-def _nearest(effort: str, offered: tuple[str, ...]) -> str:
-    """The effort itself, or the most that is offered and not above it; "max" is Anthropic's word alone."""
-    if not offered:
-        return "high" if effort == "max" else effort
-    if effort in offered or effort not in _EFFORTS:
-        return effort
-    at = _EFFORTS.index(effort)
-    ranked = sorted((e for e in offered if e in _EFFORTS), key=_EFFORTS.index)
-    below = [e for e in ranked if _EFFORTS.index(e) <= at]
-    return below[-1] if below else ranked[0] if ranked else effort

@@ -8,6 +8,7 @@ import msgspec
 
 from rightseat.backends.asking import already_sent
 from rightseat.backends.base import RelayAnswer
+from rightseat.backends.refusals import too_long
 from rightseat.chat import ModelEvent, ReasoningDelta, ReasoningOpaque, Reply, TextDelta, ToolCallEvent
 from rightseat.chat.plain import PlainTools
 from rightseat.errors import TransportError, UpstreamError
@@ -104,7 +105,7 @@ def whole(dialect: Dialect, data: bytes) -> list[ModelEvent]:
 
 def inside(error: ChunkError) -> UpstreamError:
     """An error that came within an answer."""
-    found = UpstreamError(502, str(error), code=error.code)
+    found = too_long(400, error.code, str(error)) or UpstreamError(502, str(error), code=error.code)
     found.reached = True
     return found
 

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from rightseat.errors import UpstreamError
 from rightseat.json_types import JsonObject
+from rightseat.wire.abilities import Abilities, abilities_of
 
 PROVIDER = "copilot"  # of all models here
 SEED = ("gpt-5-mini", "gpt-5", "gpt-4.1", "gpt-4", "gpt-4o-mini", "gpt-3.5-turbo")
@@ -38,6 +39,7 @@ class Model(Struct, frozen=True):
         efforts: the reasoning efforts that it offers, where known.
         kind: "chat", "embeddings" or "completion".
         structured: whether it keeps its answers to a JSON Schema; None: unknown.
+        abilities: what it takes of a request's options.
         raw: the entry as it came.
     """
 
@@ -53,6 +55,7 @@ class Model(Struct, frozen=True):
     efforts: tuple[str, ...] = ()
     kind: str = "chat"
     structured: bool | None = None
+    abilities: Abilities = Abilities()
     raw: JsonObject = field(default_factory=dict)
 
     @property
@@ -137,6 +140,7 @@ def models_of(entries: Iterable[object]) -> Iterable[Model]:
             efforts=tuple(e for e in efforts if isinstance(e, str)) if isinstance(efforts, list) else (),
             kind=str(_get(entry, "capabilities", "type") or "chat"),
             structured=structured if isinstance(structured, bool) else None,
+            abilities=abilities_of(entry["id"], supports, efforts),
             raw=entry,
         )
 

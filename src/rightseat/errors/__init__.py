@@ -25,6 +25,7 @@
     |   |-- TurnAbortedError             the turn was aborted before its answer was complete
     |   |-- LoginError                   GitHub did not let us in: code (expired, denied, no Copilot ...)
     |   `-- UpstreamError                an HTTP error of the Copilot API: status, code, message, retry_after
+    |       `-- PromptTooLongError         what was sent does not fit into the model's window: tokens, limit
     |-- TransportError                 no answer
     |   |-- ConnectError                 (ConnectionError) nothing listens at that address
     |   |-- ConnectionLostError          (ConnectionError) the CLI died or hung up: exit_status, stderr_tail
@@ -81,6 +82,7 @@ from rightseat.errors.peer import (
     LoginError,
     MethodNotFoundError,
     PeerError,
+    PromptTooLongError,
     ProtocolError,
     RpcError,
     SessionError,
@@ -126,6 +128,7 @@ __all__ = [
     "NotStartedError",
     "OverloadedError",
     "PeerError",
+    "PromptTooLongError",
     "ProtocolError",
     "QueueFullError",
     "RateLimitedError",

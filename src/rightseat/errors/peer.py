@@ -148,3 +148,19 @@ class UpstreamError(PeerError):
         self.message = message
         self.retry_after = retry_after
         self.request_id = request_id
+
+
+class PromptTooLongError(UpstreamError):
+    """What was sent does not fit into the model's window. Each dialect says so in the words at which its clients shorten what they send.
+
+    Attributes:
+        tokens: of the prompt; None: not told.
+        limit: the most that fits; None: not told.
+    """
+
+    def __init__(
+        self, message: str, *, tokens: int | None = None, limit: int | None = None, **told: Unpack[Words]
+    ) -> None:
+        super().__init__(400, message, code="context_length_exceeded", **told)
+        self.tokens = tokens
+        self.limit = limit

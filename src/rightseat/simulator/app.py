@@ -42,6 +42,7 @@ from rightseat.simulator.prose import count_tokens
 from rightseat.simulator.quirks import Quirks, QuirkyEncoder
 from rightseat.simulator.strict import Rejection, refusal
 from rightseat.simulator.websocket import Conversation
+from rightseat.wire.abilities import Abilities
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.copilot_models import model_entry, model_list
 
@@ -307,7 +308,19 @@ def _entry(name: str, *, default: bool) -> JsonObject:
     elif name.startswith(("gpt-5", "gpt-6")):
         endpoints = ("/responses",) if "codex" in name else ("/chat/completions", "/responses")
     most = 64_000 if name.startswith("claude") else 16_384
-    return model_entry(name, default=default, endpoints=endpoints, max_output_tokens=most)
+    return model_entry(name, default=default, endpoints=endpoints, max_output_tokens=most, supports=_supports(name))
+
+
+def _supports(name: str) -> JsonObject:
+    """Reasoning, as the real list tells it of models of that family."""
+    if name.startswith(("gpt-5", "gpt-6")):
+        return {"reasoning_effort": ["low", "medium", "high", *(["xhigh"] if "codex" in name else [])]}
+    version = Abilities(name).claude
+    if version is None:
+        return {}
+    if version > (4, 5):
+        return {"adaptive_thinking": True, "reasoning_effort": ["low", "medium", "high"]}
+    return {"min_thinking_budget": 1024, "max_thinking_budget": 32_000}
 
 
 def _authorization(scope: Scope) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from rightseat.json_types import JsonObject
+from rightseat.wire.abilities import Abilities, abilities_of
 
 _NAME = re.compile(r"^[a-zA-Z0-9_-]+$")
 _NEWER = ("gpt-5", "gpt-6", "o1", "o3", "o4")
@@ -57,7 +58,7 @@ def refusal(path: str, headers: Mapping[str, str], body: bytes, models: Mapping[
         return None
     if headers.get("x-initiator") not in ("user", "agent"):
         return Rejection(400, "missing X-Initiator header", "invalid_request_body")
-    for said in (_vision(headers, value), _limits(value, model), _body(path, value)):
+    for said in (_vision(headers, value), _limits(value, model), _reasoning(path, value, model), _body(path, value)):
         if said is not None:
             return said
     return None
@@ -91,6 +92,72 @@ def _limits(value: JsonObject, model: JsonObject) -> Rejection | None:
     return None
 
 
+def _reasoning(path: str, value: JsonObject, model: JsonObject) -> Rejection | None:
+    """Efforts and thinking that the model's entry does not have."""
+    supports = model.get("capabilities", {}).get("supports", {})
+    abilities = abilities_of(str(model["id"]), supports, supports.get("reasoning_effort"))
+    config = value.get({"/responses": "reasoning", "/v1/messages": "output_config"}.get(path, ""))
+    effort = value.get("reasoning_effort") if path == "/chat/completions" else (config or {}).get("effort")
+    if effort is not None and effort not in (abilities.efforts or ()):
+        offered = ", ".join(abilities.efforts or ())
+        told = (
+            f"supported values: [{offered}]"
+            if offered
+            else f"but model {model['id']} does not support reasoning effort"
+        )
+        return Rejection(
+            400,
+            f'output_config.effort "{effort}" is not supported by model {model["id"]}; {told}',
+            "invalid_reasoning_effort",
+        )
+    thinking = value.get("thinking") if path == "/v1/messages" else None
+    kind = thinking.get("type") if isinstance(thinking, dict) else None
+    if kind == "enabled" and abilities.adaptive_thinking:
+        return Rejection(
+            400,
+            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive"',
+            "invalid_request_body",
+        )
+    if kind == "adaptive" and not abilities.adaptive_thinking:
+        return Rejection(400, "adaptive thinking is not supported on this model", "invalid_request_body")
+    return None
+
+
+def _extras(value: JsonObject) -> Iterator[str]:
+    """Members that clients of Anthropic's own API send, and that are refused here."""
+    for name in ("service_tier", "speed", "mcp_servers", "container", "diagnostics", "output_format"):
+        if value.get(name) is not None:
+            yield f"{name}: Extra inputs are not permitted"
+    if isinstance(value.get("output_config"), dict) and "format" in value["output_config"]:
+        yield "output_config.format: Extra inputs are not permitted"
+    tools = [tool for tool in value.get("tools") or () if isinstance(tool, dict)]
+    searches = any(str(tool.get("type")).startswith("tool_search_tool_") for tool in tools)
+    for i, tool in enumerate(tools):
+        for name in ("eager_input_streaming", "strict", *(() if searches else ("defer_loading",))):
+            if name in tool:
+                yield f"tools.{i}.custom.{name}: Extra inputs are not permitted"
+        if "$schema" in (tool.get("input_schema") or {}):
+            yield f"tools.{i}.custom.input_schema.$schema: Extra inputs are not permitted"
+    for where, holders in (("system", value.get("system")), ("messages", value.get("messages")), ("tools", tools)):
+        for i, holder in enumerate(_objects(holders)):
+            if "scope" in (holder.get("cache_control") or {}):
+                yield f"{where}.{i}.cache_control.ephemeral.scope: Extra inputs are not permitted"
+            if holder.get("type") == "tool_use" and "caller" in holder:
+                yield f"{where}.{i}.tool_use.caller: Extra inputs are not permitted"
+            if holder.get("type") == "tool_reference" and not searches:
+                yield f"{where}.{i}: a tool_reference without a search for tools"
+            if where == "messages" and holder.get("role") == "system":
+                yield f"messages.{i}.role: Input should be 'user' or 'assistant'"
+
+
+def _sampling(value: JsonObject) -> Iterator[str]:
+    temperature = value.get("temperature")
+    if isinstance(temperature, (int, float)) and temperature > 1:
+        yield "temperature: range: 0..1"
+    if temperature is not None and value.get("top_p") is not None:
+        yield "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+
+
 def _body(path: str, value: JsonObject) -> Rejection | None:
     wrong = next(
         iter({"/chat/completions": _chat, "/v1/messages": _messages, "/responses": _responses}[path](value)), None
@@ -122,6 +189,10 @@ def _chat(value: JsonObject) -> Iterator[str]:
         if message.get("role") == "assistant" and not content and not message.get("tool_calls"):
             yield f"messages[{i}]: an assistant message without content and calls"
     yield from _last(messages)
+    if Abilities(str(value["model"])).claude is not None:
+        yield from _sampling(value)
+    if value.get("tools") == []:
+        yield "Invalid 'tools': empty array. Expected an array with minimum length 1"
     for tool in value.get("tools") or ():
         function = tool.get("function")
         if function is not None and (function.get("parameters") or {}).get("type") != "object":
@@ -131,6 +202,8 @@ def _chat(value: JsonObject) -> Iterator[str]:
 
 
 def _messages(value: JsonObject) -> Iterator[str]:
+    yield from _extras(value)
+    yield from _sampling(value)
     if "x-anthropic-billing-header" in json.dumps(value.get("system", "")):
         yield "system: x-anthropic-billing-header is reserved"
     if not isinstance(value.get("max_tokens"), int):
@@ -146,6 +219,9 @@ def _messages(value: JsonObject) -> Iterator[str]:
                 yield f"messages.{i}: Invalid signature in thinking block"
         if not message.get("content"):
             yield f"messages.{i}: content must not be empty"
+    version = Abilities(str(value["model"])).claude
+    if version is not None and version > (4, 5) and messages and messages[-1].get("role") == "assistant":
+        yield "This model does not support assistant message prefill. The conversation must end with a user message."
     yield from _last(messages)
 
 
@@ -155,6 +231,12 @@ def _responses(value: JsonObject) -> Iterator[str]:
     for item in _objects(value.get("input")):
         if str(item.get("encrypted_content")).startswith("rs1:"):
             yield "The encrypted content could not be verified"
+        if len(str(item.get("id") or "")) > 64:
+            yield f"Invalid 'input.id': string too long. Expected a string with maximum length 64, but got {len(item['id'])}"
+        if "internal_chat_message_metadata_passthrough" in item:
+            yield "Unknown parameter: 'internal_chat_message_metadata_passthrough'"
+    if value.get("tools") == []:
+        yield "Invalid 'tools': empty array. Expected an array with minimum length 1"
     calls = {item.get("call_id") for item in _objects(value.get("input")) if str(item.get("type")).endswith("_call")}
     for item in _objects(value.get("input")):
         if str(item.get("type")).endswith("_call_output") and item.get("call_id") not in calls:

@@ -15,8 +15,9 @@ def model_entry(
     default: bool = False,
     endpoints: tuple[str, ...] = ("/chat/completions",),
     kind: str = "chat",
+    supports: JsonObject | None = None,
 ) -> JsonObject:
-    """One model that streams, calls tools and is enabled."""
+    """One model that streams, calls tools and is enabled; `supports` says what else it can do."""
     return {
         "id": model,
         "name": name or model,
@@ -40,7 +41,13 @@ def model_entry(
                 "max_prompt_tokens": max_prompt_tokens,
                 "max_output_tokens": max_output_tokens,
             },
-            "supports": {"streaming": True, "tool_calls": True, "parallel_tool_calls": True, "vision": False},
+            "supports": {
+                "streaming": True,
+                "tool_calls": True,
+                "parallel_tool_calls": True,
+                "vision": False,
+                **(supports or {}),
+            },
         },
     }
 

@@ -18,6 +18,7 @@ from rightseat.errors import RightseatError, UpstreamError
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire import facts
+from rightseat.wire.abilities import Abilities, FittedBody, Relayed
 from rightseat.wire.reading import ChunkError
 
 Body: TypeAlias = JsonObject
@@ -187,6 +188,10 @@ def _never(_: bytes) -> bool:
     return False
 
 
+def _as_it_is(body: Body, _raw: bytes, _abilities: Abilities) -> FittedBody:
+    return FittedBody(body)
+
+
 class Dialect(Struct, frozen=True):
     """A dialect.
 
@@ -198,6 +203,7 @@ class Dialect(Struct, frozen=True):
         passed_headers: a client's headers (names in lower case) -> those that go upstream, too. Raises BadRequestError.
         check: raises BadRequestError for a body that is certainly wrong.
         sanitize: a body -> the same without what Copilot is known to refuse; the very same object where there is nothing to change.
+        fit: (a body, its bytes, what the model takes) -> the body as the model takes it, and what was left out or changed.
         own_reasoning: a body -> the same without encrypted reasoning of other dialects; the very same object if there is none.
         without_reasoning: a body -> the same without any encrypted reasoning.
         turns: what was said, oldest first.
@@ -206,6 +212,7 @@ class Dialect(Struct, frozen=True):
         limit_fields: the fields that limit the output; upstream honours each of them.
         limit_field: a model's id -> the one of them that the model takes.
         least_output: the smallest limit that the API takes; a smaller one is raised to it.
+        default_output: the limit that is sent where none was given, in a dialect that demands one; 0: it does not.
         unsupported: fields that Copilot does not take.
         parameters: those of SIGNIFICANT that can be expressed, by neutral names.
         significant: fields of a body that change what is said, by neutral names.
@@ -251,9 +258,11 @@ class Dialect(Struct, frozen=True):
     error_headers: Callable[[RightseatError, str], Headers]
     id_header: bytes
     ping: bytes
+    fit: Callable[[Body, bytes, Abilities], FittedBody] = _as_it_is
     headers: Mapping[str, str] = field(default_factory=dict)
     passed_headers: Callable[[Mapping[str, str]], dict[str, str]] = _no_headers
     least_output: int = 0
+    default_output: int = 0
     unsupported: frozenset[str] = frozenset()
     significant: Mapping[str, str] = field(default_factory=lambda: SIGNIFICANT)
     has_text_tools: bool = False
@@ -296,21 +305,21 @@ class Dialect(Struct, frozen=True):
         return self.encode(small) != self.encode(msgspec.structs.replace(small, extra=without))
 
     def relayed(
-        self, raw: bytes, body: Body, *, model: str, max_output: int | None = None, stream: bool
-    ) -> tuple[bytes, tuple[str, ...]]:
+        self, raw: bytes, body: Body, abilities: Abilities, *, max_output: int | None = None, stream: bool
+    ) -> Relayed:
         """A client's body as upstream takes it: the client's own bytes, unless something must change.
 
         Args:
             raw: the bytes.
             body: the same, decoded.
-            model: the model's id.
+            abilities: of the model.
             max_output: the most tokens that the model can give; None: not known.
             stream: upstream is asked for a stream.
 
-        Returns:
-            The bytes to send, and the names of parameters that were left out.
         """
-        sent = self.own_reasoning(self.sanitize(body))
+        model = abilities.model
+        fitted = self.fit(self.own_reasoning(self.sanitize(body)), raw, abilities)
+        sent = fitted.body
         dropped = [name for name in body if name in self.unsupported]
         if dropped:
             sent = {name: value for name, value in sent.items() if name not in self.unsupported}
@@ -319,11 +328,12 @@ class Dialect(Struct, frozen=True):
             changed["model"] = model
         if sent is body:
             if not changed:
-                return raw, ()
+                return Relayed(raw, fitted.dropped, fitted.changed)
             if changed.keys().isdisjoint(body):
-                return _with_more(raw, changed), ()
+                return Relayed(_with_more(raw, changed), fitted.dropped, fitted.changed)
         sent = {name: value for name, value in {**sent, **changed}.items() if value is not _GONE}
-        return msgspec.json.encode(sent), tuple(name for name in dropped if not facts.asks_nothing(name, body[name]))
+        lost = (name for name in dropped if not facts.asks_nothing(name, body[name]))
+        return Relayed(msgspec.json.encode(sent), (*lost, *fitted.dropped), fitted.changed)
 
     def _limits(self, body: Body, model: str, most: int | None) -> Body:
         """What changes of the fields that limit the output: no more than the model has, in a field that the model takes."""

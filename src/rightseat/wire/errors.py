@@ -7,7 +7,9 @@ the client's 401: clients would ask their user for another key, and some try for
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import msgspec
 from msgspec import Struct
 
 from rightseat.errors import (
@@ -16,6 +18,7 @@ from rightseat.errors import (
     ConnectionLostError,
     LoginError,
     NotLoggedInError,
+    PromptTooLongError,
     RightseatError,
     UpstreamError,
 )
@@ -50,12 +53,14 @@ class ErrorInfo(Struct, frozen=True):
         message: the words, masked.
         param: what of the request is wrong, as a path; None: nothing in particular.
         code: a name for programs.
+        too_long: the prompt does not fit the model, which each dialect says in its own words; None: it is something else.
     """
 
     status: int
     message: str
     param: str | None = None
     code: str | int | None = None
+    too_long: PromptTooLongError | None = None
 
 
 def status_of(error: RightseatError) -> int:
@@ -73,6 +78,8 @@ def info_of(error: RightseatError) -> ErrorInfo:
         return ErrorInfo(502, _OWN_TOKEN, code="upstream_authentication")
     if _is_cut(error):
         return ErrorInfo(502, CUT, code=CUT_CODE)
+    if isinstance(error, PromptTooLongError):
+        return ErrorInfo(400, mask(error.public), code=error.code, too_long=error)
     return ErrorInfo(status_of(error), mask(error.public), error.field, error.code)
 
 
@@ -96,10 +103,21 @@ def interrupted(error: RightseatError) -> ErrorInfo:
     return ErrorInfo(502, found.message, found.param, found.code) if found.code == CUT_CODE else found
 
 
-def openai_object(error: ErrorInfo) -> JsonObject:
-    """OpenAI's error object, the same in all of its APIs."""
+def openai_object(error: ErrorInfo, too_long: Callable[[ErrorInfo], tuple[str, str]]) -> JsonObject:
+    """OpenAI's error object.
+
+    Args:
+        error: what went wrong.
+        too_long: the words for a prompt that is too long, which differ from one API to the other, and the field that holds it.
+    """
     kind = _OPENAI_TYPES.get(error.status, "api_error")
-    return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+    message, param = (error.message, error.param) if error.too_long is None else too_long(error)
+    return {"message": message, "type": kind, "param": param, "code": error.code}
+
+
+def openai_body(error: RightseatError, too_long: Callable[[ErrorInfo], tuple[str, str]]) -> bytes:
+    """An error as a body in OpenAI's form; see `openai_object`."""
+    return msgspec.json.encode({"error": openai_object(info_of(error), too_long)})
 
 
 def error_headers(error: RightseatError, request_id: str, *names: bytes) -> list[tuple[bytes, bytes]]:

@@ -20,8 +20,8 @@ from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.intake import Intake, Taken
 from rightseat.gateway.pipeline.plan import Converse, Options, Plan, Relay, plan
 from rightseat.gateway.pipeline.pushing import Hear, pushed
-from rightseat.gateway.pipeline.reasoning import asked_again
 from rightseat.gateway.pipeline.response import conversed, conversed_whole, envelope_of, relayed, relayed_whole
+from rightseat.gateway.pipeline.second_try import SecondTry
 from rightseat.gateway.pipeline.upstream import Upstream
 from rightseat.gateway.request import Request
 from rightseat.log import logger
@@ -77,6 +77,7 @@ class ConversationEndpoint:
     def __init__(self, dialect: Dialect, shared: Conversing) -> None:
         self._dialect = dialect
         self._shared = shared
+        self._second_try = SecondTry(shared.intake.workers)
 
     async def __call__(self, request: Request) -> None:
         """Answer a request. What is wrong is raised."""
@@ -90,7 +91,7 @@ class ConversationEndpoint:
                 await write(self._dialect.prepared(envelope_of(made)))
             return
         spoken = self._content_log(made, request)
-        asked = await self._ask(made, meta, request)
+        asked = await self._ask(made, meta, request, fields)
         async with asked.answer:
             if made.wants_stream:
                 await self._stream(made, request, asked, fields, spoken)
@@ -105,21 +106,26 @@ class ConversationEndpoint:
         made = plan(self._dialect, taken, self._shared.options, initiator=request.headers.get("x-initiator"))
         return made, self._meta(made, taken, request)
 
-    async def _ask(self, made: Plan, meta: Meta, request: Request) -> OpenAnswer:
-        """The head of the answer. A refusal because of encrypted reasoning is met once by leaving it out."""
-        upstream, apart = self._shared.upstream, (self._shared.intake.workers, request.exchange.owner)
+    async def _ask(self, made: Plan, meta: Meta, request: Request, fields: Fields) -> OpenAnswer:
+        """The head of the answer. Adds to the fields of the head what was left out on a second try."""
+        upstream, second = self._shared.upstream, self._second_try
+
+        def note(field: str) -> None:
+            fields.append(_warning(f"not supported and left out: {field}"))
+
+        apart = (made.upstream, request.exchange.owner, note)
         match made.how:
             case Relay(data):
                 asked = UpstreamRequest(
                     made.upstream.path, data, made.model, made.vision, made.streams, made.intent, meta
                 )
-                relay = await asked_again(upstream.relay, asked, made.upstream, *apart)
+                relay = await second.ask(upstream.relay, asked, *apart)
                 pieces, whole = partial(relayed, made, relay), partial(relayed_whole, made, relay)
                 may_push = relay.source is not None and relay.is_stream and relay.can_be_pushed
                 return OpenAnswer(relay, pieces, whole, partial(pushed, made, relay) if may_push else None)
             case Converse(chat) as how:
                 chat = msgspec.structs.replace(chat, meta=meta)
-                reply = await asked_again(upstream.handle, chat, made.upstream, *apart)
+                reply = await second.ask(upstream.handle, chat, *apart)
                 given = (made, how, reply, self._shared.content, request.record)
                 return OpenAnswer(reply, partial(conversed, *given), partial(conversed_whole, *given))
 
@@ -173,10 +179,17 @@ class ConversationEndpoint:
         if made.dropped:
             names = ", ".join(made.dropped)
             logger.warning("%s: left out, because the model does not take it: %s", request.id, names)
-            fields.append(
-                (b"warning", f'299 rightseat "not supported and left out: {names}"'.encode("ascii", "replace"))
-            )
+            fields.append(_warning(f"not supported and left out: {names}"))
+        if made.changed:
+            what = "; ".join(made.changed)
+            logger.warning("%s: changed, because the model takes it otherwise: %s", request.id, what)
+            fields.append(_warning(f"changed: {what}"))
         return fields
+
+
+def _warning(text: str) -> tuple[bytes, bytes]:
+    text = "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in text)
+    return b"warning", f'299 rightseat "{text}"'.encode("ascii")
 
 
 async def _pulled(

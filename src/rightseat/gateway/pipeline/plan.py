@@ -18,6 +18,7 @@ from rightseat.backends.registry import Model
 from rightseat.chat import ChatRequest
 from rightseat.chat.plain import PlainTools
 from rightseat.gateway.pipeline.intake import Taken
+from rightseat.wire.abilities import Abilities, Relayed
 from rightseat.wire.dialect import Body, Dialect
 from rightseat.wire.facts import expressible
 
@@ -77,6 +78,7 @@ class Plan(Struct, frozen=True):
         initiator: who began the turn, "user" or "agent".
         vision: there is an image.
         dropped: names of parameters and tools that were left out.
+        changed: what was changed so that the model takes it, in words.
         output_limit: tokens of the answer at most, where that is known.
     """
 
@@ -90,6 +92,7 @@ class Plan(Struct, frozen=True):
     initiator: str
     vision: bool
     dropped: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     output_limit: int | None = None
 
     @property
@@ -126,10 +129,14 @@ def plan(client: Dialect, taken: Taken, options: Options, *, initiator: str | No
     wants = bool(body.get("stream"))
     streams = wants or (model is not None and model.streaming is True)
     plain = options.plain_tools and client.has_text_tools and b'"custom"' in taken.raw
+    how: How
+    dropped: tuple[str, ...]
+    changed: tuple[str, ...]
     if client is upstream and not plain and not options.read_answers:
-        how, dropped = _relay(client, taken, stream=streams)
+        passed = _relayed(client, taken, stream=streams)
+        how, dropped, changed = Relay(passed.data), passed.dropped, passed.changed
     else:
-        how, dropped = _converse(client, upstream, taken, options, stream=wants, plain=plain)
+        how, dropped, changed = _converse(client, upstream, taken, options, stream=wants, plain=plain)
     return Plan(
         how=how,
         client=client,
@@ -141,6 +148,7 @@ def plan(client: Dialect, taken: Taken, options: Options, *, initiator: str | No
         initiator=client.initiator(body, initiator),
         vision=_may_hold_image(taken.raw) and client.has_image(body),
         dropped=tuple(dict.fromkeys(dropped))[:_MOST_DROPPED],
+        changed=changed[:_MOST_DROPPED],
         output_limit=_output_limit(client, body, model),
     )
 
@@ -150,16 +158,20 @@ def _may_hold_image(raw: bytes) -> bool:
     return b"image" in raw or b"\\u" in raw
 
 
-def _relay(client: Dialect, taken: Taken, *, stream: bool) -> tuple[How, tuple[str, ...]]:
+def _relayed(client: Dialect, taken: Taken, *, stream: bool) -> Relayed:
     model = taken.model
     most = model.max_output_tokens if model is not None else None
-    data, dropped = client.relayed(taken.raw, taken.body, model=taken.name, max_output=most, stream=stream)
-    return Relay(data), dropped
+    return client.relayed(taken.raw, taken.body, _abilities(taken), max_output=most, stream=stream)
+
+
+def _abilities(taken: Taken) -> Abilities:
+    told = taken.model.abilities if taken.model is not None else None
+    return told if told is not None and told.model else Abilities(taken.name)
 
 
 def _converse(
     client: Dialect, upstream: Dialect, taken: Taken, options: Options, *, stream: bool, plain: bool
-) -> tuple[How, tuple[str, ...]]:
+) -> tuple[How, tuple[str, ...], tuple[str, ...]]:
     body = client.sanitize(taken.body)
     lost: tuple[str, ...] = ()
     if options.drop_tools:
@@ -167,7 +179,12 @@ def _converse(
     request = msgspec.structs.replace(client.decode(body), model=taken.name, stream=stream)
     tools = PlainTools(request, text_tools=False) if plain else None
     how = Converse(tools.request if tools is not None else request, tools)
-    return how, (*client.lost(taken.body, upstream), *lost)
+    effort = request.extra.get("reasoning_effort")
+    now = _abilities(taken).effort(effort) if isinstance(effort, str) else effort
+    if now is None and effort is not None:
+        lost = (*lost, "reasoning effort")
+    changed = (f"effort: {now} instead of {effort}",) if now is not None and now != effort else ()
+    return how, (*client.lost(taken.body, upstream), *lost), changed
 
 
 def _output_limit(client: Dialect, body: Body, model: Model | None) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rightseat.wire.anthropic import encode, errors, read, relay, request, sanitize
+from rightseat.wire.anthropic import encode, errors, fit, read, relay, request, sanitize
 from rightseat.wire.dialect import Dialect, Endpoint
 from rightseat.wire.facts import listed
 from rightseat.wire.sse import encode_sse
@@ -26,6 +26,7 @@ DIALECT = Dialect(
     passed_headers=request.passed_headers,
     check=request.check,
     sanitize=sanitize.sanitize,
+    fit=fit.fit,
     own_reasoning=sanitize.own_reasoning,
     without_reasoning=sanitize.without_reasoning,
     turns=lambda body: listed(body.get("messages")),
@@ -33,8 +34,9 @@ DIALECT = Dialect(
     encode=request.encode_request,
     limit_fields=("max_tokens",),
     limit_field=lambda _: "max_tokens",
+    default_output=request.DEFAULT_MAX_TOKENS,
     parameters=frozenset({"temperature", "top_p", "stop"}),
-    unsupported=frozenset({"service_tier"}),
+    unsupported=frozenset({"service_tier", "speed", "mcp_servers", "container", "diagnostics"}),
     has_thinking_budget=lambda _: True,
     encoder=encode.EventEncoder,
     encode_whole=encode.encode_whole,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from rightseat.errors import RightseatError
@@ -9,6 +11,7 @@ from rightseat.wire import errors
 from rightseat.wire.errors import ErrorInfo, info_of, interrupted
 from rightseat.wire.sse import encode_sse
 
+_SHORTEN = re.compile(r"prompt is too long: \d|exceed context limit: \d")
 _TYPES = {
     401: "authentication_error",
     402: "billing_error",
@@ -25,13 +28,13 @@ _TYPES = {
 def error_body(error: RightseatError, request_id: str = "") -> bytes:
     """An error as a body."""
     found = info_of(error)
-    return encode_error(_type_of(found), found.message, request_id or None)
+    return encode_error(_type_of(found), _message_of(found), request_id or None)
 
 
 def error_event(error: RightseatError) -> bytes:
     """An error inside a stream."""
     found = interrupted(error)
-    return encode_sse(encode_error(_type_of(found), found.message), b"error")
+    return encode_sse(encode_error(_type_of(found), _message_of(found)), b"error")
 
 
 def error_headers(error: RightseatError, request_id: str) -> list[tuple[bytes, bytes]]:
@@ -42,6 +45,15 @@ def error_headers(error: RightseatError, request_id: str) -> list[tuple[bytes, b
 def encode_error(kind: str, message: str, request_id: str | None = None) -> bytes:
     """An error body out of its parts."""
     return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id})
+
+
+def _message_of(error: ErrorInfo) -> str:
+    """The words; of a prompt that is too long those at which Claude Code shortens what it sends, and then upstream's own."""
+    if error.too_long is None or _SHORTEN.search(error.message):
+        return error.message
+    tokens, limit = error.too_long.tokens, error.too_long.limit
+    numbers = f": {tokens} tokens > {limit} maximum" if tokens and limit else ""
+    return f"prompt is too long{numbers} ({error.message})"
 
 
 def _type_of(error: ErrorInfo) -> str:

@@ -236,7 +236,20 @@ def encode_request(request: ChatRequest) -> bytes:
         body["system"] = "\n\n".join(system)
     if request.tools:
         body["tools"] = [_sent_tool(tool) for tool in request.tools]
+    if request.tools or len(messages) > 1:  # it goes on, and what was read can be kept
+        _mark(body)
     return _encode({**body, **_sent_extra(request)})
+
+
+def _mark(body: JsonObject) -> None:
+    """Say where what was read can be kept: behind the tools, the system's words and the last two turns of the user's. Others' dialects have no such marks."""
+    mark = {"type": "ephemeral"}
+    if isinstance(system := body.get("system"), str):
+        body["system"] = [{"type": "text", "text": system, "cache_control": mark}]
+    if tools := body.get("tools"):
+        tools[-1] = {**tools[-1], "cache_control": mark}
+    for message in [message for message in body["messages"] if message["role"] == "user"][-2:]:
+        message["content"][-1] = {**message["content"][-1], "cache_control": mark}
 
 
 def _sent(message: Message) -> tuple[str, list[JsonObject]]:
@@ -299,12 +312,10 @@ def _sent_choice(extra: Mapping[str, Json]) -> JsonObject:
 
 
 def _sent_config(extra: Mapping[str, object]) -> JsonObject:
-    config = {}
-    if extra.get("reasoning_effort") in ("low", "medium", "high", "max"):
-        config["effort"] = extra["reasoning_effort"]
-    form = extra.get("response_format")
-    if isinstance(form, dict) and form.get("type") == "json_schema" and isinstance(form.get("json_schema"), dict):
-        config["format"] = {"type": "json_schema", "schema": form["json_schema"].get("schema")}
+    config: JsonObject = {}
+    effort = extra.get("reasoning_effort")
+    if effort in ("low", "medium", "high", "xhigh", "max"):
+        config["effort"] = effort
     return {"output_config": config} if config else {}
 
 

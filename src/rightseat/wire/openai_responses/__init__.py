@@ -5,7 +5,7 @@ from __future__ import annotations
 from rightseat.wire.dialect import Dialect, Endpoint
 from rightseat.wire.errors import error_headers
 from rightseat.wire.facts import listed
-from rightseat.wire.openai_responses import encode, errors, read, relay, request, sanitize
+from rightseat.wire.openai_responses import encode, errors, fit, read, relay, request, sanitize
 
 DIALECT = Dialect(
     name="responses",
@@ -20,6 +20,7 @@ DIALECT = Dialect(
     unsupported=frozenset({"top_logprobs", "service_tier"}),
     check=request.check,
     sanitize=sanitize.sanitize,
+    fit=fit.fit,
     own_reasoning=sanitize.own_reasoning,
     without_reasoning=sanitize.without_reasoning,
     turns=lambda body: listed(body.get("input")),
