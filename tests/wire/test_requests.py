@@ -104,7 +104,7 @@ def test_any_request_is_planned_or_refused_by_name(client, body, model, plain):
     else:
         if isinstance(made.how, Relay):
             json.loads(made.how.data)
-        assert made.initiator in ("user", "agent")
+        assert made.began.initiator in ("user", "agent")
         conversation_of({}, body)
 
 

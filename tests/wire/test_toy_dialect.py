@@ -46,7 +46,7 @@ def sent(made):
 @pytest.mark.parametrize("upstream", dialects.ALL, ids=lambda d: d.name)
 def test_a_client_that_speaks_it_talks_to_any_model(upstream):
     made = planned(TOY, Model("m", endpoints=(upstream.path,)))
-    assert (made.client, made.upstream, made.output_limit, made.initiator) == (TOY, upstream, 9, "user")
+    assert (made.client, made.upstream, made.output_limit, made.began.initiator) == (TOY, upstream, 9, "user")
     assert made.dropped == (() if upstream.name == "chat" else ("luck",))
     assert upstream.decode(json.loads(sent(made))).last_user_text == "hi"
 

@@ -19,6 +19,7 @@ from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire import facts
 from rightseat.wire.abilities import Abilities, FittedBody, Relayed
+from rightseat.wire.initiator import Began, began
 from rightseat.wire.reading import ChunkError
 
 Body: TypeAlias = JsonObject
@@ -276,9 +277,9 @@ class Dialect(Struct, frozen=True):
         limits = [number for name in self.limit_fields if (number := facts.positive(body.get(name))) is not None]
         return max(limits, default=None)
 
-    def initiator(self, body: Body, explicit: str | None = None) -> str:
-        """Who began the turn, "user" or "agent"; a client that says so itself (`explicit`) is believed."""
-        return facts.initiator_of(self.turns(body), explicit)
+    def began(self, body: Body, headers: Mapping[str, str]) -> Began:
+        """Who began the turn; a client that says so itself in its headers is believed."""
+        return began(self.turns(body), body, headers)
 
     def has_image(self, body: Body) -> bool:
         """Whether there is an image in what was said."""

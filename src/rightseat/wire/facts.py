@@ -1,4 +1,4 @@
-"""Facts of a request body that every dialect tells in the same way: who began the turn, whether there is an image, what a limit says."""
+"""Facts of a request body that every dialect tells in the same way: whether there is an image, what a limit says."""
 
 from __future__ import annotations
 
@@ -10,28 +10,6 @@ from rightseat.wire.body import BadRequestError
 
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 _DATA_HEAD = 128  # of a data URL (RFC 2397), before its base64
-
-
-def initiator_of(turns: Sequence[object], explicit: str | None = None) -> str:
-    """Who began this request: "user" when the last message is the user's own words, else "agent".
-
-    A user message that holds only tool results (Anthropic's form) continues an agent's turn. A client that says it itself is
-    believed.
-    """
-    if explicit is not None and explicit.lower() in ("user", "agent"):
-        return explicit.lower()
-    last = turns[-1] if turns else None
-    if not isinstance(last, Mapping) or last.get("role") != "user":
-        return "agent" if last is not None else "user"
-    content = last.get("content")
-    if isinstance(content, list) and any(_kind(part) == "tool_result" for part in content):
-        return "agent" if all(_kind(part) == "tool_result" or _is_reminder(part) for part in content) else "user"
-    return "user"
-
-
-def _is_reminder(part: Json) -> bool:
-    """What agents put beside tool results, and no user has written."""
-    return _kind(part) == "text" and str(part.get("text", "")).lstrip().startswith("<system-reminder>")
 
 
 def has_image(value: object) -> bool:

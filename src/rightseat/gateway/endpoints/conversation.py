@@ -103,7 +103,7 @@ class ConversationEndpoint:
         await request.exchange.respond(200, body, fields)
 
     def _planned(self, taken: Taken, request: Request) -> tuple[Plan, Meta]:
-        made = plan(self._dialect, taken, self._shared.options, initiator=request.headers.get("x-initiator"))
+        made = plan(self._dialect, taken, self._shared.options, request.headers)
         return made, self._meta(made, taken, request)
 
     async def _ask(self, made: Plan, meta: Meta, request: Request, fields: Fields) -> OpenAnswer:
@@ -160,18 +160,19 @@ class ConversationEndpoint:
             request_id=request.id,
             conversation=conversation_of(request.headers, made.body),
             estimate=_estimated(made, taken),
-            initiator=made.initiator,
+            initiator=made.began.initiator,
             headers={**made.upstream.headers, **made.upstream.passed_headers(request.headers)},
             on_sent=request.record.sent,
         )
 
     def _note(self, made: Plan, request: Request) -> None:
         record = request.record
-        record.upstream, record.stream, record.initiator = made.upstream.name, made.wants_stream, made.initiator
+        record.upstream, record.stream, record.initiator = made.upstream.name, made.wants_stream, made.began.initiator
+        record.because = made.began.because
         record.vision, record.left_out = made.vision, made.dropped
         logger.debug(
-            "%s: %s %s over %s, initiator %s, vision %s, stream %s",
-            request.id, made.client.name, made.model, made.upstream.name, made.initiator, made.vision, made.streams,
+            "%s: %s %s over %s, initiator %s (%s), vision %s, stream %s",
+            request.id, made.client.name, made.model, made.upstream.name, made.began.initiator, made.began.because, made.vision, made.streams,
         )  # fmt: skip
 
     def _fields(self, made: Plan, request: Request) -> Fields:

@@ -63,6 +63,10 @@ class Metrics:
             self.registry, "sensitive_found", "Sensitive data found in requests and answers.", ("kind", "direction")
         )
         self._suspects = _counter(self.registry, "suspect_requests", "Requests that look like a prompt injection.")
+        self._turns = _counter(
+            self.registry, "turns", "Turns, by who began them and how that is known.", ("initiator", "because")
+        )
+        self._turned: dict[tuple[str, str], int] = {}
         self._dropped = _counter(self.registry, "log_lines_dropped", "Log lines that were dropped.")
         self._counted: dict[tuple[str, str, int], Any] = {}
         self._seen: dict[str, int] = {}
@@ -75,6 +79,9 @@ class Metrics:
     def ended(self, record: RequestRecord) -> None:
         """See Observer."""
         self._count(record)
+        if record.because:
+            turn = (record.initiator, record.because)
+            self._turned[turn] = self._turned.get(turn, 0) + 1
         if record.operation:
             (self._calls.ended if record.model else self._calls.turned_away)(record)
         if record.suspect:
@@ -99,6 +106,9 @@ class Metrics:
         for reason, count in self._refusals.items():
             if more := self._more(f"refused {reason}", count):
                 self._refused.labels(reason).inc(more)
+        for turn, count in self._turned.items():
+            if more := self._more("turns {} {}".format(*turn), count):
+                self._turns.labels(*turn).inc(more)
         if more := self._more("dropped", dropped_lines()):
             self._dropped.inc(more)
         self._state.refresh()

@@ -34,6 +34,7 @@ class RequestRecord(Call):
         asked_for: the name of the model that the client used.
         upstream: the dialect that upstream is asked in.
         initiator: who began the turn, "user" or "agent".
+        because: how that is known.
         vision: it holds an image.
         left_out: parameters and tools that were left out.
         code: of the error that ended it; "" for none.
@@ -43,7 +44,7 @@ class RequestRecord(Call):
     """
 
     __slots__ = (
-        "address", "asked_for", "at", "code", "found", "found_in_answer", "initiator", "left_out", "message", "method", "path", "quiet", "route",
+        "address", "asked_for", "at", "because", "code", "found", "found_in_answer", "initiator", "left_out", "message", "method", "path", "quiet", "route",
         "suspect", "upstream", "vision",
     )  # fmt: skip
 
@@ -56,7 +57,7 @@ class RequestRecord(Call):
         self.path = head.path[:_LONGEST_PATH]
         self.address = head.address
         self.at = clock.wall()
-        self.asked_for = self.upstream = self.initiator = self.code = self.message = ""
+        self.asked_for = self.upstream = self.initiator = self.because = self.code = self.message = ""
         self.vision = False
         self.left_out: tuple[str, ...] = ()
         self.found: Mapping[str, int] = {}
@@ -93,6 +94,7 @@ class RequestRecord(Call):
             "upstream": self.upstream,
             "stream": self.stream,
             "initiator": self.initiator,
+            "initiator_because": self.because,
             "vision": self.vision,
             "left_out": list(self.left_out),
             "account": self.account or None,

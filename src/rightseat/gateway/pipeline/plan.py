@@ -8,6 +8,8 @@ Who began the turn, whether there is an image, what the answer may cost and what
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 import msgspec
@@ -21,7 +23,9 @@ from rightseat.gateway.pipeline.intake import Taken
 from rightseat.wire.abilities import Abilities, Relayed
 from rightseat.wire.dialect import Body, Dialect
 from rightseat.wire.facts import expressible
+from rightseat.wire.initiator import Began
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _MOST_DROPPED = 32  # that are named: they become a header
 
 
@@ -75,7 +79,7 @@ class Plan(Struct, frozen=True):
         model: the model's id.
         wants_stream: the client wants a stream.
         streams: upstream is asked for one.
-        initiator: who began the turn, "user" or "agent".
+        began: who began the turn, and how that is known.
         vision: there is an image.
         dropped: names of parameters and tools that were left out.
         changed: what was changed so that the model takes it, in words.
@@ -89,7 +93,7 @@ class Plan(Struct, frozen=True):
     model: str
     wants_stream: bool
     streams: bool
-    initiator: str
+    began: Began
     vision: bool
     dropped: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -111,14 +115,14 @@ class Plan(Struct, frozen=True):
         return intent(self.body.get("tools"), self.body.get("thinking") or self.body.get("thinking_budget"))
 
 
-def plan(client: Dialect, taken: Taken, options: Options, *, initiator: str | None = None) -> Plan:
+def plan(client: Dialect, taken: Taken, options: Options, headers: Mapping[str, str] = _NONE) -> Plan:
     """The plan for a request.
 
     Args:
         client: the dialect that the request is in.
         taken: the request.
         options: see Options.
-        initiator: what the client says of itself.
+        headers: the client's, by lower-case name.
 
     Raises:
         BadRequestError: naming the field that is wrong or cannot be expressed.
@@ -145,7 +149,7 @@ def plan(client: Dialect, taken: Taken, options: Options, *, initiator: str | No
         model=taken.name,
         wants_stream=wants,
         streams=streams,
-        initiator=client.initiator(body, initiator),
+        began=client.began(body, headers),
         vision=_may_hold_image(taken.raw) and client.has_image(body),
         dropped=tuple(dict.fromkeys(dropped))[:_MOST_DROPPED],
         changed=changed[:_MOST_DROPPED],
