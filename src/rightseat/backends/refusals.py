@@ -12,6 +12,7 @@ from rightseat.errors import PromptTooLongError, UpstreamError
 from rightseat.masking import mask
 
 MOST_CHARS = 2000  # of a message that is passed on
+_RETRY_AFTER = re.compile(r"retry after (\d{1,9}) seconds")
 _TOO_LONG_CODES = frozenset({"model_max_prompt_tokens_exceeded", "context_length_exceeded"})
 # In words of Copilot's, Anthropic's and OpenAI's: how many tokens there are, and how many may be.
 _TOO_LONG = (
@@ -42,6 +43,8 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, now: float) -
     error = too_long(status, code, text[:MOST_CHARS])
     if error is None:
         wait = retry_after(headers.get("retry-after"), now)
+        if wait is None and status == 429 and (said := _RETRY_AFTER.search(text)) is not None:
+            wait = float(said[1])
         error = UpstreamError(status, text[:MOST_CHARS] or f"HTTP {status}", code=code, retry_after=wait, field=field)
     error.request_id = request_id
     error.reached = True

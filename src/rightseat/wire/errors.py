@@ -27,6 +27,7 @@ from rightseat.masking import mask
 
 CUT = "stream disconnected before completion"
 CUT_CODE = "stream_disconnected"
+_LONGEST_WAIT = 60.0  # seconds that a client shall wait by itself: SDKs sleep through whatever they are told
 # Trying again as it is cannot help.
 _POINTLESS = frozenset({400, 401, 402, 403, 404, 413, 422, 466})
 _OWN_TOKEN = "Copilot refused the gateway's own token; run `rightseat login` again if this stays"  # noqa: S105 - no secret
@@ -80,7 +81,18 @@ def info_of(error: RightseatError) -> ErrorInfo:
         return ErrorInfo(502, CUT, code=CUT_CODE)
     if isinstance(error, PromptTooLongError):
         return ErrorInfo(400, mask(error.public), code=error.code, too_long=error)
-    return ErrorInfo(status_of(error), mask(error.public), error.field, error.code)
+    return ErrorInfo(status_of(error), mask(error.public) + _wait_of(error), error.field, error.code)
+
+
+def _wait_of(error: RightseatError) -> str:
+    """A long wait in words: clients show the message, and no header."""
+    seconds = error.retry_after
+    if status_of(error) != 429 or seconds is None or seconds <= _LONGEST_WAIT:
+        return ""
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size or unit == "minutes":
+            return f" (try again in {math.ceil(seconds / size)} {unit})"
+    return ""
 
 
 def _is_cut(error: RightseatError) -> bool:
@@ -131,6 +143,7 @@ def error_headers(error: RightseatError, request_id: str, *names: bytes) -> list
     headers = [(name, request_id.encode()) for name in (b"x-request-id", *names)]
     if error.retry_after is not None:
         headers.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
-    if status_of(error) in _POINTLESS or isinstance(error, (NotLoggedInError, ConfigError)):
+    is_long = status_of(error) == 429 and error.retry_after is not None and error.retry_after > _LONGEST_WAIT
+    if is_long or status_of(error) in _POINTLESS or isinstance(error, (NotLoggedInError, ConfigError)):
         headers.append((b"x-should-retry", b"false"))
     return headers
