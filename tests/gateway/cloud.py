@@ -6,6 +6,7 @@ until the connection was closed, whatever the bytes say of it.
 
 import asyncio
 import bisect
+import contextlib
 import itertools
 import json
 import re
@@ -13,6 +14,9 @@ import re
 from rightseat.accounts.store import Account
 from rightseat.errors import ConnectError, ConnectionLostError, HttpTimeoutError
 from rightseat.testing.clock import EPOCH
+from rightseat.transport.http.direct_stream import READ_BYTES, DirectStream
+from rightseat.transport.http.heads import AnswerHead, Framing
+from rightseat.transport.http.pump import AnswerPump
 from rightseat.wire.copilot_models import model_entry, model_list
 
 MOST = 400  # tokens of an answer, of every model
@@ -53,13 +57,14 @@ class Cost:
         began, closed: when its connection was made and closed.
         words: of the answer.
         whole: all of the answer was sent, and it is a good one.
+        is_pushed: it went from socket to socket.
     """
 
     def __init__(self, tag, read, now):
         self.tag, self.read, self.began, self.closed = tag, 0, now, None
         self.written = self.told = 0
         self.asked = read
-        self.words, self.whole, self.fault, self.usage = [], False, "", ""
+        self.words, self.whole, self.fault, self.usage, self.is_pushed = [], False, "", "", False
 
     @property
     def tokens(self):
@@ -124,7 +129,7 @@ class Door:
         except BaseException:
             stream.end()
             raise
-        return stream
+        return stream if self._cloud.chance.random() < 0.3 else Connection(stream).answer
 
 
 class Whole:
@@ -151,7 +156,7 @@ class Stream:
 
     def __init__(self, script, cost, limits, of_door):
         self._script, self._cost, self._limits, self._of_door = script, cost, limits, of_door
-        self._closed = asyncio.Event()
+        self._closed, self._pump = asyncio.Event(), None
         self.status, self.headers, self.framed = script.status, script.headers, script.framed
 
     async def head(self, on_sent):
@@ -169,24 +174,48 @@ class Stream:
             raise self._lost()
 
     async def chunks(self):
+        async with contextlib.aclosing(self._pieces()) as pieces:
+            async for sent, piece in pieces:
+                self._count(sent)
+                yield piece
+        self.ended()
+
+    def into(self, sink):
+        """As the twin of our own client does it: a task reads and writes."""
+        self._cost.is_pushed = True
+        self._pump = AnswerPump(self.chunks(), sink)
+
+    def pause(self):
+        self._pump.pause()
+
+    def resume(self):
+        self._pump.resume()
+
+    async def _pieces(self):
         sent = 0
         for size, pause in self._script.pieces():
             await self._wait(pause)
             piece = self._script.data[sent : sent + size]
             sent += size
-            self._count(sent)
-            yield piece
+            yield sent, piece
         await self._wait(self._script.stops_in)
+
+    def ended(self):
+        """Everything was sent. Raises ConnectionLostError: there was to be more."""
+        self.end()
         if self._script.is_lost:
-            self.end()
             raise self._lost()
         self._cost.whole = self._script.is_good
-        self.end()
 
     async def read(self):
         return b"".join([piece async for piece in self.chunks()])
 
+    def untaken(self):
+        return self._pump.untaken if self._pump is not None else b""
+
     async def aclose(self):
+        if self._pump is not None:
+            self._pump.stop()
         self.end()
 
     def end(self):
@@ -217,6 +246,56 @@ class Stream:
         error = ConnectionLostError("the connection was lost", public="stream disconnected before completion")
         error.reached = True
         return error
+
+
+class Connection:
+    """What drives an answer of our own client: a Flow, which reads nothing while it is paused."""
+
+    def __init__(self, stream):
+        self._stream, self._is_over = stream, False
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self.answer = DirectStream("upstream", "upstream", self)
+        framing = Framing.CHUNKED if stream.framed else Framing.CLOSE
+        self.answer.begin(AnswerHead(stream.status, dict(stream.headers), framing, 0, keeps=False, idle=None))
+        self._task = asyncio.ensure_future(self._drive())
+
+    def pause(self):
+        self._may_read.clear()
+
+    def resume(self):
+        self._may_read.set()
+
+    def abort(self):
+        self._is_over = True
+        self._stream.end()
+        if asyncio.current_task() is not self._task:
+            self._task.cancel()
+
+    async def _drive(self):
+        error = None
+        try:
+            async with contextlib.aclosing(self._stream._pieces()) as pieces:
+                async for sent, piece in pieces:
+                    await self._read(sent - len(piece), piece)
+                    if self._is_over:
+                        return
+            self._stream.ended()
+        except Exception as e:
+            error = e
+        if not self._is_over:
+            self._stream.end()
+            self.answer.over(error)
+
+    async def _read(self, before, piece):
+        for at in range(0, len(piece), READ_BYTES):
+            await self._may_read.wait()
+            if self._is_over:
+                return
+            some = piece[at : at + READ_BYTES]
+            self._stream._count(before + at + len(some))
+            self._stream._cost.is_pushed |= self.answer._sink is not None
+            self.answer.data(some)
 
 
 FOREVER = 1e6

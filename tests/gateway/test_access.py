@@ -361,6 +361,7 @@ class TestEstimate:
         assert reckon(Estimate(10, 50), Usage(4, 9), 3, is_final=False) == Spent(0, 10, 9)
         assert reckon(Estimate(10, 50), Usage(40, 1), 3, is_final=False) == Spent(0, 40, 3)
         assert reckon(Estimate(10, 50), None, 3, is_final=True) == Spent(0, 10, 3)
+        assert reckon(Estimate(18, 77), None, 42, is_final=False, lost=1) == Spent(0, 18, 41)  # with what was lost: 77
 
 
 @pytest.fixture

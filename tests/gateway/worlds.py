@@ -1,7 +1,8 @@
 """Random worlds of whole gateways, in virtual time: several workers over one store, hostile clients, an upstream that cuts and lies, kill -9.
 
-Everything is real but the network and GitHub: router, access, layers, pipeline, endpoints and both sockets, over exchanges in memory. A world
-is played from a seed, so that one that fails can be played again: `python -m tests.gateway.worlds --seed N`.
+Everything is real but the network and GitHub: router, access, layers, pipeline, endpoints and both sockets. Requests come as exchanges in
+memory, through ASGI, and on connections of our own server; upstream's answers are read by our own client, or its twin; so they are pulled, or
+pushed from socket to socket. A world is played from a seed, so that one that fails can be played again: `python -m tests.gateway.worlds --seed N`.
 """
 
 import argparse
@@ -15,13 +16,19 @@ import time
 
 from tests.gateway import world_clients
 from tests.gateway.cloud import Cloud, Door, account
+from tests.gateway.world_wire import Pipe
 
 from rightseat.accounts.store import MemoryAccounts
 from rightseat.errors import KeyDatabaseError
 from rightseat.gateway.app import Gateway, Outside
 from rightseat.gateway.config import Settings
+from rightseat.gateway.http.core import serving
+from rightseat.gateway.http.core.base import Core
+from rightseat.gateway.http.core.connection import ServerConnection
 from rightseat.gateway.http.exchange import Head
 from rightseat.gateway.http.memory_exchange import MemoryExchange
+from rightseat.gateway.http.server_options import Shared
+from rightseat.gateway.run import options_of
 from rightseat.layers.observe import CURRENT
 from rightseat.state.budget import Spent
 from rightseat.state.memory import MemoryDatabase, MemoryState
@@ -126,6 +133,22 @@ class Worker:
         skew = world.chance.choice([0.0, 0.0, -30.0, 45.0])  # of its own clock; the store has one for all
         self.app = Gateway(settings, LoopClock(EPOCH + skew), world.ids, outside=outside)
         self.running = set()
+        self.lines, self.idle = [], []
+
+    async def open(self):
+        """It serves from now on."""
+        await self.app.__aenter__()
+        self.core = Core(self.app, Shared(options_of(self.app.settings), self.app.live, self.app.socket_memory))
+
+    def line(self, chance):
+        """A connection to its own server, new or used before."""
+        if self.idle and chance.random() < 0.7 and (used := self.idle.pop()).is_usable:
+            self.world.seen["used a connection again"] += 1
+            return used
+        line = Pipe(chance.choice([200, 2000, 64 * 1024]))
+        self.lines.append(line)
+        line.connect(ServerConnection(self.core))
+        return line
 
     def start(self, work):
         """Something that happens in this process."""
@@ -144,9 +167,12 @@ class Worker:
         self.is_alive = False
         await self.state.crash()
         self.door.crash()
-        for task in list(self.running):
+        for line in self.lines:
+            line.sever()
+        left = [*self.running, *self.core.tasks]
+        for task in left:
             task.cancel()
-        await asyncio.gather(*self.running, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
         await self.app.__aexit__(None, None, None)
 
     async def stop(self):
@@ -163,6 +189,8 @@ class Worker:
 
     async def close(self):
         self.ledger_works()
+        await serving._close(self.core)
+        assert not self.core.connections, "a connection is left"
         await self.app.__aexit__(None, None, None)
         self.is_alive = False
         self.world.check_empty(self)
@@ -232,7 +260,7 @@ class World:
 
     async def start_worker(self):
         worker = Worker(self, self.settings)
-        await worker.app.__aenter__()
+        await worker.open()
         self.workers.append(worker)
 
     async def _make_keys(self):
@@ -402,6 +430,7 @@ class World:
         for request_id, times in self.logged.items():
             assert times == 1, ("noted more than once", request_id)
         for cost in self.cloud.costs:
+            self.seen["pushed" if cost.is_pushed else "pulled"] += 1
             assert cost.closed is not None, ("never closed", cost.tag)
             if (left := self.asks[cost.tag].left_at) is not None:
                 assert cost.closed <= left + 1.0, ("upstream went on", cost.tag, cost.closed - left, cost.fault)

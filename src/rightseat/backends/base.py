@@ -20,6 +20,7 @@ from rightseat.errors import ConnectionLostError
 from rightseat.transport.http.base import CUT, HttpStream, joined
 
 _BYTES_A_TOKEN = 4  # about; of an answer that broke off before it told
+_HELD_FREELY = 64 * 1024  # bytes of an answer that are kept without being counted
 
 
 class UpstreamRequest(Struct, frozen=True):
@@ -74,6 +75,7 @@ class RelayAnswer(Answer[bytes]):
         self.headers: Mapping[str, str] = headers if headers is not None else {}
         self.account = account
         self._framed = framed
+        self._untaken = b""
 
     @property
     def is_json(self) -> bool:
@@ -90,19 +92,40 @@ class RelayAnswer(Answer[bytes]):
 
         Raises:
             ConnectionLostError: it was cut off, or it ended with the connection and is no whole JSON. HttpTimeoutError: it stopped.
+            What `hold` raises: there is no room for it.
         """
         data = await joined(self._counted(), "the answer")
         if not self._framed and self.is_json:
             _check_complete(data)
         return data
 
+    def untaken(self) -> bytes:
+        """What has come and nobody has read, also of an answer that was closed: it was paid for, so it is counted. Once."""
+        self._keep_untaken()
+        kept, self._untaken = self._untaken, b""
+        return kept
+
+    async def aclose(self) -> None:
+        """See Answer."""
+        self._keep_untaken()
+        await super().aclose()
+
+    def _keep_untaken(self) -> None:
+        if self.source is not None:
+            self._untaken += self.source.untaken()
+
     async def _counted(self) -> AsyncIterator[bytes]:
         """The pieces, reckoned as they come: the rest may never do."""
         size = 0
-        async for piece in self:
-            size += len(piece)
-            self.received = -(-size // _BYTES_A_TOKEN)
-            yield piece
+        try:
+            async for piece in self:
+                size += len(piece)
+                self.received = -(-size // _BYTES_A_TOKEN)
+                if self.hold is not None and size > _HELD_FREELY:
+                    self.hold(len(piece))
+                yield piece
+        finally:
+            self.received = -(-(size + len(self.untaken())) // _BYTES_A_TOKEN)
 
 
 class Readiness(Struct, frozen=True):

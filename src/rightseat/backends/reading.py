@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import msgspec
 
@@ -11,8 +12,8 @@ from rightseat.backends.base import RelayAnswer
 from rightseat.backends.refusals import too_long
 from rightseat.chat import ModelEvent, ReasoningDelta, ReasoningOpaque, Reply, TextDelta, ToolCallEvent
 from rightseat.chat.plain import PlainTools
-from rightseat.errors import TransportError, UpstreamError
-from rightseat.wire.dialect import AnswerReader, Dialect
+from rightseat.errors import ProtocolError, TransportError, UpstreamError
+from rightseat.wire.dialect import Dialect
 from rightseat.wire.errors import cut
 from rightseat.wire.reading import ChunkError
 
@@ -20,75 +21,99 @@ BYTES_A_TOKEN = 4  # about; of an answer that broke off before it told
 
 
 def reply_of(dialect: Dialect, answer: RelayAnswer, plain: PlainTools, *, streamed: bool) -> Reply:
-    """An answer as a reply: its events with the tools as the caller knows them, and what it has told so far for booking."""
-    reply = Reply(_nothing(), answer.aclose)
-    reply.account = answer.account
-    reply.through(lambda _: _told(reply, dialect, answer, plain, streamed=streamed))
-    return reply
-
-
-async def events(
-    dialect: Dialect, answer: RelayAnswer, *, streamed: bool, reply: Reply | None = None
-) -> AsyncIterator[ModelEvent]:
-    """The events of an answer.
+    """An answer as a reply: its events with the tools as the caller knows them, and what it has told so far for booking.
 
     Args:
         dialect: what it is in.
         answer: the answer, whose head is there.
+        plain: the tools.
         streamed: it was asked for as a stream. One that says it is JSON is read whole all the same.
-        reply: gets the usage, and whether the answer is complete.
 
-    Raises:
-        UpstreamError: it held an error, or ended in the middle (408, "stream_disconnected"), or is not of its kind.
+    Reading it raises UpstreamError: it held an error, or ended in the middle (408, "stream_disconnected"), or is not of its kind.
     """
     if not streamed or answer.is_json:
-        for event in await _read_whole(dialect, answer, reply):
+        reply = Reply(_nothing(), answer.aclose)
+        reply.through(lambda _: _told(_read_whole(dialect, answer, reply), plain, answer.aclose))
+    else:
+        reading = _Reading(dialect, answer)
+        reading.reply = reply = Reply(_nothing(), reading.aclose)
+        reply.through(lambda _: _told(reading.events(), plain, reading.aclose))
+    reply.account = answer.account
+    return reply
+
+
+class _Reading:
+    """A stream that is read: its events, and what it tells, noted on the reply for its booking.
+
+    Attributes:
+        reply: what it becomes.
+    """
+
+    def __init__(self, dialect: Dialect, answer: RelayAnswer) -> None:
+        self._answer = answer
+        self._reader = dialect.reader()
+        self.reply: Reply
+        self._size = self._count = 0
+
+    async def events(self) -> AsyncGenerator[ModelEvent, None]:
+        """All events. Raises UpstreamError."""
+        reader = self._reader
+        try:
+            async for chunk in self._answer:
+                for event in self._feed(chunk):
+                    yield event
+                if reader.failure is not None:  # what came before it has been said
+                    raise inside(reader.failure)
+            left = self._left()
+        except ChunkError as e:
+            raise inside(e) from e
+        except TransportError as e:
+            if not reader.complete:
+                raise cut() from e
+            left = self._left()
+        for event in left:
             yield event
-        return
-    reader = dialect.reader()
-    size = count = 0
+
+    async def aclose(self) -> None:
+        """Close the answer, and note what it used: what came and nobody took, too. May be called twice."""
+        try:
+            await self._answer.aclose()
+        finally:
+            if (rest := self._answer.untaken()) and not self._reader.complete and self._reader.failure is None:
+                with contextlib.suppress(ChunkError, ProtocolError):
+                    self._feed(rest)
+            self.reply.usage = self._reader.usage
+            self.reply.received = max(self.reply.received, self._answer.received)
+
+    def _feed(self, chunk: bytes) -> list[ModelEvent]:
+        """Some more of it: the events, counted as they come, whether or not anybody takes them. Raises ChunkError."""
+        said = self._reader.feed(chunk)
+        sizes = [length for event in said if (length := _size(event))]
+        self._size, self._count = self._size + sum(sizes), self._count + len(sizes)
+        self.reply.received = max(-(-self._size // BYTES_A_TOKEN), self._count)
+        self.reply.least = self._count
+        return said
+
+    def _left(self) -> list[ModelEvent]:
+        """What is left to say at the end of a stream. Raises UpstreamError: it is no end."""
+        left = self._reader.feed_eof()
+        if not self._reader.complete:
+            raise cut()
+        self.reply.is_final = self._reader.usage is not None and self._reader.is_final
+        return left
+
+
+async def _read_whole(dialect: Dialect, answer: RelayAnswer, reply: Reply) -> AsyncGenerator[ModelEvent, None]:
+    answer.hold = reply.hold
     try:
-        async for chunk in answer:
-            said = reader.feed(chunk)
-            if reply is not None:  # it has come, whether or not anybody takes it
-                sizes = [length for event in said if (length := _size(event))]
-                size, count = size + sum(sizes), count + len(sizes)
-                reply.received, reply.least = max(-(-size // BYTES_A_TOKEN), count), count
-            for event in said:
-                yield event
-            if reader.failure is not None:  # what came before it has been said
-                raise inside(reader.failure)
-        left = _left(reader, reply)
-    except ChunkError as e:
-        raise inside(e) from e
-    except TransportError as e:
-        if not reader.complete:
-            raise cut() from e
-        left = _left(reader, reply)
+        data = await answer.read()
     finally:
-        if reply is not None:
-            reply.usage = reader.usage
-    for event in left:
-        yield event
-
-
-def _left(reader: AnswerReader, reply: Reply | None) -> list[ModelEvent]:
-    """What is left to say at the end of a stream. Raises UpstreamError: it is no end."""
-    left = reader.feed_eof()
-    if not reader.complete:
-        raise cut()
-    if reply is not None:
-        reply.is_final = reader.usage is not None and reader.is_final
-    return left
-
-
-async def _read_whole(dialect: Dialect, answer: RelayAnswer, reply: Reply | None) -> list[ModelEvent]:
-    data = await answer.read()
+        reply.received = max(reply.received, answer.received)
     with already_sent():
         usage = dialect.check_whole(data)
-    if reply is not None:
-        reply.usage, reply.is_final = usage, usage is not None
-    return whole(dialect, data)
+    reply.usage, reply.is_final = usage, usage is not None
+    for event in whole(dialect, data):
+        yield event
 
 
 def whole(dialect: Dialect, data: bytes) -> list[ModelEvent]:
@@ -111,14 +136,14 @@ def inside(error: ChunkError) -> UpstreamError:
 
 
 async def _told(
-    reply: Reply, dialect: Dialect, answer: RelayAnswer, plain: PlainTools, *, streamed: bool
+    events: AsyncGenerator[ModelEvent, None], plain: PlainTools, close: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[ModelEvent]:
     try:
-        async for event in events(dialect, answer, streamed=streamed, reply=reply):
-            yield plain.restored(event) if plain.changed else event
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield plain.restored(event) if plain.changed else event
     finally:
-        reply.received = max(reply.received, answer.received)
-        await answer.aclose()
+        await close()
 
 
 def _size(event: ModelEvent) -> int:

@@ -51,6 +51,7 @@ class Answer(Generic[T]):
         limit: tokens that were reserved for it; its reader ends it when it surely has more. None: as many as it likes.
         received: tokens that the answer had so far, estimated from its size by its reader; for answers that break off before they report usage.
         least: tokens that it surely had, one for each piece of text; for answers whose last word on usage cannot be true.
+        hold: told by who reads an answer whole how many more bytes of it are kept; may raise, which ends the answer. None: nobody counts.
     """
 
     _find: Callable[[], tuple[str, ...]] | None = None
@@ -62,6 +63,7 @@ class Answer(Generic[T]):
         self.limit: int | None = None
         self.received = 0
         self.least = 0
+        self.hold: Callable[[int], None] | None = None
         self._close = close
         self._sources = [pieces]  # the last one is read; each reads the one before it
         self._on_close: list[OnClose] = []

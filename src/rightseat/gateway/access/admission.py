@@ -88,21 +88,23 @@ class Reservation:
         key, self._key = self._key, None
         spent = Spent(0, lost * self._estimate.input_tokens)
         if reached and not refused:
-            spent += reckon(self._estimate, usage, received, is_final=is_final, least=least)
+            spent += reckon(self._estimate, usage, received, is_final=is_final, least=least, lost=lost)
         self._admission.book(key, self._hold, spent)
 
 
-def reckon(estimate: Estimate, usage: Usage | None, received: int, *, is_final: bool, least: int = 0) -> Spent:
+def reckon(
+    estimate: Estimate, usage: Usage | None, received: int, *, is_final: bool, least: int = 0, lost: int = 0
+) -> Spent:
     """What a request used: what its answer told at its end, else at least what was sent, received, and told on the way.
 
-    The last word is not believed where it tells a small part of what surely came.
+    Tries that were `lost` before are booked beside it, and leave it less room. The last word is not believed where it tells a small part of what surely came.
     """
     told = usage or Usage(0, 0)
     if usage is not None and is_final and told.output_tokens * _SMALL_PART >= least:
         return Spent(0, told.input_tokens, told.output_tokens, told.cached_tokens)
     read = max(told.input_tokens, estimate.input_tokens)
     # An answer keeps to its limit. What frames it was reckoned, too, and may seem to be more; much more is no frame.
-    limited = max(estimate.most - estimate.input_tokens, received - _FRAME)
+    limited = max(estimate.most - (1 + lost) * estimate.input_tokens, received - _FRAME)
     written = max(told.output_tokens, least, min(received, limited))
     return Spent(0, read, written, told.cached_tokens)
 

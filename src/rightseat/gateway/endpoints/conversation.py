@@ -20,7 +20,14 @@ from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.intake import Intake, Taken
 from rightseat.gateway.pipeline.plan import Converse, Options, Plan, Relay, plan
 from rightseat.gateway.pipeline.pushing import Hear, pushed
-from rightseat.gateway.pipeline.response import conversed, conversed_whole, envelope_of, relayed, relayed_whole
+from rightseat.gateway.pipeline.response import (
+    Watched,
+    conversed,
+    conversed_whole,
+    envelope_of,
+    relayed,
+    relayed_whole,
+)
 from rightseat.gateway.pipeline.second_try import SecondTry
 from rightseat.gateway.pipeline.upstream import Upstream
 from rightseat.gateway.request import Request
@@ -96,6 +103,7 @@ class ConversationEndpoint:
             if made.wants_stream:
                 await self._stream(made, request, asked, fields, spoken)
                 return
+            asked.answer.hold = request.exchange.hold
             body = await asked.whole()
         if spoken is not None:
             spoken.hear(body)
@@ -120,9 +128,12 @@ class ConversationEndpoint:
                     made.upstream.path, data, made.model, made.vision, made.streams, made.intent, meta
                 )
                 relay = await second.ask(upstream.relay, asked, *apart)
-                pieces, whole = partial(relayed, made, relay), partial(relayed_whole, made, relay)
+                watched = Watched(made, relay) if made.wants_stream else None
+                pieces, whole = partial(relayed, made, relay, watched), partial(relayed_whole, made, relay)
                 may_push = relay.source is not None and relay.is_stream and relay.can_be_pushed
-                return OpenAnswer(relay, pieces, whole, partial(pushed, made, relay) if may_push else None)
+                return OpenAnswer(
+                    relay, pieces, whole, partial(pushed, relay, watched) if may_push and watched else None
+                )
             case Converse(chat) as how:
                 chat = msgspec.structs.replace(chat, meta=meta)
                 reply = await second.ask(upstream.handle, chat, *apart)

@@ -44,6 +44,7 @@ class EmbeddingsEndpoint:
             on_sent=request.record.sent,
         )
         async with await self._upstream.relay(UpstreamRequest(PATH, data, taken.name, meta=meta)) as answer:
+            answer.hold = request.exchange.hold
             try:
                 given = await answer.read()
             finally:

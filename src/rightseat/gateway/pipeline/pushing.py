@@ -11,7 +11,6 @@ from collections.abc import Callable
 from rightseat.backends.base import RelayAnswer
 from rightseat.errors import TransportError, UpstreamError
 from rightseat.gateway.http.exchange import EventSink
-from rightseat.gateway.pipeline.plan import Plan
 from rightseat.gateway.pipeline.response import Watched
 from rightseat.wire.errors import cut
 
@@ -69,12 +68,12 @@ class _EventsOut:
         self._out = None
 
 
-async def pushed(plan: Plan, answer: RelayAnswer, out: EventSink, hear: Hear | None) -> None:
+async def pushed(answer: RelayAnswer, watched: Watched, out: EventSink, hear: Hear | None) -> None:
     """A stream that passes, whole events at a time.
 
     Args:
-        plan: see Plan.
         answer: whose `source` pushes.
+        watched: watches it.
         out: to the client.
         hear: is told what goes out; None: nobody is.
 
@@ -83,7 +82,6 @@ async def pushed(plan: Plan, answer: RelayAnswer, out: EventSink, hear: Hear | N
     """
     source = answer.source
     assert source is not None
-    watched = Watched(plan, answer)
     events = _EventsOut(answer, watched, out, hear)
     try:
         out.bind(source)
@@ -99,5 +97,4 @@ async def pushed(plan: Plan, answer: RelayAnswer, out: EventSink, hear: Hear | N
     finally:
         out.bind(None)
         events.stop()
-        watched.note()
     watched.check_end()

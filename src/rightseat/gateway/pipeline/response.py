@@ -6,6 +6,7 @@ end for a full answer. What the answer used is noted on it, so that its reservat
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from rightseat.backends import reading
 from rightseat.backends.base import RelayAnswer
 from rightseat.chat import Finish, ModelEvent, Reply, fold
-from rightseat.errors import TransportError, UpstreamError
+from rightseat.errors import ProtocolError, TransportError, UpstreamError
 from rightseat.gateway.observe.request_log import RequestRecord
 from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.plan import Converse, Plan
@@ -30,8 +31,13 @@ class ToldError(UpstreamError):
     is_told = True
 
 
-async def relayed(plan: Plan, answer: RelayAnswer) -> AsyncGenerator[bytes, None]:
+async def relayed(plan: Plan, answer: RelayAnswer, watched: Watched | None) -> AsyncGenerator[bytes, None]:
     """A stream that passes, whole events at a time.
+
+    Args:
+        plan: see Plan.
+        answer: the answer.
+        watched: watches it; None only for what was not asked for as a stream.
 
     Raises:
         ToldError, UpstreamError, TransportError: it ended before its time.
@@ -42,7 +48,7 @@ async def relayed(plan: Plan, answer: RelayAnswer) -> AsyncGenerator[bytes, None
         answer.is_final = answer.usage is not None
         yield events
         return
-    watched = Watched(plan, answer)
+    assert watched is not None
     relay = watched.relay
     try:
         async for chunk in answer:
@@ -56,13 +62,11 @@ async def relayed(plan: Plan, answer: RelayAnswer) -> AsyncGenerator[bytes, None
     except TransportError as e:
         if not relay.complete:
             raise cut() from e
-    finally:
-        watched.note()
     watched.check_end()
 
 
 class Watched:
-    """A stream that passes, and what it tells: noted on the answer, held to what was reserved for it.
+    """A stream that passes, and what it tells: noted on the answer when that is closed, held to what was reserved for it.
 
     Args:
         plan: see Plan.
@@ -77,6 +81,7 @@ class Watched:
     def __init__(self, plan: Plan, answer: RelayAnswer) -> None:
         self.relay = plan.client.relay()
         self._answer = answer
+        answer.on_close(self._note)
 
     def check(self) -> None:
         """After each piece. Raises UpstreamError: it is longer than it may be."""
@@ -85,9 +90,12 @@ class Watched:
             answer.received, answer.least = max(answer.received, self.relay.received), self.relay.least
             _check_limit(answer)
 
-    def note(self) -> None:
-        """What it used."""
+    def _note(self, _: BaseException | None) -> None:
+        """What it used; what its client did not take, too."""
         answer, relay = self._answer, self.relay
+        if not relay.complete:
+            with contextlib.suppress(ProtocolError):
+                relay.feed(answer.untaken())
         answer.received, answer.least = max(answer.received, relay.received), relay.least
         if relay.usage is not None:
             answer.usage, answer.is_final = relay.usage, relay.is_final

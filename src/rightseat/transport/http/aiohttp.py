@@ -213,6 +213,13 @@ class _AiohttpStream:
         if self._pump is not None:
             self._pump.resume()
 
+    def untaken(self) -> bytes:
+        held = self._pump.untaken if self._pump is not None else b""
+        try:
+            return held + self._response.content.read_nowait()
+        except (aiohttp.ClientError, OSError, RuntimeError):  # it is broken, or somebody waits for more
+            return held
+
     async def aclose(self) -> None:
         if self._pump is not None:
             self._pump.stop()

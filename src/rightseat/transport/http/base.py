@@ -118,6 +118,10 @@ class HttpStream(Protocol):
         """Write on. May write before it returns."""
         ...
 
+    def untaken(self) -> bytes:
+        """What has come and was not taken, to be counted before the answer is closed: some of it, where all is more than 64 KiB."""
+        ...
+
     async def aclose(self) -> None:
         """Drop the rest; nothing is written and nothing ended from now on. May be called twice."""
         ...

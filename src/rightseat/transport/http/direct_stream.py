@@ -183,6 +183,14 @@ class DirectStream:
         if not self._paused and not self._rests and self._flow is not None:
             self._flow.resume()
 
+    def untaken(self) -> bytes:
+        """See HttpStream."""
+        try:
+            piece = self._piece()
+            return piece if self._decoder is None else piece + self._decoder.take(READ_BYTES)
+        except DecodeError:
+            return b""
+
     async def aclose(self) -> None:
         """See HttpStream."""
         self.drop()

@@ -17,11 +17,15 @@ class AnswerPump:
     Args:
         chunks: the source; what it raises is given to `sink.end`.
         sink: is written to.
+
+    Attributes:
+        untaken: what has come and is not written yet.
     """
 
     def __init__(self, chunks: AsyncIterator[bytes], sink: Sink) -> None:
         self._chunks = chunks
         self._sink: Sink | None = sink
+        self.untaken = b""
         self._may_go = asyncio.Event()
         self._may_go.set()
         self._task = asyncio.ensure_future(self._run())
@@ -44,9 +48,11 @@ class AnswerPump:
         try:
             await self._may_go.wait()
             async for chunk in self._chunks:
+                self.untaken = chunk
                 await self._may_go.wait()
                 if self._sink is None:
                     return
+                self.untaken = b""
                 if chunk:
                     self._sink.write(chunk)
                 await self._may_go.wait()

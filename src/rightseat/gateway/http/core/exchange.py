@@ -309,7 +309,7 @@ class ChunkSink:
 
     def _look(self) -> None:
         now = self._loop.time()
-        if now - self._last >= self._seconds:
+        if now >= self._last + self._seconds:  # as the timer was set: a difference may be rounded to less
             self._last = now
             if not self._connection.flow.is_full:
                 self._exchange.put(self._ping)
