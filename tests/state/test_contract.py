@@ -7,7 +7,6 @@ import pytest
 
 from rightseat.state.budget import Settle, Spent, day_of
 from rightseat.state.key_record import Key
-from rightseat.state.memory import MemoryReplays
 from rightseat.testing.clock import FakeClock
 
 NOTHING = Spent()
@@ -258,21 +257,6 @@ class TestSmallStores:
         assert (await state.logins.get("0"), await state.logins.get("149")) == (None, b"{}")
         await state.logins.remove("149")
         assert await state.logins.get("149") is None
-
-    async def test_the_end_of_a_stream_is_kept_within_its_bytes(self):
-        replays = MemoryReplays(stream_bytes=10, all_bytes=15)
-        assert [await replays.append("a", n, b"12345") for n in (1, 2)] == [True, True]
-        assert await replays.after("a", 1) == [(2, b"12345")]
-        assert not await replays.append("a", 3, b"12345")
-        assert await replays.after("a", 1) is None
-        assert await replays.append("a", 4, b"12345")
-        assert await replays.after("a", 3) == [(4, b"12345")]
-        assert await replays.append("b", 1, b"1234567890")
-        assert not await replays.append("c", 1, b"1")  # all together
-        await replays.acknowledge("b", 1)
-        await replays.forget("a")
-        assert await replays.append("c", 2, b"1234567890")
-        assert await replays.after("gone", 0) is None
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)

@@ -119,26 +119,6 @@ class Logins(Protocol):
         ...
 
 
-class Replays(Protocol):
-    """The ends of streams, so that a client that lost its connection can go on. Bounded in bytes, a stream and all together."""
-
-    async def append(self, stream_id: str, seq: int, data: bytes) -> bool:
-        """Keep a piece. False: there is no room for it, and the stream can no longer be resumed from before it."""
-        ...
-
-    async def after(self, stream_id: str, seq: int) -> list[tuple[int, bytes]] | None:
-        """The pieces behind `seq`; None: some of them are gone."""
-        ...
-
-    async def acknowledge(self, stream_id: str, seq: int) -> None:
-        """Pieces up to `seq` are no longer needed."""
-        ...
-
-    async def forget(self, stream_id: str) -> None:
-        """The stream is over."""
-        ...
-
-
 class State(Protocol):
     """All stores of one process. `async with open_state(...) as state`."""
 
@@ -160,11 +140,6 @@ class State(Protocol):
     @property
     def logins(self) -> Logins:
         """Device logins."""
-        ...
-
-    @property
-    def replays(self) -> Replays:
-        """Ends of streams."""
         ...
 
     async def __aenter__(self) -> Self: ...

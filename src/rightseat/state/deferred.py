@@ -17,7 +17,7 @@ from rightseat.errors import ConfigError, KeyDatabaseError
 from rightseat.state.base import Cooldowns, KeyTable, Ledger, Logins, StoredCooldown
 from rightseat.state.budget import Decision, Settle, Spent
 from rightseat.state.key_record import Key
-from rightseat.state.memory import MemoryCooldowns, MemoryDatabase, MemoryLogins, MemoryReplays
+from rightseat.state.memory import MemoryCooldowns, MemoryDatabase, MemoryLogins
 
 if TYPE_CHECKING:
     from rightseat.state.sql import SqlState
@@ -39,7 +39,6 @@ class DeferredState:
         self.ledger = _DeferredLedger(self._file)
         self.cooldowns = _DeferredCooldowns(self._file)
         self.logins = _DeferredLogins(self._file)
-        self.replays = MemoryReplays()
 
     async def __aenter__(self) -> Self:
         """Open it, if it is there. Raises ConfigError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -19,8 +19,6 @@ from rightseat.state.key_record import Key
 
 COOLDOWNS = 10_000
 LOGINS = 100
-STREAM_BYTES = 1024 * 1024  # of one stream
-REPLAY_BYTES = 64 * 1024 * 1024  # of all
 
 
 class MemoryDatabase:
@@ -205,54 +203,6 @@ class MemoryLogins:
         self._found.pop(login_id, None)
 
 
-class MemoryReplays:
-    """See Replays."""
-
-    def __init__(self, stream_bytes: int = STREAM_BYTES, all_bytes: int = REPLAY_BYTES) -> None:
-        self._stream_bytes, self._all_bytes = stream_bytes, all_bytes
-        self._streams: dict[str, deque[tuple[int, bytes]]] = {}
-        self._gone: dict[str, int] = {}  # the last piece of each stream that is not there any more
-        self._bytes: dict[str, int] = {}
-        self._total = 0
-
-    async def append(self, stream_id: str, seq: int, data: bytes) -> bool:
-        """See Replays."""
-        kept = self._streams.setdefault(stream_id, deque())
-        size = self._bytes.get(stream_id, 0) + len(data)
-        if size <= self._stream_bytes and self._total + len(data) <= self._all_bytes:
-            kept.append((seq, data))
-            self._count(stream_id, len(data))
-            return True
-        kept.clear()
-        self._count(stream_id, -self._bytes.get(stream_id, 0))
-        self._gone[stream_id] = seq
-        return False
-
-    async def after(self, stream_id: str, seq: int) -> list[tuple[int, bytes]] | None:
-        """See Replays."""
-        if stream_id not in self._streams or seq < self._gone.get(stream_id, 0):
-            return None
-        return [piece for piece in self._streams[stream_id] if piece[0] > seq]
-
-    async def acknowledge(self, stream_id: str, seq: int) -> None:
-        """See Replays."""
-        kept = self._streams.get(stream_id, deque())
-        while kept and kept[0][0] <= seq:
-            number, data = kept.popleft()
-            self._count(stream_id, -len(data))
-            self._gone[stream_id] = number
-
-    async def forget(self, stream_id: str) -> None:
-        """See Replays."""
-        self._count(stream_id, -self._bytes.get(stream_id, 0))
-        for of in (self._streams, self._gone, self._bytes):
-            of.pop(stream_id, None)
-
-    def _count(self, stream_id: str, size: int) -> None:
-        self._bytes[stream_id] = self._bytes.get(stream_id, 0) + size
-        self._total += size
-
-
 class MemoryState:
     """See State.
 
@@ -270,7 +220,6 @@ class MemoryState:
         self.ledger = MemoryLedger(self._db, clock, ids.uuid())
         self.cooldowns = MemoryCooldowns(self._db, clock)
         self.logins = MemoryLogins(self._db)
-        self.replays = MemoryReplays()
 
     async def __aenter__(self) -> Self:
         return self

@@ -22,7 +22,6 @@ from rightseat.state.key_table import SqlKeys, list_keys
 from rightseat.state.lane import Lane, Transaction
 from rightseat.state.ledger import SqlLedger
 from rightseat.state.liveness import FileLiveness, Liveness, ServerLiveness
-from rightseat.state.memory import MemoryReplays
 from rightseat.state.small_tables import SqlCooldowns, SqlLogins
 from rightseat.state.tables import keys
 
@@ -54,7 +53,6 @@ class SqlState:
         self.ledger = SqlLedger(self._lanes[1], liveness, worker, clock or SYSTEM_CLOCK)
         self.cooldowns = SqlCooldowns(self._lanes[0])
         self.logins = SqlLogins(self._lanes[0])
-        self.replays = MemoryReplays()
 
     async def __aenter__(self) -> Self:
         """Open it. Raises ConfigError."""
