@@ -13,8 +13,8 @@ from rightseat.state.opening import open_state
 from rightseat.testing.clock import LoopClock, run_virtual
 
 
-async def refuse(pool, **options):
-    attempts = await pool.attempts("gpt-5", "", "caller")
+async def refuse(pool, model="gpt-5", **options):
+    attempts = await pool.attempts(model, "", "caller")
     _, candidate = attempts.next()
     assert attempts.refused(candidate, UpstreamError(429, "slow down", code="rate_limited", **options))
 
@@ -60,3 +60,29 @@ async def test_without_the_database_a_process_keeps_its_own_cooldowns(tmp_path, 
     with pytest.raises(UpstreamError, match="slow down"):
         (await pool.attempts("gpt-5", "", "another")).next()
     await pool.aclose()
+
+
+def test_cooldowns_of_models_with_long_names_are_shared_as_their_own_and_none_is_lost():
+    long, longer, endless = "m" * 120, "m" * 121, "m" * 2000
+
+    async def main():
+        clock, database = LoopClock(), MemoryDatabase()
+        one, two = (
+            AccountPool(MemoryAccounts(Account("ann", "gho_a")), clock, MemoryState(database, clock=clock).cooldowns)
+            for _ in range(2)
+        )
+        await refuse(one, long, retry_after=60)
+        await refuse(one, endless, retry_after=60)
+        await synced(one)
+        await synced(two)
+        for pool, model, rests in ((one, long, True), (one, endless, True), (two, long, True), (two, longer, False)):
+            attempts = await pool.attempts(model, "", "another")
+            if rests:
+                with pytest.raises(UpstreamError, match="slow down"):
+                    attempts.next()
+            else:
+                attempts.next()
+        await one.aclose()
+        await two.aclose()
+
+    run_virtual(main)

@@ -60,10 +60,18 @@ def open_accounts(folder: Path, host: str, environment: Mapping[str, str] | None
         account = account_of_key(name, key.reveal(), host)
         if account is None:
             logger.warning("%s is not used as an account: %s", name, said_of(key.reveal()))
-        elif all(account.github_access_token != other.github_access_token for other in given.values()):
+        elif (
+            same := next((one.name for one in given.values() if _token_of(one) == _token_of(account)), None)
+        ) is not None:
+            logger.warning("%s is not used: it holds the same token as %s", name, same)
+        else:
             given[name] = account
     stored = FileAccounts(FileStore(folder))
     return _WithEnvironment(stored, given) if given else stored
+
+
+def _token_of(account: Account) -> str:
+    return account.github_access_token or account.access_token
 
 
 class _WithEnvironment:

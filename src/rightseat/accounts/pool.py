@@ -38,6 +38,7 @@ class AccountPool:
         self._reading = asyncio.Lock()
         self._changes = 0
         self._candidates: dict[str, Candidate] = {}
+        self._were_shared: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def last(self) -> Mapping[str, Account]:
@@ -121,12 +122,18 @@ class AccountPool:
         self._accounts = fresh
 
     def _merge(self, found: Found) -> None:
-        """Take over the cooldowns that all processes share; those of single callers stay."""
+        """Take over the cooldowns that all processes share. Those of single callers stay, and those that were never in the store."""
+        now = self._clock.now()
         for name in self._accounts:
             candidate = self.candidate(name)
-            own = {key: one for key, one in candidate.cooldowns.items() if key[1]}
+            own = {
+                key: one
+                for key, one in candidate.cooldowns.items()
+                if key[1] or (one.until > now and (name, key[0]) not in self._were_shared)
+            }
             shared = {(model, ""): one for (account, model), one in found.items() if account == name}
             candidate.cooldowns = {**own, **shared}
+        self._were_shared = frozenset(found)
 
 
 class Attempts:

@@ -7,6 +7,7 @@ If the store fails, each process goes on with its own cooldowns. A cooldown of a
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -19,7 +20,11 @@ from rightseat.state.base import Cooldowns, StoredCooldown
 
 SYNC_SECONDS = 1.0
 _MOST_UNSAVED = 1000
+_SHORT = 100  # characters of a model's name that stand in the name of its cooldown; a longer one is shortened to this,
+_LONGEST = 1000  # and one that is longer than this is not shared
 Found = Mapping[tuple[str, str], Cooldown]  # (account, model) -> what other processes and this one have stored
+
+_Detail = tuple[int, str | None, str, bool, str]  # status, code, message, avoid, model
 
 _encode = msgspec.json.Encoder().encode
 
@@ -43,6 +48,8 @@ class SharedCooldowns:
 
     def note(self, account: str, model: str, cooldown: Cooldown) -> None:
         """A cooldown has begun here. `model`: "" for the whole account."""
+        if len(model) > _LONGEST:
+            return
         self._unsaved[account, model] = cooldown
         if len(self._unsaved) > _MOST_UNSAVED:
             del self._unsaved[next(iter(self._unsaved))]
@@ -96,18 +103,26 @@ class SharedCooldowns:
             (account, model), one = next(iter(self._unsaved.items()))
             seconds = one.until - self._clock.now()
             if seconds > 0:
-                detail = _encode((one.status, one.code, one.message, one.avoid))
-                await self._store.put(f"{account}/{model[:100]}", seconds, one.reason, detail)
+                detail = _encode((one.status, one.code, one.message, one.avoid, model))
+                await self._store.put(f"{account}/{_short(model)}", seconds, one.reason, detail)
             if self._unsaved.get((account, model)) is one:
                 del self._unsaved[account, model]
 
     def _read(self, found: Mapping[str, StoredCooldown]) -> Found:
         now, read = self._clock.now(), {}
         for name, one in found.items():
-            account, _, model = name.partition("/")
+            account = name.partition("/")[0]
             try:
-                status, code, message, avoid = msgspec.json.decode(one.detail, type=tuple[int, str | None, str, bool])
+                status, code, message, avoid, model = msgspec.json.decode(one.detail, type=_Detail)
             except msgspec.DecodeError:
                 continue  # of another version
             read[account, model] = Cooldown(now + one.seconds, status, code, message, avoid)
         return read
+
+
+def _short(model: str) -> str:
+    """A name for a model that is no other's."""
+    if len(model) <= _SHORT:
+        return model
+    digest = hashlib.blake2b(model.encode("utf-8", "replace"), digest_size=16).hexdigest()
+    return f"{model[: _SHORT - len(digest) - 1]}~{digest}"
