@@ -90,6 +90,24 @@ class TestRequests:
         async with aiohttp.ClientSession() as http, http.get(f"{served.url}/metrics") as response:
             assert 'rightseat_refused_total{reason="content"} 1.0' in await response.text()
 
+    def test_names_of_members_are_looked_at_too_and_none_is_lost_or_shown(self):
+        other = "ghp_" + "B" * 36
+        properties = {TOKEN: {"type": "string"}, other: {"type": "number"}, "a_name_that_is_harmless": {}}
+        body = {"messages": [], "tools": [{"parameters": {"properties": properties}}]}
+        assert Content("report").inspect(body).found == {"github_token": 2}
+        redacted = Content("redact").inspect(body)
+        kept = redacted.body["tools"][0]["parameters"]["properties"]
+        assert kept == {
+            "[REDACTED_GITHUB_TOKEN]": {"type": "string"},
+            "[REDACTED_GITHUB_TOKEN]_": {"type": "number"},
+            "a_name_that_is_harmless": {},
+        }
+        for where in (body, {"input": [{TOKEN: {"text": other}}]}):
+            with pytest.raises(ContentBlockedError, match="github_token") as caught:
+                Content("block").inspect(where)
+            assert TOKEN[:12] not in str(caught.value)
+            assert TOKEN[:12] not in caught.value.field
+
     async def test_what_is_encrypted_or_a_picture_is_left_alone(self):
         content = Content("redact")
         body = {

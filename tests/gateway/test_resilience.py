@@ -146,6 +146,17 @@ async def test_compressed_requests_are_taken_and_bombs_are_not(gateway):
             status, text = await post(data, encoding)
             assert (status, "at last" in text) == (200, True), encoding
         assert (await post(gzip.compress(b" " * 50_000_000), "gzip"))[0] == 413
+        halves = body[:20], body[20:]
+        for sent, encoding, expected in (
+            (b"".join(map(gzip.compress, halves)), "gzip", 200),
+            (gzip.compress(body) + gzip.compress(b"") * 500, "gzip", 200),
+            (gzip.compress(b"[") + gzip.compress(b" " * 600_000) * 2, "gzip", 413),
+            (gzip.compress(body) + b"more", "gzip", 400),
+            (gzip.compress(body) + bytes(8), "gzip", 400),
+            (zlib.compress(body) + gzip.compress(body), "deflate", 400),
+            (gzip.compress(body) + gzip.compress(body)[:-10], "gzip", 415),
+        ):
+            assert (await post(sent, encoding))[0] == expected, (encoding, len(sent))
         assert (await post(body, "gzip"))[0] == 415
         assert (await post(gzip.compress(body)[:-10], "gzip"))[0] == 415
         assert (await post(body, "br"))[0] == 415

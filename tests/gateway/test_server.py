@@ -441,6 +441,36 @@ async def test_a_stop_lets_streams_finish_cuts_the_rest_with_an_error_and_drains
         writer.close()
 
 
+async def test_what_waits_on_a_responses_socket_at_a_stop_is_answered_with_an_error():
+    let_go = asyncio.Event()
+
+    async def held(exchange):
+        await let_go.wait()
+        await echo(exchange)
+
+    edge = Edge(held)
+    async with edge.running(drain_seconds=10) as url, aiohttp.ClientSession() as http:
+        async with http.ws_connect(f"{url}/v1/responses") as ws:
+            await ws.send_json({"type": "response.create", "events": 1})
+            await until(lambda: len(edge.live) == 2)
+            for _ in range(2):
+                await ws.send_json({"type": "response.create", "events": 1})
+            await until(lambda: len(next(iter(edge.live._sockets))._waiting) == 2)
+            edge.stop.set()
+            await until(lambda: edge.live.is_draining)
+            await ws.send_json({"type": "response.create", "events": 1})  # and one that comes now
+            late = json.loads((await ws.receive(timeout=5)).data)
+            let_go.set()
+            said = [message.data async for message in ws]
+        errors = [late, *(json.loads(text) for text in said if "shutting_down" in text)]
+        assert [(error["type"], error["status"], error["error"]["code"]) for error in errors] == [
+            ("error", 503, "shutting_down")
+        ] * 3
+        assert "shutting_down" not in said[0]  # the answer that was under way has ended as usual
+        assert ws.close_code == 1001
+        await edge.serving
+
+
 async def test_a_hangup_signal_reloads_and_no_stream_notices():
     edge = Edge(echo)
     async with edge.running() as url, aiohttp.ClientSession() as http:

@@ -58,6 +58,13 @@ class TooManyWaitError(DeclinedError):
     retry_after = 1.0
 
 
+class ConnectionEndsError(DeclinedError):
+    """An answer broke off, and the connection ends with it."""
+
+    status_hint = 503
+    retry_after = 1.0
+
+
 class ResponsesSocket:
     """The endpoint.
 
@@ -101,8 +108,9 @@ class _Conversation:
         self._waiting: deque[bytes] = deque()
         self._news = asyncio.Event()
         self._exchange: FrameExchange | None = None
-        self._code = 0  # to close with, after the answer under way
-        self._reason = ""
+        self._code, self._reason = 0, ""  # to close with, after the answer under way,
+        self._why: RightseatError | None = None  # and what requests are told that come, or have waited, until then
+        self._has_left = False
         self._timer: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
@@ -128,10 +136,12 @@ class _Conversation:
 
     def drain(self) -> None:
         """See Live."""
+        self._why = ShuttingDownError()
         self._close_with(GOING_AWAY, "the gateway is shutting down")
 
     def cut(self, error: RightseatError) -> None:
         """See Live: the answer ends with the error, and the connection after it."""
+        self._why = error
         if self._exchange is not None:
             self._exchange.cut(error)
         self._close_with(GOING_AWAY if isinstance(error, ShuttingDownError) else POLICY, str(error)[:100])
@@ -143,6 +153,7 @@ class _Conversation:
         self._news.set()
 
     def _end(self) -> None:
+        self._has_left = True
         self._code = self._code or GOING_AWAY
         self._news.set()
 
@@ -150,19 +161,27 @@ class _Conversation:
 
     async def _take(self, frame: bytes) -> None:
         """A frame of the client waits for its turn. The client is always listened to: it may leave."""
-        error: DeclinedError | None = None
+        error: RightseatError | None = None
         if self._code:
-            return
-        if len(self._waiting) >= _WAITING:
+            error = self._ending
+        elif len(self._waiting) >= _WAITING:
             error = TooManyWaitError(f"at most {_WAITING} requests may wait on one connection", code="too_many_waiting")
         elif not self._sockets.memory.take(self._owner, len(frame)):
             error = NoMemoryError("too many bytes are held for this key; try again in a moment", code="socket_memory")
         if error is not None:
-            head = Head("POST", "/v1/responses", {}, "", self._socket.head.address)
-            await self._sockets.turn_away(head, self._ids.uuid(), self._refuse, error, self._caller)
+            await self._turn_away(error)
             return
         self._waiting.append(frame)
         self._news.set()
+
+    @property
+    def _ending(self) -> RightseatError:
+        """Why nothing is answered any more."""
+        return self._why or ConnectionEndsError("the connection ends; open another one", code="connection_ends")
+
+    async def _turn_away(self, error: RightseatError) -> None:
+        head = Head("POST", "/v1/responses", {}, "", self._socket.head.address)
+        await self._sockets.turn_away(head, self._ids.uuid(), self._refuse, error, self._caller)
 
     async def _refuse(self, status: int, body: bytes, fields: Fields) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in fields}
@@ -177,11 +196,17 @@ class _Conversation:
                     await self._news.wait()
                 if self._code:
                     break
-                frame = self._waiting.popleft()
-                self._sockets.memory.give(self._owner, len(frame))
-                if not await self._answer(frame):
+                if not await self._answer(self._next()):
                     self._code = self._code or BROKEN
+            while self._waiting and not self._has_left:
+                self._next()
+                await self._turn_away(self._ending)
             await self._socket.close(self._code, self._reason)
+
+    def _next(self) -> bytes:
+        frame = self._waiting.popleft()
+        self._sockets.memory.give(self._owner, len(frame))
+        return frame
 
     async def _answer(self, frame: bytes) -> bool:
         """Answer one. False: what would follow could be taken for the rest of that answer."""
@@ -218,9 +243,8 @@ class _Conversation:
         return mine
 
     def _forget(self) -> None:
-        for frame in self._waiting:
-            self._sockets.memory.give(self._owner, len(frame))
-        self._waiting.clear()
+        while self._waiting:
+            self._next()
         self._memory.forget()
 
 

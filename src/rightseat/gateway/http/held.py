@@ -23,6 +23,9 @@ DECODED = "/decoded"  # behind the name of whom something counts for: what bodie
 TIMES = 2  # that a body counts: for itself, and for what it becomes when it is decoded
 _INPUT_STEP = 64 * 1024  # compressed bytes that are expanded at a time,
 _OUTPUT_STEP = 1024 * 1024  # and bytes that may come of it
+_MEMBERS_STEP = 64  # members of a gzip body, which may be tiny,
+_GIVEN = 4 * 1024  # and compressed bytes that are given at a time: what belongs to the next member is given again
+_GZIP = b"\x1f\x8b"
 
 
 class BodyTooLargeError(CallerError):
@@ -41,6 +44,10 @@ class EncodingError(CallerError):
     """The request's body is compressed in a way that is not taken, or not at all as it says."""
 
     status_hint = 415
+
+
+class TrailingBytesError(CallerError):
+    """Something follows the end of a compressed body."""
 
 
 class NoMemoryError(DeclinedError):
@@ -101,7 +108,7 @@ class HeldBody(Exchange):
             raise _too_large(f"the request has more than {self.limits.size} bytes, which is the limit")
 
     async def decoded(self, data: bytes) -> bytes:
-        """A body as it was before it was compressed (RFC 9110, section 8.4). Raises EncodingError and as `check_size` and `hold_body`."""
+        """A body as it was before it was compressed (RFC 9110, section 8.4). Raises EncodingError, TrailingBytesError and as `check_size` and `hold_body`."""
         encoding = self.head.headers.get("content-encoding", "").strip().lower()
         if encoding in ("", "identity"):
             return data
@@ -154,23 +161,54 @@ class HeldBody(Exchange):
 
 
 async def _inflated(data: bytes) -> AsyncGenerator[bytes, None]:
-    """A compressed body expanded, a step at a time; all but the first in a thread. Raises zlib.error."""
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by their heads
-    for at in range(0, len(data), _INPUT_STEP):
-        rest = data[at : at + _INPUT_STEP]
-        while rest:
-            if at == 0 and not inflate.unconsumed_tail:
-                piece = inflate.decompress(rest, _OUTPUT_STEP)
-            else:
-                piece = await asyncio.to_thread(inflate.decompress, rest, _OUTPUT_STEP)
-            rest = inflate.unconsumed_tail
-            yield piece
-        if inflate.eof:
-            return
-    if tail := inflate.flush():
-        yield tail
-    if not inflate.eof:
-        raise zlib.error("it is cut off")
+    """A compressed body expanded, a step at a time; all but the first in a thread. Raises zlib.error, TrailingBytesError."""
+    inflater = _Inflater(data)
+    yield inflater.step()
+    while not inflater.is_over:
+        yield await asyncio.to_thread(inflater.step)
+
+
+class _Inflater:
+    """Expands zlib, or gzip of any number of members (RFC 1952, section 2.2)."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by their heads
+        self._left = b""  # of what was given, because there was no room for what comes of it
+        self.is_over = False
+
+    def step(self) -> bytes:
+        """Some more of it. Raises zlib.error: it is damaged, or cut off; TrailingBytesError: something else follows."""
+        pieces: list[bytes] = []
+        room, members, end = _OUTPUT_STEP, _MEMBERS_STEP, min(len(self._data), self._at + _INPUT_STEP)
+        while room > 0 and members and (self._left or self._at < end):
+            pieces.append(self._some(end, room))
+            room -= len(pieces[-1])
+            if self._inflate.eof:
+                members -= 1
+                if self._at < len(self._data):
+                    self._begin_member()
+        if not self._left and self._at == len(self._data):
+            pieces.append(self._inflate.flush())
+            if not self._inflate.eof:
+                raise zlib.error("it is cut off")
+            self.is_over = True
+        return b"".join(pieces)
+
+    def _some(self, end: int, room: int) -> bytes:
+        given = self._left
+        if not given:
+            given = self._data[self._at : min(end, self._at + _GIVEN)]
+            self._at += len(given)
+        piece = self._inflate.decompress(given, room)
+        self._left = self._inflate.unconsumed_tail
+        self._at -= len(self._inflate.unused_data)
+        return piece
+
+    def _begin_member(self) -> None:
+        if self._data[:2] != _GZIP or self._data[self._at : self._at + 2] != _GZIP:
+            raise TrailingBytesError("content-encoding: something follows the end of the compressed body")
+        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
 
 
 def _too_large(message: str) -> BodyTooLargeError:

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from rightseat.chat import ModelEvent, ReasoningDelta, TextDelta, ToolCallEvent
 from rightseat.errors import CallerError, DeclinedError
 from rightseat.json_types import JsonObject
+from rightseat.masking import mask
 from rightseat.masking.finder import Finder
 from rightseat.masking.patterns import PATTERNS, SECRETS
 from rightseat.security.redaction import StreamRedactor
@@ -27,7 +28,9 @@ _REPORTED = 2 * 1024 * 1024  # characters
 _SCREENED = 256 * 1024  # of which each can cost microseconds
 _BATCH = 32 * 1024  # short texts are looked at together
 _SHORTEST = 12  # that can hold an injection
-_NAME_CHARS = 40  # of a member, where a place is named
+_LONG_NAME = 16  # characters of a member's name that can hold a secret
+_NAME_CHARS = 40  # of a member, where a place is named, of which
+_MASKED = 400  # are looked at for secrets first
 _DATA_HEAD = 128  # of a data URL, before its base64
 # Members that hold no text: ids, what is encrypted, what is signed, pictures.
 _OPAQUE = frozenset({
@@ -245,13 +248,15 @@ def _named(found: Mapping[str, int]) -> str:
 
 
 def texts_in(value: object) -> list[str]:
-    """All texts of a body, in no order. No recursion: a body may be as deep as its reader allows."""
+    """All texts of a body, long names of members among them, in no order. No recursion: a body may be as deep as its reader allows."""
     texts: list[str] = []
     pending = [value]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
             for name, inner in value.items():
+                if len(name) >= _LONG_NAME:
+                    texts.append(name)
                 if isinstance(inner, str):
                     if name not in _OPAQUE and not (inner.startswith("data:") and _is_data_url(inner)):
                         texts.append(inner)
@@ -289,17 +294,25 @@ def _batches(texts: list[str], most: int | None) -> Iterator[list[str]]:
 def _mapped(value: object, change: Callable[[str], str]) -> Any:
     """The same with every text changed. Shallow enough: what is too deep was refused when it was decoded."""
     if isinstance(value, dict):
-        return {
-            name: inner
-            if (name in _OPAQUE and isinstance(inner, str)) or name == "image_url"
-            else _mapped(inner, change)
-            for name, inner in value.items()
-        }
+        changed: dict[str, Any] = {}
+        for name, inner in value.items():
+            opaque = (name in _OPAQUE and isinstance(inner, str)) or name == "image_url"
+            changed[_renamed(name, change, changed)] = inner if opaque else _mapped(inner, change)
+        return changed
     if isinstance(value, list):
         return [_mapped(inner, change) for inner in value]
     if isinstance(value, str) and not _is_data_url(value):
         return change(value)
     return value
+
+
+def _renamed(name: str, change: Callable[[str], str], taken: Mapping[str, Any]) -> str:
+    """A member's name, changed: never to that of another one, which would be lost."""
+    if len(name) < _LONG_NAME or (said := change(name)) == name:
+        return name
+    while said in taken:
+        said += "_"
+    return said
 
 
 class _Place(Struct, frozen=True):
@@ -312,17 +325,19 @@ class _Place(Struct, frozen=True):
         names: list[str] = []
         place: _Place | None = self
         while place is not None:
-            names.append(f"[{place.name}]" if isinstance(place.name, int) else f".{place.name[:_NAME_CHARS]}")
+            name = place.name
+            names.append(f"[{name}]" if isinstance(name, int) else f".{mask(name[:_MASKED])[:_NAME_CHARS]}")
             place = place.within
         return "".join(reversed(names)).removeprefix(".")
 
 
 def _with_places(value: object, place: _Place | None = None) -> Iterator[tuple[_Place, str]]:
-    """All texts and where they are, in order."""
+    """All texts and where they are, in order; long names of members are texts, too."""
     pending: list[tuple[Any, _Place | None]] = [(value, place)]
     while pending:
         value, place = pending.pop()
         if isinstance(value, dict):
+            yield from ((_Place(name, place), name) for name in value if len(name) >= _LONG_NAME)
             inner = [
                 (one, _Place(str(name), place))
                 for name, one in value.items()
