@@ -16,7 +16,8 @@ from rightseat.accounts.tokens import Renewal, TokenSource, account_after, decid
 from rightseat.clock import SystemClock
 from rightseat.errors import ConfigError, ConnectError, LoginError, UpstreamError
 from rightseat.transport.http.base import HttpAnswer, HttpRequest
-from rightseat.wire.facts import has_image, initiator_of
+from rightseat.wire.facts import has_image
+from rightseat.wire.initiator import began
 
 HOUR = 3600.0
 
@@ -342,7 +343,7 @@ def test_every_call_says_who_we_are():
     ],
 )
 def test_who_began_a_request(messages, explicit, initiator):
-    assert initiator == initiator_of(messages, explicit)
+    assert initiator == began(messages, {}, {"x-initiator": explicit} if explicit else {}).initiator
 
 
 @pytest.mark.parametrize(
