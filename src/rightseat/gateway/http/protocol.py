@@ -62,12 +62,6 @@ class _Closing:
         self._protocol = None
 
 
-# Read into by all connections of a loop, one after another. A connection whose body is not wanted yet reads little at a time: what comes
-# with a head is held until it is known who asks.
-_BUFFER = memoryview(bytearray(256 * 1024))
-_HEAD_BYTES = 16 * 1024
-
-
 class Reader(asyncio.BufferedProtocol):
     """Reads for a connection, as much at a time as it wants. A loop does that for no protocol that also takes bytes by itself."""
 
@@ -86,11 +80,12 @@ class Reader(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         """See asyncio."""
-        return _BUFFER if self._protocol.wants_much else _BUFFER[:_HEAD_BYTES]
+        shared = self._protocol.shared
+        return shared.buffer if self._protocol.wants_much else shared.little
 
     def buffer_updated(self, nbytes: int) -> None:
         """See asyncio."""
-        self._protocol.data_received(bytes(_BUFFER[:nbytes]))
+        self._protocol.data_received(bytes(self._protocol.shared.buffer[:nbytes]))
 
 
 class HttpProtocol(HttpToolsProtocol):

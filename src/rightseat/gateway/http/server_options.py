@@ -11,6 +11,9 @@ from rightseat.gateway.http.addresses import Network, TrustedProxies
 from rightseat.gateway.http.limits import MemoryBudget, Places
 from rightseat.gateway.http.live import Live
 
+READ_BYTES = 256 * 1024  # at a time, of a body that is wanted,
+LITTLE_BYTES = 16 * 1024  # and of everything else: what comes with a head is held until it is known who asks
+
 
 class ServerOptions(Struct, frozen=True):
     """How to serve. Sizes are in bytes, times in seconds.
@@ -33,16 +36,22 @@ class ServerOptions(Struct, frozen=True):
 
 
 class Shared:
-    """What all connections of a server share.
+    """What all connections of a server share. It belongs to the event loop that serves them.
 
     Args:
         options: see ServerOptions.
         live: what is under way.
         memory: where the bytes of incoming messages of sockets count.
+
+    Attributes:
+        buffer: what is read into, by one connection after another; another loop, in another thread, has another one.
+        little: the beginning of it.
     """
 
     def __init__(self, options: ServerOptions, live: Live[Any], memory: MemoryBudget) -> None:
         self.live, self.memory = live, memory
+        self.buffer = memoryview(bytearray(READ_BYTES))
+        self.little = self.buffer[:LITTLE_BYTES]
         self.apply(options)
 
     def apply(self, options: ServerOptions) -> None:

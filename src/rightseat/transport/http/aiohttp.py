@@ -58,15 +58,11 @@ class _Request(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
-# Read into by all connections of a loop, one after another.
-_BUFFER = memoryview(bytearray(READ_BYTES))
-
-
 class _Reader(asyncio.BufferedProtocol):
     """Reads for a connection of the library's, so much at a time and not more: what it has read while nobody takes it is held."""
 
-    def __init__(self, protocol: Any) -> None:
-        self.protocol = protocol
+    def __init__(self, protocol: Any, buffer: memoryview) -> None:
+        self.protocol, self._buffer = protocol, buffer
         self.connection_made = protocol.connection_made  # type: ignore[method-assign]
         self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
         self.eof_received = protocol.eof_received  # type: ignore[method-assign]
@@ -76,19 +72,25 @@ class _Reader(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         """See asyncio."""
-        return _BUFFER
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """See asyncio."""
-        self._take(bytes(_BUFFER[:nbytes]))
+        self._take(bytes(self._buffer[:nbytes]))
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Connections that are read by `_Reader`."""
+    """Connections that are read by `_Reader`, one after another into one buffer."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._buffer = memoryview(bytearray(READ_BYTES))
 
     async def _wrap_create_connection(self, *args: Any, **options: Any) -> Any:
         make, *rest = args
-        transport, reader = await super()._wrap_create_connection(lambda: _Reader(make()), *rest, **options)
+        transport, reader = await super()._wrap_create_connection(
+            lambda: _Reader(make(), self._buffer), *rest, **options
+        )
         return transport, reader.protocol  # type: ignore[attr-defined]
 
 

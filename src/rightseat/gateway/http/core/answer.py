@@ -70,8 +70,8 @@ def head_of(status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     if block.count(b"\n") != count or block.count(b"\r") != count or block.translate(None, _FINE):
         raise ValueError("a value of a header field holds a control character")
     if (second := int(SYSTEM_CLOCK.wall())) != _Usual.second:
-        _Usual.second = second
         _Usual.lines = b"date: %b\r\n%b" % (email.utils.formatdate(second, usegmt=True).encode(), _FIELDS)
+        _Usual.second = second  # last: another thread may look
     return b"%b%b%b\r\n" % (_LINES[status], _Usual.lines, block)
 
 

@@ -38,10 +38,6 @@ _STALL_SECONDS = 120.0  # the same, while more is to come; nginx: 60
 _KEPT = 16 * 1024  # bytes that may wait behind a request
 _BEGINS = b"\rABCDEFGHIJKLMNOPQRSTUVWXYZ"  # with which another one may begin
 
-# Read into by all connections of a loop, one after another. A connection on which nobody wants a body reads little at a time.
-_BUFFER = memoryview(bytearray(256 * 1024))
-_LITTLE = _BUFFER[:_KEPT]
-
 _HEAD, _BODY, _READ, _DRAIN = ReadState.HEAD, ReadState.BODY, ReadState.DONE, ReadState.DRAIN
 _NONE, _OPEN, _WRITTEN = WriteState.NONE, WriteState.OPEN, WriteState.DONE
 
@@ -59,7 +55,7 @@ class ServerConnection(asyncio.BufferedProtocol):
     """
 
     def __init__(self, core: Core) -> None:
-        self.core = core
+        self.core, self._buffer = core, core.shared.buffer
         self.transport: asyncio.Transport
         self.may_reuse = True
         self.flow = WriteFlow()
@@ -107,19 +103,19 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         """See asyncio."""
-        return _BUFFER if self._reading is _BODY and self._is_wanted else _LITTLE
+        return self._buffer if self._reading is _BODY and self._is_wanted else self.core.shared.little
 
     def buffer_updated(self, nbytes: int) -> None:
         """See asyncio."""
         reading = self._reading
         if reading is _HEAD:
-            self._take_head(bytes(_BUFFER[:nbytes]))
+            self._take_head(bytes(self._buffer[:nbytes]))
         elif reading is _BODY:
-            self._take_body(_BUFFER[:nbytes])
+            self._take_body(self._buffer[:nbytes])
             if self._reading is _BODY and not self._is_wanted:
                 self._pause()
         elif reading is _READ:
-            self._keep(bytes(_BUFFER[:nbytes]))
+            self._keep(bytes(self._buffer[:nbytes]))
 
     def pause_writing(self) -> None:
         """See asyncio."""
