@@ -30,7 +30,10 @@ class ClientAccountRpc:
     def login(self, *, host: str, token: str, login: str = ..., timeout: float | None = ...) -> ClientAccountLoginResult: ...
     @overload
     def login(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> ClientAccountLoginResult: ...
-    def logout(self, params: Mapping[str, object] = ..., /, *, timeout: float | None = ...) -> ClientAccountLogoutResult: ...
+    @overload
+    def logout(self, *, selection_id: str = ..., auth_info: Mapping[str, object] = ..., timeout: float | None = ...) -> ClientAccountLogoutResult: ...
+    @overload
+    def logout(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> ClientAccountLogoutResult: ...
 
 class ClientAgentRegistryRpc:
     def __call__(self, *arguments: object, timeout: float | None = ..., **keywords: object) -> Any: ...
@@ -724,7 +727,7 @@ class SessionEventLogTailResult(Record):
 class SessionEventLogRpc:
     def __call__(self, *arguments: object, timeout: float | None = ..., **keywords: object) -> Any: ...
     @overload
-    def read(self, *, cursor: str = ..., max: int = ..., wait_ms: int = ..., types: Mapping[str, object] = ..., agent_scope: Literal["primary", "all"] = ..., agent_ids: Sequence[str] = ..., direction: Literal["forward", "backward"] = ..., include_ephemeral: bool = ..., timeout: float | None = ...) -> SessionEventLogReadResult: ...
+    def read(self, *, cursor: str = ..., max: int = ..., wait_ms: int = ..., types: object = ..., agent_scope: Literal["primary", "all"] = ..., agent_ids: Sequence[str] = ..., direction: Literal["forward", "backward"] = ..., include_ephemeral: bool = ..., timeout: float | None = ...) -> SessionEventLogReadResult: ...
     @overload
     def read(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> SessionEventLogReadResult: ...
     @overload
@@ -779,6 +782,27 @@ class SessionFactoryGetRunResult(Record):
     run_id: str
     status: str
 
+class SessionFactoryGetRunDetailResult(Record):
+    run_id: str
+    factory_name: str
+    description: str
+    status: str
+    revision: int
+    created_at: int
+    updated_at: int
+    current_phase: Any
+    declared_phase_count: int
+    live_agent_count: int
+    total_spawned_agent_count: int
+    consumed: Record
+    declared_limits: Record
+    approved: Any
+    observed_at: int
+    terminal: Any
+    phases: list[Record]
+    agents: list[Record]
+    progress: Record
+
 class SessionFactoryGetRunProgressResult(Record):
     records: list[Record]
     has_more_older: bool
@@ -813,9 +837,9 @@ class SessionFactoryRpc:
     @overload
     def get_run(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> SessionFactoryGetRunResult: ...
     @overload
-    def get_run_detail(self, *, run_id: str, timeout: float | None = ...) -> Record: ...
+    def get_run_detail(self, *, run_id: str, timeout: float | None = ...) -> SessionFactoryGetRunDetailResult: ...
     @overload
-    def get_run_detail(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> Record: ...
+    def get_run_detail(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> SessionFactoryGetRunDetailResult: ...
     @overload
     def get_run_progress(self, *, run_id: str, phase_id: str = ..., after_seq: int = ..., before_seq: int = ..., limit: int = ..., timeout: float | None = ...) -> SessionFactoryGetRunProgressResult: ...
     @overload
@@ -904,7 +928,7 @@ class SessionHistoryRpc:
     @overload
     def clear_context(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> SessionHistoryClearContextResult: ...
     @overload
-    def compact(self, *, custom_instructions: str = ..., trigger: object = ..., token_limit: int = ..., timeout: float | None = ...) -> SessionHistoryCompactResult: ...
+    def compact(self, *, custom_instructions: str = ..., trigger: Literal["manual", "model_switch"] = ..., token_limit: int = ..., timeout: float | None = ...) -> SessionHistoryCompactResult: ...
     @overload
     def compact(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> SessionHistoryCompactResult: ...
     def list_rewind_points(self, *, timeout: float | None = ...) -> SessionHistoryListRewindPointsResult: ...
@@ -1127,10 +1151,10 @@ class SessionMetadataActivityResult(Record):
     has_active_work: bool
 
 class SessionMetadataContextInfoResult(Record):
-    context_info: Record
+    context_info: Any
 
 class SessionMetadataGetContextAttributionResult(Record):
-    context_attribution: Record
+    context_attribution: Any
 
 class SessionMetadataGetContextHeaviestMessagesResult(Record):
     total_tokens: int
@@ -1156,7 +1180,7 @@ class SessionMetadataSnapshotResult(Record):
     working_directory: str
     current_mode: str
     session_limits: Any
-    workspace: Record
+    workspace: Any
 
 class SessionMetadataRpc:
     def __call__(self, *arguments: object, timeout: float | None = ..., **keywords: object) -> Any: ...
@@ -1191,7 +1215,7 @@ class SessionModeSetResult(Record):
 
 class SessionModeRpc:
     def __call__(self, *arguments: object, timeout: float | None = ..., **keywords: object) -> Any: ...
-    def get(self, *, timeout: float | None = ...) -> Any: ...
+    def get(self, *, timeout: float | None = ...) -> str: ...
     @overload
     def set(self, *, mode: Literal["interactive", "plan", "autopilot"], inherit_plan_base_from_session_id: str = ..., plan_model_configured: bool = ..., plan_model: str = ..., plan_reasoning_effort: str = ..., plan_context_tier: str = ..., compaction_decision: str = ..., restore_plan_model: bool = ..., persist_plan_selection: bool = ..., picker_settings_context: Mapping[str, object] = ..., plan_exit_action: str = ..., timeout: float | None = ...) -> SessionModeSetResult: ...
     @overload
@@ -1233,6 +1257,16 @@ class SessionNameRpc:
     def set_auto(self, *, summary: str, timeout: float | None = ...) -> SessionNameSetAutoResult: ...
     @overload
     def set_auto(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> SessionNameSetAutoResult: ...
+
+class SessionOptionsUpdateResult(Record):
+    success: bool
+
+class SessionOptionsRpc:
+    def __call__(self, *arguments: object, timeout: float | None = ..., **keywords: object) -> Any: ...
+    @overload
+    def update(self, *, model: str = ..., model_capabilities_overrides: Mapping[str, object] = ..., reasoning_effort: str = ..., reasoning_summary: Literal["none", "concise", "detailed"] = ..., verbosity: Literal["low", "medium", "high"] = ..., client_name: str = ..., lsp_client_name: str = ..., integration_id: str = ..., feature_flags: Mapping[str, object] = ..., is_experimental_mode: bool = ..., provider: Mapping[str, object] = ..., capi: Mapping[str, object] = ..., working_directory: str = ..., available_tools: Sequence[str] = ..., excluded_tools: Sequence[str] = ..., included_builtin_agents: object = ..., excluded_builtin_agents: Sequence[str] = ..., tool_filter_precedence: Literal["available", "excluded"] = ..., enable_script_safety: bool = ..., shell: Mapping[str, object] = ..., shell_init_profile: str = ..., shell_process_flags: Sequence[str] = ..., sandbox_config: Mapping[str, object] = ..., sandbox_config_source: Literal["never_configured", "user_enabled", "user_disabled", "session_flag", "session_disabled", "unsupported_host", "repository_policy"] = ..., log_interactive_shells: bool = ..., env_value_mode: Literal["direct", "indirect"] = ..., allow_all_mcp_server_instructions: bool = ..., skill_directories: Sequence[str] = ..., included_builtin_skills: object = ..., disabled_skills: Sequence[str] = ..., enable_on_demand_instruction_discovery: bool = ..., max_inline_binary_bytes: int = ..., installed_plugins: Sequence[Mapping[str, object]] = ..., custom_agents_local_only: bool = ..., suppress_custom_agent_prompt: bool = ..., skip_custom_instructions: bool = ..., disabled_instruction_sources: Sequence[str] = ..., coauthor_enabled: bool = ..., trajectory_file: str = ..., enable_streaming: bool = ..., copilot_url: str = ..., ask_user_disabled: bool = ..., continue_on_auto_mode: bool = ..., running_in_interactive_mode: bool = ..., enable_reasoning_summaries: bool = ..., agent_context: str = ..., events_log_directory: str = ..., events_log_includes_subagents: bool = ..., additional_content_exclusion_policies: Sequence[Mapping[str, object]] = ..., manage_schedule_enabled: bool = ..., session_capabilities: Sequence[Literal["tui-hints", "plan-mode", "memory", "cli-documentation", "ask-user", "interactive-mode", "system-notifications", "elicitation", "session-store", "mcp-apps", "canvas-renderer"]] = ..., skip_embedding_retrieval: bool = ..., organization_custom_instructions: str = ..., enable_file_hooks: bool = ..., enable_host_git_operations: bool = ..., enable_session_store: bool = ..., enable_skills: bool = ..., context_tier: Literal["default", "long_context"] = ..., session_limits: object = ..., timeout: float | None = ...) -> SessionOptionsUpdateResult: ...
+    @overload
+    def update(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> SessionOptionsUpdateResult: ...
 
 class SessionPermissionsFolderTrustAddTrustedResult(Record):
     success: bool
@@ -1597,7 +1631,7 @@ class SessionTasksCancelResult(Record):
     cancelled: bool
 
 class SessionTasksGetProgressResult(Record):
-    progress: Record
+    progress: Any
 
 class SessionTasksListResult(Record):
     tasks: list[Record]
@@ -1675,7 +1709,7 @@ class SessionToolsRpc:
     def get_builtin_descriptors(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> SessionToolsGetBuiltinDescriptorsResult: ...
     def get_current_metadata(self, *, timeout: float | None = ...) -> SessionToolsGetCurrentMetadataResult: ...
     @overload
-    def handle_pending_tool_call(self, *, request_id: str, result: Mapping[str, object] = ..., error: str = ..., timeout: float | None = ...) -> SessionToolsHandlePendingToolCallResult: ...
+    def handle_pending_tool_call(self, *, request_id: str, result: object = ..., error: str = ..., timeout: float | None = ...) -> SessionToolsHandlePendingToolCallResult: ...
     @overload
     def handle_pending_tool_call(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> SessionToolsHandlePendingToolCallResult: ...
     def initialize_and_validate(self, *, timeout: float | None = ...) -> Record: ...
@@ -1688,7 +1722,7 @@ class SessionToolsRpc:
     @overload
     def task_complete_event_data(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> Record: ...
     @overload
-    def update_subagent_settings(self, *, subagents: Mapping[str, object], timeout: float | None = ...) -> Record: ...
+    def update_subagent_settings(self, *, subagents: object, timeout: float | None = ...) -> Record: ...
     @overload
     def update_subagent_settings(self, params: Mapping[str, object], /, *, timeout: float | None = ...) -> Record: ...
 
@@ -1803,10 +1837,10 @@ class SessionWorkspacesDiffResult(Record):
     is_fallback: bool
 
 class SessionWorkspacesEnsureResult(Record):
-    workspace: Record
+    workspace: Any
 
 class SessionWorkspacesGetWorkspaceResult(Record):
-    workspace: Record
+    workspace: Any
 
 class SessionWorkspacesListCheckpointsResult(Record):
     checkpoints: list[Record]
@@ -1818,13 +1852,13 @@ class SessionWorkspacesReadFileResult(Record):
     content: str
 
 class SessionWorkspacesSaveLargePasteResult(Record):
-    saved: Record
+    saved: Any
 
 class SessionWorkspacesTruncateSummariesResult(Record):
-    workspace: Record
+    workspace: Any
 
 class SessionWorkspacesUpdateMetadataResult(Record):
-    workspace: Record
+    workspace: Any
 
 class SessionWorkspacesWriteAutopilotObjectiveResult(Record):
     operation: str
@@ -1935,6 +1969,8 @@ class SessionRpc:
     def model(self) -> SessionModelRpc: ...
     @property
     def name(self) -> SessionNameRpc: ...
+    @property
+    def options(self) -> SessionOptionsRpc: ...
     @property
     def permissions(self) -> SessionPermissionsRpc: ...
     @property
