@@ -14,6 +14,7 @@ from pathlib import Path
 
 import openai
 import pytest
+from tests.fault_numbers import numbers_of
 from tests.postgres import PostgresServer, installed
 
 from rightseat import CliNotFoundError, CopilotClient, RuntimeConnection, find_cli
@@ -27,6 +28,11 @@ from rightseat.testing.servers import running_gateway
 from rightseat.transport.memory import MemoryStream
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`-k C7` chooses the tests of fault C7."""
+    item.extra_keyword_matches.update(numbers_of(item.nodeid))
 
 
 @pytest.fixture(scope="session")

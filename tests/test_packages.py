@@ -161,3 +161,13 @@ def test_no_extra_is_offered_that_is_not_there():
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]:
         for named in re.findall(r"rightseat\[([a-z,]+)\]", path.read_text(encoding="utf-8")):
             assert set(named.split(",")) <= set(extras), path
+
+
+def test_the_extra_for_developers_is_there():
+    """`pip install -e ".[dev]"`, as the documents say that Rightseat comes from: tests of a user's programs run, and both names import."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    names = {Requirement(text).name for text in extras["dev"] + extras["pytest"] + extras["examples"]}
+    assert {"pytest", "pytest-asyncio", "pydantic", "mypy", "ruff"} <= names
+    assert any("pytest" in text and "examples" in text for text in extras["dev"])
+    assert project["tool"]["hatch"]["build"]["dev-mode-dirs"] == ["src", "dropin"]

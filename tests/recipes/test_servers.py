@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "recipes" / "servers.md"
-FASTAPI, STARLETTE, FLASK = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+FASTAPI, STARLETTE, FLASK, DJANGO = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 QUESTION = {"question": "Tell me a long story"}
 EXACT = {"question": "Reply with exactly: the whole answer"}
 
@@ -57,9 +57,29 @@ sdk.close()
 """
 
 
-async def test_the_recipe_for_flask(tmp_path):
-    (tmp_path / "recipe.py").write_text(FLASK, encoding="utf-8")
-    (tmp_path / "program.py").write_text(TRY_FLASK, encoding="utf-8")
+TRY_DJANGO = """
+import django
+from django.conf import settings
+
+settings.configure(ROOT_URLCONF="recipe", ALLOWED_HOSTS=["testserver"])
+django.setup()
+from django.test import Client
+from recipe import sdk
+
+http = Client()
+response = http.get("/ask", {"question": "Tell me a long story"})
+print(next(response.streaming_content).decode() != "")
+response.close()
+whole = http.get("/ask", {"question": "Reply with exactly: the whole answer"})
+print(sdk.sessions, b"".join(whole.streaming_content).decode())
+sdk.close()
+"""
+
+
+@pytest.mark.parametrize(("recipe", "program"), [(FLASK, TRY_FLASK), (DJANGO, TRY_DJANGO)], ids=["flask", "django"])
+async def test_a_recipe_without_a_loop(recipe, program, tmp_path):
+    (tmp_path / "recipe.py").write_text(recipe, encoding="utf-8")
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
         *simulate("-X", "dev", "program.py"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

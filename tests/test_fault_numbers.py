@@ -1,0 +1,24 @@
+"""Every fault that was once seen has a test: see fault_numbers.py."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.fault_numbers import NUMBERS, numbers_of
+
+TESTS = Path(__file__).parent
+
+
+def test_none_is_left_out():
+    wanted = {f"C{n}" for n in range(1, 17)} | {f"D{n}" for n in (1, 2, 3, 4, 5, 6, 9, 10, 14)} | {"B4", "B17"}
+    assert set(NUMBERS) == wanted
+    assert numbers_of("tests/sdk/test_tool_rules.py::test_raw_schemas_have_the_same_rules[a-b]") == ["C4"]
+    assert numbers_of("tests/test_fault_numbers.py::test_none_is_left_out") == []
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_tests_of_a_number_are_there(number):
+    assert NUMBERS[number]
+    for name in NUMBERS[number]:
+        path, _, function = name.partition("::")
+        assert re.search(rf"^(async )?def {function}\(", (TESTS / path).read_text(encoding="utf-8"), re.MULTILINE), name
