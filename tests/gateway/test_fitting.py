@@ -7,7 +7,8 @@ import json
 import aiohttp
 import pytest
 
-from rightseat.simulator.script import Rule, Script, ScriptedError
+from rightseat.chat.plain import plain_name
+from rightseat.simulator.script import Rule, Script, ScriptedError, ScriptedTool
 from rightseat.wire.copilot_models import model_entry
 
 ASKED = [{"role": "user", "content": "Reply with exactly: pong"}]
@@ -30,6 +31,10 @@ def asking(served):
             return answer, sent, "; ".join(r.headers.getall("warning", []))
 
     return run
+
+
+def said_text():
+    return [{"type": "text", "text": ASKED[0]["content"]}]
 
 
 @pytest.fixture
@@ -221,3 +226,74 @@ class TestUnknownFields:
         served = await gateway(script=Script([Rule(times=1, error=refused)]))
         await asking(served)("/v1/messages", messages(), status=400)
         assert sum(seen.method == "POST" for seen in served.app.seen) == 1
+
+
+GOES_ON = [{"role": "assistant", "content": "ok"}, *ASKED]
+ODD = "files.read/" + "x" * 80
+
+
+class TestF6:
+    """A conversation may go on with any model, whatever it began with."""
+
+    @pytest.mark.parametrize("model", ["gpt-4.1", "gpt-5", "claude-sonnet-4.5", "claude-opus-4.7"])
+    @pytest.mark.parametrize("dialect", ["messages", "chat"])
+    async def test_odd_names_and_ids_are_rewritten_and_given_back(self, gateway, model, dialect):
+        calls = Script([Rule(times=1, tool=ScriptedTool(plain_name(ODD), {"path": "a"}))])
+        served = await gateway(extra_models=(NEW,), script=calls)
+        schema = {"type": "object", "properties": {"path": {"type": "string"}}}
+        odd_id = "call:1.2/" + "y" * 90
+        if dialect == "messages":
+            use = {"type": "tool_use", "id": odd_id, "name": ODD, "input": {}}
+            result = {"type": "tool_result", "tool_use_id": odd_id, "content": "ok"}
+            said = [*ASKED, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}, *GOES_ON]
+            body = messages(model, messages=said, tools=[{"name": ODD, "input_schema": schema}])
+            answer, _, _ = await asking(served)("/v1/messages", body)
+            assert [block["name"] for block in answer["content"] if block["type"] == "tool_use"] == [ODD]
+        else:
+            call = {"id": odd_id, "type": "function", "function": {"name": ODD, "arguments": "{}"}}
+            said = [
+                *ASKED,
+                {"role": "assistant", "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": odd_id, "content": "ok"},
+                *GOES_ON,
+            ]
+            tools = [{"type": "function", "function": {"name": ODD, "parameters": schema}}]
+            answer, _, _ = await asking(served)(
+                "/v1/chat/completions", {"model": model, "messages": said, "tools": tools}
+            )
+            assert answer["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == ODD
+
+    @pytest.mark.parametrize("model", ["claude-sonnet-4.5", "gpt-4.1", "gpt-5"])
+    async def test_a_history_with_calls_needs_no_tools_any_more(self, ask, model):
+        use = {"type": "tool_use", "id": "t1", "name": "look", "input": {}}
+        result = {"type": "tool_result", "tool_use_id": "t1", "content": "ok"}
+        said = [*ASKED, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result, *said_text()]}]
+        answer, _, _ = await ask("/v1/messages", messages(model, messages=said))
+        assert answer["content"][-1]["text"] == "pong"
+
+    @pytest.mark.parametrize("model", ["gpt-4.1", "gpt-5"])
+    async def test_what_a_provider_did_by_itself_is_told_as_text(self, ask, model):
+        found = {
+            "type": "web_search_result",
+            "url": "https://example.com/a",
+            "title": "A page",
+            "encrypted_content": "x",
+        }
+        searched = [
+            {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "a"}},
+            {"type": "web_search_tool_result", "tool_use_id": "s1", "content": [found]},
+            {"type": "text", "text": "I found it."},
+        ]
+        document = {
+            "type": "document",
+            "title": "Notes",
+            "source": {"type": "text", "media_type": "text/plain", "data": "read me"},
+        }
+        said = [
+            {"role": "user", "content": [document, *said_text()]},
+            {"role": "assistant", "content": searched},
+            *ASKED,
+        ]
+        _, sent, _ = await ask("/v1/messages", messages(model, messages=said))
+        for words in ("https://example.com/a", "Notes", "read me"):
+            assert words in json.dumps(sent)

@@ -1,11 +1,12 @@
 """Tools in a form that every dialect has, and calls of them back again.
 
 Not every dialect has tools that take text instead of JSON, and only one has groups of tools. A tool that takes text becomes one that
-takes an object with a text in it; one in a group carries the group in its name.
+takes an object with a text in it; one in a group carries the group in its name. A name that models refuse becomes one that they take.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -16,6 +17,22 @@ from rightseat.chat.message import ChatRequest, Message, ToolCall, ToolSpec
 
 _TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 _BETWEEN = "__"
+_NAME_CHARS = 64  # of a tool's name, at most
+_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether every model takes it as the name of a tool, or as the id of a call."""
+    return 0 < len(name) <= _NAME_CHARS and _SIGNS.issuperset(name)
+
+
+def plain_name(name: str) -> str:
+    """A name that every model takes; the same one for the same name, and another one for another."""
+    if is_plain_name(name):
+        return name
+    digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=5).hexdigest()
+    kept = "".join(sign if sign in _SIGNS else "_" for sign in name[: _NAME_CHARS - 11])
+    return f"{kept}_{digest}"
 
 
 class PlainTools:
@@ -60,6 +77,8 @@ class PlainTools:
             grammar = (tool.format or {}).get("definition")
             hint = f"\n\nThe input keeps to this grammar:\n{grammar}" if grammar else ""
             becomes = ToolSpec(becomes.name, tool.description + hint, _TEXT)
+        if (name := plain_name(becomes.name)) != becomes.name:
+            becomes = msgspec.structs.replace(becomes, name=name)
         if becomes is not tool:
             self._names[becomes.name] = tool
         return becomes
@@ -70,7 +89,7 @@ class PlainTools:
         return msgspec.structs.replace(message, tool_calls=tuple(self._call(call) for call in message.tool_calls))
 
     def _call(self, call: ToolCall) -> ToolCall:
-        name = f"{call.namespace}{_BETWEEN}{call.name}" if call.namespace else call.name
+        name = plain_name(f"{call.namespace}{_BETWEEN}{call.name}" if call.namespace else call.name)
         if call.kind == "custom" and not self._text_tools:
             return ToolCall(call.id, name, json.dumps({"input": call.arguments}))
         return ToolCall(call.id, name, call.arguments, call.kind)

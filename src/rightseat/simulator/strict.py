@@ -150,6 +150,20 @@ def _extras(value: JsonObject) -> Iterator[str]:
                 yield f"messages.{i}.role: Input should be 'user' or 'assistant'"
 
 
+def _history(value: JsonObject) -> Iterator[str]:
+    """Calls without tools, and ids of calls of another form."""
+    calls = [block for block in _objects(value.get("messages")) if block.get("type") in ("tool_use", "tool_result")]
+    if calls and not value.get("tools"):
+        yield "Requests which include `tool_use` or `tool_result` blocks must define tools."
+    for call in calls:
+        named = str(call.get("id") or call.get("tool_use_id"))
+        if not _NAME.match(named):
+            yield f"messages: tool_use.id: String should match pattern '{_NAME.pattern}', not {named[:80]!r}"
+    for tool in value.get("tools") or ():
+        if isinstance(tool, dict) and not (_NAME.match(str(tool.get("name"))) and len(tool["name"]) <= 64):
+            yield f"tools.custom.name: String should match pattern '{_NAME.pattern}' and have at most 64 characters"
+
+
 def _sampling(value: JsonObject) -> Iterator[str]:
     temperature = value.get("temperature")
     if isinstance(temperature, (int, float)) and temperature > 1:
@@ -197,12 +211,13 @@ def _chat(value: JsonObject) -> Iterator[str]:
         function = tool.get("function")
         if function is not None and (function.get("parameters") or {}).get("type") != "object":
             yield f"tool {function.get('name')}: parameters must be an object schema"
-        if function is not None and not _NAME.match(str(function.get("name"))):
+        if function is not None and not (_NAME.match(str(function.get("name"))) and len(function["name"]) <= 64):
             yield f"tool {function.get('name')!r}: the name must match {_NAME.pattern}"
 
 
 def _messages(value: JsonObject) -> Iterator[str]:
     yield from _extras(value)
+    yield from _history(value)
     yield from _sampling(value)
     if "x-anthropic-billing-header" in json.dumps(value.get("system", "")):
         yield "system: x-anthropic-billing-header is reserved"

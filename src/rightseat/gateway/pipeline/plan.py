@@ -18,7 +18,7 @@ from msgspec import Struct
 from rightseat.backends.fitting import dialect_for, intent
 from rightseat.backends.registry import Model
 from rightseat.chat import ChatRequest
-from rightseat.chat.plain import PlainTools
+from rightseat.chat.plain import PlainTools, is_plain_name
 from rightseat.gateway.pipeline.intake import Taken
 from rightseat.wire.abilities import Abilities, Relayed
 from rightseat.wire.dialect import Body, Dialect
@@ -132,7 +132,7 @@ def plan(client: Dialect, taken: Taken, options: Options, headers: Mapping[str, 
     upstream = dialect_for(model, client)
     wants = bool(body.get("stream"))
     streams = wants or (model is not None and model.streaming is True)
-    plain = options.plain_tools and client.has_text_tools and b'"custom"' in taken.raw
+    plain = _has_odd_names(body) or (options.plain_tools and client.has_text_tools and b'"custom"' in taken.raw)
     how: How
     dropped: tuple[str, ...]
     changed: tuple[str, ...]
@@ -155,6 +155,19 @@ def plan(client: Dialect, taken: Taken, options: Options, headers: Mapping[str, 
         changed=changed[:_MOST_DROPPED],
         output_limit=_output_limit(client, body, model),
     )
+
+
+def _has_odd_names(body: Body) -> bool:
+    """Whether a tool has a name that models refuse: it is asked by another one, which the answer gets back."""
+    tools = body.get("tools")
+    if not isinstance(tools, list):
+        return False
+    for tool in tools:
+        inner = tool.get("function") if isinstance(tool, dict) else None
+        name = inner.get("name") if isinstance(inner, dict) else tool.get("name") if isinstance(tool, dict) else None
+        if isinstance(name, str) and not is_plain_name(name):
+            return True
+    return False
 
 
 def _may_hold_image(raw: bytes) -> bool:

@@ -9,6 +9,7 @@ from rightseat.chat.structured import in_words
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire.abilities import Abilities, FittedBody, budget_for, effort_for
 from rightseat.wire.body import differs
+from rightseat.wire.facts import listed
 
 # Members of tools and blocks that clients of Anthropic's own API send.
 _OF_TOOLS = ("eager_input_streaming", "strict")
@@ -44,10 +45,11 @@ class _MessagesFitting:
     def tools(self) -> None:
         """Tools without what is refused of them; none where there is none."""
         tools = self.body.get("tools")
-        if not isinstance(tools, list):
-            return
         if not tools:
             self._without("tools", "tool_choice")
+            self._called_before()
+            return
+        if not isinstance(tools, list):
             return
         kept = [self._tool(tool) for tool in tools]
         if differs(kept, tools):
@@ -113,6 +115,21 @@ class _MessagesFitting:
         if isinstance(last, dict) and last.get("role") == "assistant" and not _calls(last):
             self._set(messages=[*messages, _GO_ON])
             self.changed.append("messages: the user asks to continue, because the model takes no begun answer")
+
+    def _called_before(self) -> None:
+        """A history with calls is refused without their tools."""
+        if b'"tool_use"' not in self._raw:
+            return
+        names = dict.fromkeys(
+            str(block.get("name"))
+            for message in listed(self.body.get("messages"))
+            for block in (listed(message.get("content")) if isinstance(message, dict) else ())
+            if isinstance(block, dict) and block.get("type") == "tool_use"
+        )
+        if names:
+            schema = {"type": "object", "properties": {}}
+            self._set(tools=[{"name": name, "description": name, "input_schema": schema} for name in names])
+            self.changed.append("tools: those that were called before, because a history with calls is refused without")
 
     def _tool(self, tool: Json) -> Json:
         if not isinstance(tool, dict):

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from rightseat.chat import ChatRequest, Image, Message, ToolCall, ToolSpec
+from rightseat.chat.plain import plain_name
 from rightseat.chat.repair import merged, repaired
 from rightseat.json_types import Json, JsonObject
+from rightseat.wire.anthropic.blocks import document, found_by_provider, image, tool_result
 from rightseat.wire.body import BadRequestError, items, mapping
 from rightseat.wire.opaque import MESSAGES, own, seal, taken
 
@@ -106,9 +108,9 @@ class _TurnReader:
             case "text":
                 self._parts += [text for text in [str(block.get("text") or "")] if text.strip()]
             case "image":
-                self._parts.append(_image(block, where))
+                self._parts.append(image(block, where))
             case "tool_result":
-                result, images = _tool_result(block, where)
+                result, images = tool_result(block, where)
                 self.results.append(result)
                 self._parts += images
             case "tool_use":
@@ -116,6 +118,12 @@ class _TurnReader:
             case "thinking" | "redacted_thinking":
                 self.settle()
                 self._think(block)
+            case "server_tool_use" | "container_upload":
+                pass  # what its provider did by itself; what came of it follows
+            case kind if str(kind).endswith("_tool_result"):
+                self._parts += [text for text in [found_by_provider(block)] if text]
+            case "document" | "search_result":
+                self._parts.append(document(block, where))
             case kind:
                 raise BadRequestError.at(where, f"a block of kind {kind!r} cannot be sent to this model")
 
@@ -140,32 +148,6 @@ def _message(role: str, parts: list[Json], calls: list[ToolCall], reasoning: str
         reasoning=reasoning,
         reasoning_opaque=opaque,
     )
-
-
-def _tool_result(block: JsonObject, where: str) -> tuple[Message, list[Image]]:
-    content = block.get("content")
-    inner = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
-    if not isinstance(inner, list):
-        raise BadRequestError.at(f"{where}.content", "must be a string or a list of blocks")
-    text = "\n".join(
-        str(part.get("text") or "") for part in inner if isinstance(part, dict) and part.get("type") == "text"
-    )
-    images = [_image(part, where) for part in inner if isinstance(part, dict) and part.get("type") == "image"]
-    if block.get("is_error"):
-        text = f"Error: {text}"
-    return Message(
-        "tool", text or ("(see the image)" if images else "(empty)"), tool_call_id=str(block.get("tool_use_id"))
-    ), images
-
-
-def _image(block: JsonObject, where: str) -> Image:
-    source = block.get("source")
-    if isinstance(source, dict):
-        if source.get("type") == "base64":
-            return Image(f"data:{source.get('media_type')};base64,{source.get('data')}")
-        if source.get("type") == "url" and isinstance(source.get("url"), str):
-            return Image(source["url"])
-    raise BadRequestError.at(f"{where}.source", "must be of type base64 or url")
 
 
 def _tools(values: list[Json]) -> Iterable[ToolSpec]:
@@ -234,11 +216,19 @@ def encode_request(request: ChatRequest) -> bytes:
     body: JsonObject = {"model": request.model, "messages": messages, "stream": request.stream}
     if system:
         body["system"] = "\n\n".join(system)
-    if request.tools:
-        body["tools"] = [_sent_tool(tool) for tool in request.tools]
-    if request.tools or len(messages) > 1:  # it goes on, and what was read can be kept
+    tools = request.tools or _stubs(request.messages)
+    if tools:
+        body["tools"] = [_sent_tool(tool) for tool in tools]
+    if tools or len(messages) > 1:  # it goes on, and what was read can be kept
         _mark(body)
     return _encode({**body, **_sent_extra(request)})
+
+
+def _stubs(messages: Iterable[Message]) -> tuple[ToolSpec, ...]:
+    """Tools that were called before and are not there any more: a history with calls is refused without."""
+    return tuple(
+        ToolSpec(name) for name in dict.fromkeys(call.name for message in messages for call in message.tool_calls)
+    )
 
 
 def _mark(body: JsonObject) -> None:
@@ -256,7 +246,9 @@ def _sent(message: Message) -> tuple[str, list[JsonObject]]:
     parts = message.parts or ((message.content,) if message.content.strip() else ())
     blocks = [_sent_part(part) for part in parts if part != ""]
     if message.role == "tool":
-        return "user", [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": blocks}]
+        return "user", [
+            {"type": "tool_result", "tool_use_id": plain_name(message.tool_call_id or "call"), "content": blocks}
+        ]
     if message.role != "assistant":
         return "user", blocks
     mine = own(message.reasoning_opaque, MESSAGES) if message.reasoning_opaque else None
@@ -264,7 +256,10 @@ def _sent(message: Message) -> tuple[str, list[JsonObject]]:
         item_id, data = mine
         thinking = {"type": "thinking", "thinking": message.reasoning, "signature": data}
         blocks.insert(0, {"type": "redacted_thinking", "data": data} if item_id == REDACTED else thinking)
-    calls = [{"type": "tool_use", "id": c.id, "name": c.name, "input": input_of(c)} for c in message.tool_calls]
+    calls = [
+        {"type": "tool_use", "id": plain_name(c.id or "call"), "name": c.name, "input": input_of(c)}
+        for c in message.tool_calls
+    ]
     return "assistant", [*blocks, *calls]
 
 
