@@ -14,10 +14,10 @@ import msgspec
 from msgspec import Struct
 
 from rightseat.clock import SYSTEM_CLOCK
-from rightseat.json_types import Json
+from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import BadRequestError
 
-Body: TypeAlias = dict[str, Any]
+Body: TypeAlias = JsonObject
 Hold: TypeAlias = Callable[[int], None]
 
 MAX_VALUES = 400_000  # members and items of one body, at any depth
@@ -259,7 +259,7 @@ class BodyParts:
         )
         return made
 
-    async def _items(self, made: Any, start: int, end: int, count: int) -> None:
+    async def _items(self, made: dict[str, Json] | list[Json], start: int, end: int, count: int) -> None:
         """Some small items or members, which stand together."""
         if not count:
             return
@@ -275,7 +275,7 @@ class BodyParts:
             if not data.strip():
                 raise msgspec.DecodeError(f"a member is missing before byte {end}")
 
-    async def _large(self, made: Any, start: int, end: int, node: _Node, depth: int) -> None:
+    async def _large(self, made: dict[str, Json] | list[Json], start: int, end: int, node: _Node, depth: int) -> None:
         """One item or member with a large part in it."""
         rest = self._data[start : node.start] + b"null" + self._data[node.end : end]
         value = await self.value(node, depth + 1)

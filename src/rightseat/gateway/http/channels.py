@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from rightseat.errors import DeclinedError
 from rightseat.gateway.http.limits import MemoryBudget
+from rightseat.json_types import JsonObject
 
 WINDOW = 256  # frames of a channel that may be unacknowledged
 WINDOW_BYTES = 1024 * 1024  # and their bytes, one frame beyond it included
@@ -90,7 +90,7 @@ class Channel:
         """Bytes of frames that are kept."""
         return self._bytes
 
-    async def put(self, kind: str, fields: dict[str, Any]) -> None:
+    async def put(self, kind: str, fields: JsonObject) -> None:
         """The next frame. Waits while the client has not taken those before it.
 
         Raises:
@@ -116,7 +116,7 @@ class Channel:
             self._waiting = None
         self._append(rest, size, windowed)
 
-    def put_now(self, kind: str, fields: dict[str, Any]) -> None:
+    def put_now(self, kind: str, fields: JsonObject) -> None:
         """A frame that waits for nothing: what ends a stream. Small."""
         rest = self._rest(kind, fields)
         size = len(rest) + 32
@@ -193,7 +193,7 @@ class Channel:
             session.give(self.id, size, windowed)
             raise
 
-    def _rest(self, kind: str, fields: dict[str, Any]) -> bytes:
+    def _rest(self, kind: str, fields: JsonObject) -> bytes:
         return b'{"type":"%b","id":%b,%b' % (kind.encode(), self._name, _encode(fields)[1:])
 
     def _append(self, rest: bytes, shared: int, windowed: int) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from rightseat.wire.body import BadRequestError
 
 _VALUE_LIMIT = 1024  # characters
 
 
-def header_fields(given: Any, allowed: Collection[str]) -> dict[str, str]:
+def header_fields(given: object, allowed: Collection[str]) -> dict[str, str]:
     """Values that a message gives for headers, those that are allowed.
 
     Raises:

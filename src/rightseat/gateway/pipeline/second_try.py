@@ -82,7 +82,7 @@ def _without_fields(request: Q, fields: tuple[Field, ...], note: Callable[[str],
     if isinstance(request, UpstreamRequest):
         body = request.body
         found = [field for field in fields if without(body, (field,)) is not body]
-        changed: dict[str, Any] = {"body": without(body, fields)}
+        changed: dict[str, object] = {"body": without(body, fields)}
     else:
         found = [field for field in fields if len(field) == 1 and field[0] in request.extra]
         changed = {"extra": {name: value for name, value in request.extra.items() if (name,) not in found}}
