@@ -1,6 +1,155 @@
-"""Which tests hold what was once wrong, by the number of its fault: `pytest -k C7`. (C: what the user's documents ask; D: friction; B: faults.)"""
+"""Which tests hold what was once wrong, by the number of its fault: `pytest -k C7`. (A: trust; B: faults and endings; C: what the
+user's documents ask; D: friction.)"""
 
 NUMBERS = {
+    "A1": [
+        "security/test_laws_of_trust.py::TestA1OnlyWorkInProportion::test_a_secret_of_each_kind_does_not_make_a_long_text_expensive",
+        "security/test_linear_time.py::test_a_path_of_63_kb_is_masked_in_no_time",
+    ],
+    "A2": [
+        "gateway/test_server.py::test_a_request_without_a_key_is_refused_before_its_body",
+        "gateway/test_server.py::test_bodies_have_one_budget_and_one_client_a_share_of_it",
+        "gateway/test_server.py::test_connections_of_one_address_are_limited",
+        "gateway/test_server.py::test_a_hello_is_small_and_nothing_is_compressed",
+        "security/test_floods.py::test_connections_without_a_key_that_send_bodies_hold_nothing",
+        "security/test_floods.py::test_compressed_bodies_that_expand_without_end_are_bounded",
+        "security/test_floods.py::test_hellos_that_are_huge_are_cut_off",
+    ],
+    "A3": [
+        "security/test_laws_of_trust.py::TestA3WhatReachedUpstreamIsBooked::test_a_client_that_leaves_after_the_first_words",
+        "security/test_laws_of_trust.py::TestA3WhatReachedUpstreamIsBooked::test_a_stream_without_its_usage_is_booked_whole",
+        "gateway/test_worlds.py::test_whatever_happens_budgets_hold_and_nothing_is_left",
+    ],
+    "A4": [
+        "security/test_laws_of_trust.py::TestA4WhatIsCheckedIsWhatIsSent::test_a_name_that_stands_twice_reaches_nobody_twice",
+        "security/test_laws_of_trust.py::TestA4WhatIsCheckedIsWhatIsSent::test_a_name_in_other_letters_is_refused",
+    ],
+    "A5": [
+        "gateway/test_server.py::test_frames_that_only_prepare_are_requests_and_do_not_grow",
+        "gateway/test_server.py::test_what_a_connection_remembers_is_bounded_and_counted",
+        "gateway/test_server.py::test_unread_answers_are_bounded_by_key_and_the_stalled_stream_alone_ends",
+        "gateway/test_server.py::test_sessions_of_a_key_are_limited_and_of_others_not",
+        "security/test_floods.py::test_sessions_of_one_key_stop_at_its_limit",
+        "security/test_floods.py::test_answers_that_nobody_takes_are_bounded_and_given_back",
+    ],
+    "A6": [
+        "gateway/test_body.py::test_a_body_of_very_many_parts_is_refused_by_name",
+        "gateway/test_body.py::test_a_large_body_is_what_it_would_be_at_once_and_gives_way",
+        "security/test_laws_of_trust.py::TestA6LargeBodiesHoldNobodyElse::test_large_bodies_of_one_caller_wait_for_each_other_and_no_others_for_them",
+    ],
+    "A7": [
+        "wire/test_limits_of_reading.py::test_an_endless_answer_that_is_folded_ends_in_an_error_that_names_the_limit",
+        "wire/test_limits_of_reading.py::test_an_event_without_end_is_an_error",
+        "backends/test_transport.py::test_a_body_without_end_is_given_up",
+    ],
+    "A8": [
+        "security/test_laws_of_trust.py::TestA8AnEndedSecretEndsEverywhere::test_streams_sockets_and_what_is_idle_within_a_second",
+        "gateway/test_access.py::TestGateway::test_a_rotation_ends_the_old_secret_on_an_open_socket",
+    ],
+    "A9": [
+        "gateway/test_access.py::TestGateway::test_the_holder_of_the_management_key_is_not_locked_out_by_others",
+        "gateway/test_server.py::test_the_address_of_a_client_comes_from_a_trusted_proxy_and_never_else",
+    ],
+    "A10": [
+        "security/test_attacks.py::test_a_login_cannot_be_sent_where_nobody_should_ask",
+        "security/test_attacks.py::test_a_client_cannot_choose_where_its_request_goes",
+    ],
+    "A11": [
+        "gateway/test_access.py::TestGateway::test_every_request_of_a_key_counts",
+    ],
+    "A12": [
+        "gateway/test_observation.py::TestMetrics::test_no_name_that_a_client_invents_becomes_a_label",
+    ],
+    "A13": [
+        "gateway/test_access.py::TestTelling::test_unknown_wrong_and_ended_keys_take_the_same_time_and_one_look",
+    ],
+    "A14": [
+        "gateway/test_accounts.py::test_a_stranger_is_told_no_account_and_no_address",
+    ],
+    "A15": [
+        "sdk/test_laws.py::test_a_child_of_the_client_has_none_of_our_secrets",
+        "sdk/test_laws.py::test_a_shell_tool_of_the_real_cli_sees_none_of_our_secrets",
+    ],
+    "A16": [
+        "gateway/test_server.py::test_values_that_become_headers_are_checked_where_they_enter",
+    ],
+    "A17": [
+        "commands/test_gateway_commands.py::test_no_command_takes_a_secret_as_an_argument",
+        "test_operations.py::test_images_of_others_are_pinned_by_digest",
+        "test_operations.py::test_no_secret_is_written_as_an_argument",
+    ],
+    "A18": [
+        "browser/test_page.py::test_history_that_is_damaged_is_shown_as_text_and_stops_nothing",
+    ],
+    "A19": [
+        "security/test_laws_of_trust.py::TestA19OnesOwnFaultsCountForOneself::test_a_key_that_provokes_errors_closes_no_model_for_others",
+        "gateway/test_accounts.py::test_what_one_key_provokes_never_counts_against_another",
+    ],
+    "B1": [
+        "gateway/test_leaving.py::test_leaving_before_the_head_ends_upstream_within_a_second",
+        "gateway/test_leaving.py::test_one_client_that_leaves_starves_nobody",
+        "gateway/test_laws_of_endings.py::TestWhoeverLeaves::test_of_a_conversation_at_any_byte_of_the_answer",
+        "gateway/test_every_request.py::test_a_client_that_left_is_seen_once_as_499",
+    ],
+    "B2": [
+        "gateway/test_relayed_streams.py::test_a_ping_never_stands_inside_an_event",
+    ],
+    "B3": [
+        "gateway/test_server.py::test_request_and_cancel_together_end_exactly_once",
+        "gateway/test_socket_worlds.py::test_each_stream_ends_once_and_nothing_is_left",
+    ],
+    "B5": [
+        "gateway/test_laws_of_endings.py::test_ready_asks_what_requests_need_and_answers_within_seconds",
+        "backends/test_copilot.py::test_a_stale_list_serves_while_a_new_one_does_not_come",
+    ],
+    "B6": [
+        "gateway/test_relayed_streams.py::test_openais_client_can_stream_tool_calls",
+    ],
+    "B7": [
+        "gateway/test_accounts.py::test_what_one_model_was_refused_for_leaves_the_others_alone",
+        "gateway/test_accounts.py::test_when_all_cool_down_the_client_hears_how_long",
+    ],
+    "B8": [
+        "gateway/test_server.py::test_a_stop_lets_streams_finish_cuts_the_rest_with_an_error_and_drains_sockets",
+        "gateway/test_server.py::test_what_waits_on_a_responses_socket_at_a_stop_is_answered_with_an_error",
+        "gateway/test_server.py::test_a_hangup_signal_reloads_and_no_stream_notices",
+        "gateway/test_workers.py::test_a_stop_cuts_what_does_not_end_in_the_clients_dialect",
+    ],
+    "B9": [
+        "gateway/test_workers.py::test_what_was_under_way_when_all_workers_were_killed_is_booked_and_blocks_nobody",
+        "gateway/test_worlds.py::test_a_process_that_is_killed_again_and_again_loses_no_booking_and_blocks_no_key",
+        "state/test_contract.py::test_the_reservation_is_on_disk_before_the_caller_goes_on",
+    ],
+    "B10": [
+        "gateway/test_laws_of_endings.py::test_a_database_that_hangs_is_answered_for_in_time_named_and_waits_for_nobody",
+    ],
+    "B11": [
+        "gateway/test_laws_of_endings.py::test_a_home_that_cannot_be_written_serves_and_says_so",
+    ],
+    "B12": [
+        "gateway/test_log_writer.py::test_a_gateway_whose_log_nobody_reads_answers_and_ends",
+        "gateway/test_log_writer.py::test_lost_lines_are_a_metric_and_a_line_of_the_log",
+    ],
+    "B13": [
+        "gateway/test_laws_of_endings.py::TestCompleteOrAnError::test_a_whole_answer_that_was_cut_anywhere",
+        "gateway/test_laws_of_endings.py::TestCompleteOrAnError::test_an_answer_of_another_kind",
+        "gateway/test_laws_of_endings.py::TestCompleteOrAnError::test_a_whole_answer_to_a_request_for_a_stream",
+    ],
+    "B14": [
+        "gateway/test_laws_of_endings.py::TestOneError::test_a_stream_that_is_cut_at_any_byte",
+        "gateway/test_relayed_streams.py::test_upstreams_own_error_is_the_only_one",
+        "gateway/test_relayed_streams.py::test_a_connection_that_is_lost_is_told_in_our_words",
+    ],
+    "B15": [
+        "gateway/test_laws_of_endings.py::TestSeenOnce::test_whatever_comes_of_it",
+        "gateway/test_every_request.py::test_a_request_is_seen_once_everywhere",
+    ],
+    "B16": [
+        "gateway/test_server.py::test_a_stalled_reader_gains_no_tasks",
+    ],
+    "B18": [
+        "gateway/test_access.py::TestGateway::test_a_budget_that_is_only_reserved_says_so",
+    ],
     "B4": [
         "sdk/test_laws.py::test_a_time_limit_covers_the_sending_of_the_message",
         "sdk/test_laws.py::test_a_time_limit_covers_the_waiting_for_earlier_turns",

@@ -58,6 +58,7 @@ class Cost:
         words: of the answer.
         whole: all of the answer was sent, and it is a good one.
         is_pushed: it went from socket to socket.
+        is_frames: its body is events.
     """
 
     def __init__(self, tag, read, now):
@@ -65,6 +66,7 @@ class Cost:
         self.written = self.told = 0
         self.asked = read
         self.words, self.whole, self.fault, self.usage, self.is_pushed = [], False, "", "", False
+        self.is_frames = True
 
     @property
     def tokens(self):
@@ -116,6 +118,7 @@ class Door:
         self._cloud.costs.append(cost)
         script = Script(self._cloud.chance, "/" + path, body, honest=self._cloud.honest(cost.tag))
         cost.words, cost.fault, cost.usage = script.words, script.fault, script.usage
+        cost.is_frames = "event-stream" in script.headers["content-type"]
         stream = Stream(script, cost, request.timeouts, self._open)
         self._open.add(stream)
         try:

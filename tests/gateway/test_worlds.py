@@ -15,6 +15,9 @@ STATES = (
     "resumed",
     "ended: cancelled",
     "turn: complete",
+    "pulled",
+    "pushed",
+    "used a connection again",
 )
 
 

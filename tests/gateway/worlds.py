@@ -458,7 +458,9 @@ class World:
         if not costs or any(cost.fault == "nonsense" for cost in costs):
             return  # nobody can read it
         facts = [(cost.fault, cost.usage, cost.read, cost.written) for cost in costs]
-        told = max(cost.told for cost in costs)
+        told = max(
+            (cost.told for cost in costs if cost.is_frames), default=0
+        )  # a whole body tells nothing until it is read
         assert booked >= told, ("less is booked than was told", tag, booked, told, facts)
         near = sum(cost.written for cost in costs) // 5 + 8 * any(cost.usage == "small" for cost in costs)
         used = sum(cost.tokens for cost in costs)
