@@ -11,6 +11,7 @@ from rightseat.backends.registry import Model
 from rightseat.chat import ChatRequest, Message, ReasoningDelta, ToolSpec, Usage
 from rightseat.facade.options import RequestOptions
 from rightseat.handler import tool_call
+from rightseat.simulator.quirks import Quirks
 from rightseat.testing import ScriptedHandler
 from rightseat.wire import dialects
 
@@ -205,6 +206,14 @@ async def test_an_answer_has_the_cost_of_all_its_steps_where_each_tells():
     assert (Usage(1, 2, nano_aiu=5) + Usage(1, 1)).credits is None
 
 
+@pytest.mark.parametrize("model", ["gpt-4.1", "gpt-5", "claude-sonnet-4.5"])  # one of each dialect
+async def test_the_simulated_cloud_tells_costs_as_copilot_does(simulator, model):
+    async with CopilotSDK("gho_token", host=simulator.url, model=model) as sdk:
+        assert (await sdk.chat("hi")).usage.credits is None
+        simulator.app.quirks = Quirks(nano_aiu=235_000_000)
+        assert (await sdk.chat("hi")).usage.credits == 0.235
+
+
 # Models.
 
 
@@ -223,7 +232,10 @@ async def test_the_models_that_can_be_asked(simulator, gateway):
 
 @pytest.mark.contract
 async def test_the_models_of_the_cli_and_the_cost_it_tells(simulator, copilot):
+    simulator.app.quirks = Quirks(nano_aiu=235_000_000)
     async with copilot(simulator) as client, CopilotSDK(client=client) as sdk:
         models = {model.id: model for model in await sdk.models()}
+        usage = (await sdk.chat("Reply with exactly: hello")).usage
+    assert (usage.output_tokens, usage.credits) == (2, 0.235)
     assert models["gpt-5"].max_output_tokens == 16_384
     assert "high" in models["gpt-5"].efforts

@@ -35,6 +35,7 @@ class Quirks(Struct, kw_only=True, forbid_unknown_fields=True):
         fresh_item_ids: responses: every event of one item has another id.
         error_after: an error inside the stream, after so many events.
         crlf: lines end in carriage return and line feed.
+        nano_aiu: what each answer cost, told beside its usage, in billionths of an AI credit.
     """
 
     empty_first_chunk: bool = False
@@ -51,6 +52,7 @@ class Quirks(Struct, kw_only=True, forbid_unknown_fields=True):
     fresh_item_ids: bool = False
     error_after: int | None = None
     crlf: bool = False
+    nano_aiu: int | None = None
 
     @property
     def any(self) -> bool:
@@ -117,7 +119,7 @@ class QuirkyEncoder:
         out = b""
         for event in decoder.feed(data):
             for value in change(json.loads(event.data)):
-                out += self._frame(value, event.event)
+                out += self._frame(self._billed(value), event.event)
         return out
 
     def _frame(self, value: JsonObject, event: bytes = b"") -> bytes:
@@ -125,6 +127,12 @@ class QuirkyEncoder:
 
     def _plain(self, data: bytes) -> bytes:
         return data.replace(b"\n", b"\r\n") if self._quirks.crlf else data
+
+    def _billed(self, value: JsonObject) -> JsonObject:
+        cost = self._quirks.nano_aiu
+        if cost is None or not ("usage" in value or value.get("type") == "response.completed"):
+            return value
+        return {**value, "copilot_usage": {"token_details": [], "total_nano_aiu": cost}}
 
     def _chunk(self, value: JsonObject) -> list[JsonObject]:
         quirks = self._quirks
