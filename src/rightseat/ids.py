@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import os
 import random
-import uuid
 from typing import Protocol
 
 
@@ -42,7 +41,9 @@ class SystemIds:
 
     def uuid(self) -> str:
         """See Ids."""
-        return str(uuid.UUID(bytes=self.entropy(16), version=4))
+        digits = self.entropy(16).hex()
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
     def hex(self, chars: int = 32) -> str:
         """See Ids."""

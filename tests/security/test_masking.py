@@ -7,7 +7,8 @@ import pytest
 
 from rightseat.errors import RightseatError
 from rightseat.log import logger
-from rightseat.masking import cut, mask, mask_secret
+from rightseat.masking import cut, mask, mask_secret, mask_short
+from rightseat.masking import text as masking_text
 from rightseat.masking.finder import unescaped
 
 
@@ -43,6 +44,18 @@ def test_members_that_say_they_are_secret_are_masked(name):
 def test_plain_text_is_left_alone():
     text = 'The token bucket holds 5 tokens; see task-list and risk-free sk-. {"tokenizer": "o200k_base", "inputTokens": 5}'
     assert text == mask(text)
+
+
+def test_of_short_texts_only_clean_ones_are_known_and_not_for_ever():
+    secret = "gpt-5 ghp_" + "a1B2" * 9
+    for _ in range(2):
+        assert mask_short("gpt-5") == "gpt-5"
+        assert mask_short(secret) == mask(secret) != secret
+        assert mask_short("x" * 300) == mask("x" * 300, limit=200)
+    for i in range(1000):
+        assert mask_short(f"model-{i}") == f"model-{i}"
+    assert len(masking_text._clean) <= 256
+    assert not any("ghp_" in text or len(text) > 200 for text in masking_text._clean)
 
 
 def test_named_secrets_are_masked():

@@ -142,7 +142,7 @@ def pick_next(
         c for c, one in zip(able, cooling, strict=True) if one is not None and one.avoid
     ]
     if ready:
-        if conversation:
+        if conversation and len(ready) > 1:
             return Choice(max(ready, key=lambda c: _weight(conversation, c.name)).name)
         return Choice(min(ready, key=lambda c: c.load).name)
     first = min((one for one in cooling if one is not None), key=lambda one: one.until, default=None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import os
 import re
 from collections.abc import AsyncIterator, Iterable
@@ -30,6 +31,7 @@ LOCK_SECONDS = 20.0  # more than an exchange can take: a process that holds the 
 _LOCK_POLL_SECONDS = 0.05
 MOST_BYTES = 256 * 1024  # of an account file
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_in_name = functools.lru_cache(maxsize=256)(re.compile(r"[^A-Za-z0-9.]+").sub)
 
 
 class Account(Struct, frozen=True, omit_defaults=False):
@@ -81,7 +83,7 @@ class Account(Struct, frozen=True, omit_defaults=False):
         """The account's name: the login, with the host where that is not github.com."""
         if self.host == "github.com":
             return self.login
-        return f"{self.login}@{re.sub(r'[^A-Za-z0-9.]+', '-', self.host.partition('://')[2] or self.host)}"
+        return f"{self.login}@{_in_name('-', self.host.partition('://')[2] or self.host)}"
 
     def __repr__(self) -> str:
         return f"Account({self.name!r})"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 from rightseat.backends.refusals import error_of
 from rightseat.chat import Meta
@@ -34,14 +36,13 @@ class Sent:
         if self._tell is not None:
             self._tell()
 
-    @contextmanager
-    def marking(self) -> Iterator[None]:
+    def __enter__(self) -> Self:
         """Errors that leave the block say whether anything was sent."""
-        try:
-            yield
-        except RightseatError as e:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        if isinstance(e, RightseatError):
             e.reached = self.happened
-            raise
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class CompatibleBackend:
     async def relay(self, request: UpstreamRequest) -> RelayAnswer:
         """Post a body in the server's dialect. Raises UpstreamError: the server refused. TransportError: no answer."""
         sent = Sent(request.meta)
-        with sent.marking():
+        with sent:
             stream = await self._post(request, sent)
         return RelayAnswer(
             stream.chunks(),

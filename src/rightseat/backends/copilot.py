@@ -95,7 +95,7 @@ class CopilotBackend:
         """
         meta = request.meta
         sent = Sent(meta)
-        with sent.marking():
+        with sent:
             attempts = await self._pool.attempts(request.model, meta.conversation, meta.caller)
             while True:
                 account, candidate = attempts.next()

@@ -69,7 +69,7 @@ class HandlerBackend:
     async def handle(self, request: ChatRequest) -> Reply:
         """See Backend. Raises what the handler raises."""
         sent = Sent(request.meta)
-        with sent.marking():
+        with sent:
             sent()
             return await self._handler(msgspec.structs.replace(request, meta=_without_hook(request.meta)))
 

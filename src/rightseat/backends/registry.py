@@ -80,6 +80,8 @@ class Registry(Struct, frozen=True):
 
     def resolve(self, name: str) -> Model | None:
         """The model that a client means, or None."""
+        if name in self.models and name == name.strip() and not name.endswith("]"):
+            return self.models[name]
         plain = _SUFFIX.sub("", name.strip())
         candidates = [plain, self.aliases.get(plain, ""), _undated(plain)]
         candidates.append(self.aliases.get(candidates[-1], ""))

@@ -69,7 +69,9 @@ class Answer(Generic[T]):
         self._on_close: list[OnClose] = []
         self._guard: Guard | None = None
         self._tracked: AsyncIterator[T] | None = None
-        self._entered = False
+        self._entered = self._is_pushed = (
+            False  # what is pushed is not read from its sources, and they are not to be closed
+        )
         self._error: BaseException | None = None
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -118,7 +120,7 @@ class Answer(Generic[T]):
     async def aclose(self) -> None:
         """Stop the source. May be called twice, and while a reader waits for the next piece; the reader then gets an error or the end."""
         try:
-            for source in (self._tracked, *reversed(self._sources)):
+            for source in () if self._is_pushed else (self._tracked, *reversed(self._sources)):
                 close = getattr(source, "aclose", None)
                 if close is not None and not getattr(source, "ag_running", False):  # else `_close` ends the wait
                     await close()
@@ -149,6 +151,7 @@ class Answer(Generic[T]):
     async def watch(self, end: Awaitable[None]) -> None:
         """Wait until a source has pushed everything, as long as whoever guards the answer lets it. Raises what `end` does, or the guard."""
         guard = self._guard
+        self._is_pushed = True
         try:
             if guard is not None:
                 guard.waiting()

@@ -7,9 +7,9 @@ know where a text came from. All matching is linear in the length of the text, w
     checks.py     sums and rules that tell a card from a number
     scans.py      what a regular expression cannot find in linear time, found by hand
     finder.py     finds what the patterns describe
-    text.py       mask, mask_secret, cut
+    text.py       mask, mask_short, mask_secret, cut
 """
 
-from rightseat.masking.text import MAX_SHOWN, cut, mask, mask_secret
+from rightseat.masking.text import MAX_SHOWN, cut, mask, mask_secret, mask_short
 
-__all__ = ["MAX_SHOWN", "cut", "mask", "mask_secret"]
+__all__ = ["MAX_SHOWN", "cut", "mask", "mask_secret", "mask_short"]

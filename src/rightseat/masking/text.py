@@ -16,6 +16,8 @@ from rightseat.masking.scans import Span, jwts, private_keys
 MAX_SHOWN = 2048
 """Characters of a text that are shown unless a caller says otherwise."""
 
+_clean: set[str] = set()
+_CLEAN, _SHORT = 256, 200  # texts that are known to hold nothing, and characters of the longest
 _MARGIN = 512  # characters beyond a cut that are looked at, so that a secret lying across it is known for one
 
 # GitHub's token formats: ghp_, gho_, ghu_, ghs_, ghr_ and github_pat_. Copilot tokens are `tid=...;exp=...:mac`.
@@ -72,6 +74,18 @@ def mask(text: str, *, known: tuple[str, ...] = (), limit: int | None = MAX_SHOW
     if len(text) <= limit:
         return _masked(text, _secrets(text))
     return _ends(text, limit)
+
+
+def mask_short(text: str) -> str:
+    """The same, of 200 characters at most, for what comes again and again, such as paths and names of models: what is clean is remembered."""
+    if text in _clean:
+        return text
+    masked = mask(text, limit=_SHORT)
+    if masked == text:
+        if len(_clean) >= _CLEAN:
+            _clean.clear()
+        _clean.add(text)
+    return masked
 
 
 def _ends(text: str, limit: int) -> str:

@@ -6,6 +6,7 @@ prometheus-client keeps the numbers in files there, and `exposition` adds them u
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -67,6 +68,9 @@ class CallMetrics:
         Gauge("build_info", "Always 1; the version is a label.", ("version",), multiprocess_mode="max", **made).labels(
             __version__
         ).set(1)
+        self._open_of = functools.lru_cache(maxsize=16)(
+            self._open.labels
+        )  # to look for labels costs more than to count
         self._models: dict[str, str] = {}
         self._series: dict[tuple[str, str, str], tuple[Any, Any]] = {}
         self._counted: dict[tuple[str, str, str, int], Any] = {}
@@ -74,7 +78,7 @@ class CallMetrics:
 
     def began(self, call: Call) -> None:
         """See Observer."""
-        self._open.labels(call.operation).inc()
+        self._open_of(call.operation).inc()
 
     def ended(self, call: Call) -> None:
         """See Observer."""
@@ -114,7 +118,7 @@ class CallMetrics:
 
     def turned_away(self, call: Call) -> None:
         """A call that began is over before any model was asked: it is not under way any more, and counts for no model."""
-        self._open.labels(call.operation).dec()
+        self._open_of(call.operation).dec()
 
     def model_label(self, model: str) -> str:
         """The label of a model. Nothing that a client invents becomes one."""

@@ -231,36 +231,50 @@ def text_size(value: object) -> int:
     """Bytes of what the model says in an event of any dialect: all text in its deltas."""
     if not isinstance(value, dict):
         return 0
+    size = _texts(value["delta"]) if "delta" in value else 0
     choices = value.get("choices")
-    found = (
-        [choice.get("delta") or choice.get("message") for choice in choices if isinstance(choice, dict)]
-        if isinstance(choices, list)
-        else []
-    )
-    return sum(_texts(delta) for delta in (value.get("delta"), *found))
+    if isinstance(choices, list):
+        for choice in choices:
+            if isinstance(choice, dict):
+                size += _texts(choice.get("delta") or choice.get("message"))
+    return size
 
 
 def _texts(value: object) -> int:
     if isinstance(value, str):
-        return len(value.encode("utf-8", "replace"))
+        return len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
     if isinstance(value, dict):
-        return sum(_texts(inner) for name, inner in value.items() if name not in _FORM)
+        size = 0
+        for name, inner in value.items():
+            if name not in _FORM:
+                size += _texts(inner)
+        return size
     return sum(map(_texts, value)) if isinstance(value, list) else 0
 
 
 def events_in(data: bytes) -> list[Json]:
     """What the data of each event decodes to; b"[DONE]" for that, and nothing for what is no JSON."""
-    decoder = SseDecoder(max_event_bytes=len(data) + 1)
     found: list[Json] = []
-    for event in [*decoder.feed(data), *decoder.feed_eof()]:
-        if event.data.strip() == b"[DONE]":
+    for event in _data_of_events(data):
+        if event.strip() == b"[DONE]":
             found.append(b"[DONE]")
             continue
         try:
-            found.append(_decode(event.data))
+            found.append(_decode(event))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
     return found
+
+
+def _data_of_events(data: bytes) -> list[bytes]:
+    """The data of each event. Nearly all have one line, which begins with it: those are cut out, all else goes through the decoder."""
+    lines = data.split(b"\n\n")
+    if b"\r" not in data and not lines[-1] and data.count(b"\n") == 2 * len(lines) - 2:
+        found = [line[6:] for line in lines if line.startswith(b"data: ")]
+        if len(found) == len(lines) - 1:
+            return found
+    decoder = SseDecoder(max_event_bytes=len(data) + 1)
+    return [event.data for event in [*decoder.feed(data), *decoder.feed_eof()]]
 
 
 def split_events(chunk: bytes) -> list[bytes]:
@@ -279,7 +293,7 @@ def split_events(chunk: bytes) -> list[bytes]:
 
 def _is_whole(rest: bytes) -> bool:
     """What a stream ended with is an event to which nothing is missing but its blank line: objects and [DONE] show their end."""
-    last = events_in(rest)[-1:]
+    last = events_in(rest)[-1:] if rest else []
     return bool(last) and (last == [b"[DONE]"] or isinstance(last[0], dict))
 
 

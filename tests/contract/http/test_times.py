@@ -165,6 +165,15 @@ async def test_a_stream_that_fails_waits_for_its_client_for_a_moment_only():
 
 
 @virtual
+async def test_a_stream_that_is_there_at_once_is_written_at_once():
+    transport = Wired().connect()
+    transport.send(b"GET /pushed HTTP/1.1\r\nHost: a\r\n\r\n")
+    await asyncio.sleep(1.0)
+    assert transport.said.endswith(b"\r\n9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\n0\r\n\r\n")
+    assert transport.writes == 1
+
+
+@virtual
 async def test_no_request_follows_where_the_server_ends_while_an_answer_is_taken():
     wired = Wired()
     transport = wired.connect(limit=10)

@@ -80,6 +80,11 @@ class Saying:
                 await write(b"data: 1\n\n")
                 await write(b"data: 2\n\n")
             return
+        if head.path == "/pushed":
+            async with exchange.stream([]):
+                exchange.sink.write(b"data: 1\n\n")
+                exchange.sink.write(b"data: 2\n\n")
+            return
         if head.path == "/large":
             await exchange.respond(200, b"x" * int(head.query))
             return
@@ -96,6 +101,7 @@ class MemoryTransport(asyncio.Transport):
 
     Attributes:
         said: what the server has written.
+        writes: how often.
         is_open: nobody has closed it.
     """
 
@@ -107,6 +113,7 @@ class MemoryTransport(asyncio.Transport):
         self._paused = False
         self._limit, self._unread, self._full, self.reads = limit, 0, False, True
         self.said = bytearray()
+        self.writes = 0
         self.is_open, self.ended, self._closing = True, False, False
         protocol.connection_made(self)
 
@@ -149,6 +156,7 @@ class MemoryTransport(asyncio.Transport):
         if not self.is_open or self.ended:
             return
         self.said += data
+        self.writes += 1
         self._unread += len(data)
         if not self.reads and not self._full and self._unread > self._limit:
             self._full = True

@@ -59,6 +59,7 @@ class TrustedProxies:
         return address is not None and any(address in network for network in self._networks)
 
 
+@functools.lru_cache(maxsize=4096)
 def neighbourhood(peer: str) -> str:
     """An address as it is counted: of IPv6 the part that stands for one customer."""
     address = _address(peer)

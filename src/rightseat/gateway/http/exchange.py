@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import RightseatError
 
 Fields: TypeAlias = Sequence[tuple[bytes, bytes]]  # header fields: names in lower case, and values
+EventStream: TypeAlias = AbstractAsyncContextManager[Callable[[bytes], Awaitable[None]]]
 
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream"
@@ -127,15 +129,18 @@ class Exchange(ABC):
         await self._write(body, last=True)
         self.complete = True
 
-    @contextlib.asynccontextmanager
-    async def stream(
-        self, headers: Fields, ping: bytes = b"", ping_seconds: float = 0.0
-    ) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+    def stream(self, headers: Fields, ping: bytes = b"", ping_seconds: float = 0.0) -> EventStream:
         """Begin a streamed answer; what is yielded writes to it: whole events only, each call.
 
         `ping` is written after `ping_seconds` of silence, between two writes and never while one waits for a slow client. The answer is
         complete when the block ends well; else it is for `fail` to end it.
         """
+        return self._streamed(headers, ping, ping_seconds)
+
+    @contextlib.asynccontextmanager
+    async def _streamed(
+        self, headers: Fields, ping: bytes, ping_seconds: float
+    ) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
         self.status, self.streaming = 200, True
         await self._start(200, [(b"content-type", EVENT_STREAM), *self._with_fields(headers)])
         pinger = _Pinger(self, ping, ping_seconds) if ping_seconds and ping else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections import Counter
 from collections.abc import AsyncGenerator
 from io import BytesIO
 
@@ -87,7 +86,7 @@ class HeldBody(Exchange):
         super().__init__(head, request_id, clock)
         self.limits = limits
         self.holder = ""
-        self._held: Counter[str] | None = None  # by whom it counts for
+        self._held: dict[str, int] = {}  # by whom it counts for
 
     def hold(self, size: int) -> None:
         """See Exchange."""
@@ -114,7 +113,6 @@ class HeldBody(Exchange):
             return data
         compressed = TIMES * len(data)
         data = await self._expanded(data, encoding)
-        assert self._held is not None
         self._held[self.holder] -= compressed
         self.limits.memory.give(self.holder, compressed)
         return data
@@ -126,16 +124,14 @@ class HeldBody(Exchange):
 
     def give_back(self) -> None:
         """Nothing is held any more."""
-        held, self._held = self._held, None
-        for holder, size in (held or {}).items():
+        held, self._held = self._held, {}
+        for holder, size in held.items():
             self.limits.memory.give(holder, size)
 
     def _hold(self, holder: str, size: int) -> None:
         if not self.limits.memory.take(holder, size):
             raise NoMemoryError("too many bytes of requests are being read; try again in a moment", code="body_memory")
-        if self._held is None:
-            self._held = Counter()
-        self._held[holder] += size
+        self._held[holder] = self._held.get(holder, 0) + size
 
     async def _expanded(self, data: bytes, encoding: str) -> bytes:
         """Never beyond the limits: a small body may hold a huge one."""

@@ -15,7 +15,7 @@ from rightseat.gateway.http.exchange import Exchange
 from rightseat.gateway.routes import Route, socket_at
 from rightseat.json_types import JsonObject
 from rightseat.layers.observe import Call, ObserverOf, tell
-from rightseat.masking import mask
+from rightseat.masking import mask, mask_short
 
 KEEP = 1000
 _LONGEST_PATH = 200
@@ -85,7 +85,7 @@ class RequestRecord(Call):
             "at": self.at,
             "route": self.route,
             "method": self.method,
-            "path": mask(self.path),
+            "path": mask_short(self.path),
             "address": self.address or None,
             "key": self.key or None,
             "model": self.model,

@@ -16,11 +16,10 @@ from rightseat.gateway.pipeline.body_workers import BodyWorkers
 from rightseat.gateway.pipeline.content import Content, Inspection
 from rightseat.gateway.pipeline.upstream import Upstream
 from rightseat.gateway.request import Request
-from rightseat.masking import mask
+from rightseat.masking import mask_short
 from rightseat.wire.body import BadRequestError
 from rightseat.wire.dialect import Body
 
-_SHOWN_CHARS = 200  # of the name of a model, as it is shown
 _NAME_CHARS = 256  # of a model; what is longer is noted nowhere
 # Members of which something depends here: who may ask, what it costs, what is looked through.
 _DECIDING = frozenset(
@@ -83,7 +82,7 @@ class Intake:
         name = _name_in(body)
         record = request.record
         # Whatever a client has put there: it is kept, logged and traced.
-        record.asked_for = mask(name, limit=_SHOWN_CHARS)
+        record.asked_for = mask_short(name)
         owner = request.exchange.owner
         _check_names(body)
         exact = self._content.is_strict or _is_restricted(request.caller)

@@ -35,7 +35,7 @@ KEEP_ALIVE_SECONDS = 75.0  # nginx: the same; longer than the 60 s of most balan
 _LINGER_SECONDS = 2.0  # for a client that still sends, to read why it is not listened to
 _CLOSE_SECONDS = 10.0  # for a client to take some of what was written before
 _STALL_SECONDS = 120.0  # the same, while more is to come; nginx: 60
-_KEPT = 16 * 1024  # bytes that may wait behind a request
+_KEPT, _JOINED = 16 * 1024, 64 * 1024  # bytes that may wait behind a request, and that are written together
 _BEGINS = b"\rABCDEFGHIJKLMNOPQRSTUVWXYZ"  # with which another one may begin
 
 _HEAD, _BODY, _READ, _DRAIN = ReadState.HEAD, ReadState.BODY, ReadState.DONE, ReadState.DRAIN
@@ -64,9 +64,8 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._exchange: CoreExchange | None = None
         self._incoming = Incoming(core.shared.options.header_limit, self._on_body)
         self._rest = b""  # behind the request that is answered
-        self._is_pipelined = False  # the request has waited there
-        self._paused = False
-        self._head = b""  # of an answer that streams, until its first piece or the next turn of the loop
+        self._paused = self._is_pipelined = False  # reading is; and the request has waited behind another one
+        self._head = b""  # of an answer that streams, and what came with it, until the next turn of the loop
         self._place = self._peer = ""  # what the connection counts for, and whose it is
 
     # What asyncio calls.
@@ -92,11 +91,9 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._deadline.end()
         self.core.connections.discard(self)
         self.core.give_place(self._place)
-        self._place = ""
-        self._rest = self._head = b""
+        self._place, self._rest, self._head = "", b"", b""
         exchange, self._exchange = self._exchange, None
-        self.flow.bind(None)
-        self.flow.go_on()
+        self.flow.end()
         if exchange is not None:
             exchange.leave()
             exchange.arrived()
@@ -261,31 +258,33 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._after_answer()
 
     def open(self, head: bytes) -> None:
-        """The head of an answer that streams. It goes out with the first piece, if that comes in this turn of the loop."""
+        """The head of an answer that streams. It goes out with what comes in this turn of the loop."""
         if self._writing is _NONE:
             self._move_writing(_OPEN)
             self._head = head
-            self.core.loop.call_soon(self._flush)
+            self.core.loop.call_soon(self.flush)
 
     def send(self, data: bytes) -> None:
-        """Bytes of an answer that streams."""
-        if self._head:
-            data = self._head + data
-            self._head = b""
+        """Bytes of an answer that streams: in the turn of its head they go out with it."""
+        if self._head and len(self._head) + len(data) <= _JOINED:
+            self._head += data
+            return
+        self.flush()
         if self._writing is _OPEN:
             self.transport.write(data)
 
     def send_pieces(self, pieces: Iterable[bytes]) -> None:
         """The same, in pieces."""
-        self._flush()
+        self.flush()
         if self._writing is _OPEN:
             self.transport.writelines(pieces)
 
     def end(self, last: bytes) -> None:
         """The end of an answer that streams."""
-        if last or self._head:
-            self.send(last)
+        data, self._head = self._head + last, b""
         if self._writing is _OPEN:
+            if data:
+                self.transport.write(data)
             self._move_writing(_WRITTEN)
             self._after_answer()
 
@@ -295,7 +294,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         writing = self._writing
         if writing is _NONE and self._reading is not ReadState.SHUT:
             self.transport.write(refusal(500, "internal_error"))
-        self._flush()
+        self.flush()
         is_framed = self._exchange is None or not self._exchange.judged.is_old
         if writing is not WriteState.SHUT:
             self._move_writing(WriteState.SHUT)
@@ -304,9 +303,10 @@ class ServerConnection(asyncio.BufferedProtocol):
         else:
             self._close()
 
-    def _flush(self) -> None:
-        if self._head and self._writing is _OPEN:
-            head, self._head = self._head, b""
+    def flush(self) -> None:
+        """What waits to go out with more goes out."""
+        head, self._head = self._head, b""
+        if head and self._writing is _OPEN:
             self.transport.write(head)
 
     # Between two requests, and the end.

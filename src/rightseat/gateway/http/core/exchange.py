@@ -8,17 +8,17 @@ This module refuses to know sockets and states: the connection has them.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from io import BytesIO
-from typing import Protocol
+from types import TracebackType
+from typing import Any, Protocol
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import CallerError, RightseatError
 from rightseat.gateway.http.core.answer import LAST_CHUNK, head_of
 from rightseat.gateway.http.core.flow import DONE, WriteFlow
 from rightseat.gateway.http.core.head import CHUNKED, RequestHead
-from rightseat.gateway.http.exchange import EVENT_STREAM, JSON, ClientGoneError, Fields, Head, Pausable
+from rightseat.gateway.http.exchange import EVENT_STREAM, JSON, ClientGoneError, EventStream, Fields, Head, Pausable
 from rightseat.gateway.http.held import BodyLimits, HeldBody
 
 _COPIED = 16 * 1024  # bytes: smaller pieces are copied into their chunk, larger ones go out beside its size
@@ -57,6 +57,9 @@ class Line(Protocol):
 
     def send_pieces(self, pieces: Iterable[bytes]) -> None:
         """The same, in pieces."""
+
+    def flush(self) -> None:
+        """What waits to go out with more goes out."""
 
     def end(self, last: bytes) -> None:
         """Its end."""
@@ -202,18 +205,23 @@ class CoreExchange(HeldBody):
                 raise ClientGoneError("the client left before it had taken the answer")
         connection.end(b"")
 
-    @contextlib.asynccontextmanager
-    async def stream(
-        self, headers: Fields, ping: bytes = b"", ping_seconds: float = 0.0
-    ) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+    def stream(self, headers: Fields, ping: bytes = b"", ping_seconds: float = 0.0) -> EventStream:
         """See Exchange. While it lasts, `sink` takes pieces without a coroutine for each."""
-        await self._start(200, [(b"content-type", EVENT_STREAM), *self._with_fields(headers)])
+        return _StreamedAnswer(self, headers, ping, ping_seconds)
+
+    def begin_stream(self, headers: Fields, ping: bytes, ping_seconds: float) -> ChunkSink:
+        """The head of a streamed answer goes out."""
+        self._open(200, [(b"content-type", EVENT_STREAM), *self._with_fields(headers)])
         self.status, self.streaming = 200, True
         self.sink = sink = ChunkSink(self, self._connection, ping, ping_seconds)
+        return sink
+
+    def end_stream(self, sink: ChunkSink, *, well: bool) -> None:
+        """It is over."""
         try:
-            yield sink.send
-            await self._write(b"", last=True)
-            self.complete = not self.gone
+            if well:
+                self._end()
+                self.complete = not self.gone
         finally:
             self.sink = None
             sink.stop()
@@ -234,6 +242,9 @@ class CoreExchange(HeldBody):
         return head_of(status, fields)
 
     async def _start(self, status: int, headers: Fields) -> None:
+        self._open(status, headers)
+
+    def _open(self, status: int, headers: Fields) -> None:
         fields = list(headers)
         if self._is_chunked:
             fields.append((b"transfer-encoding", b"chunked"))
@@ -252,10 +263,32 @@ class CoreExchange(HeldBody):
     def _write(self, data: bytes, *, last: bool) -> Awaitable[None]:
         if data:
             self.put(data)
+            self._connection.flush()
         if last:
-            self._connection.end(LAST_CHUNK if self._is_chunked else b"")
+            self._end()
             return DONE
         return self._connection.flow.room()
+
+    def _end(self) -> None:
+        self._connection.end(LAST_CHUNK if self._is_chunked else b"")
+
+
+class _StreamedAnswer:
+    """What `CoreExchange.stream` gives: a generator for it would cost more than all that it does."""
+
+    __slots__ = ("_exchange", "_given", "_sink")
+
+    def __init__(self, exchange: CoreExchange, *given: Any) -> None:
+        self._exchange, self._given = exchange, given
+
+    async def __aenter__(self) -> Callable[[bytes], Awaitable[None]]:
+        self._sink = self._exchange.begin_stream(*self._given)
+        return self._sink.send
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._exchange.end_stream(self._sink, well=e is None)
 
 
 class ChunkSink:
@@ -291,10 +324,11 @@ class ChunkSink:
     def send(self, data: bytes) -> Awaitable[None]:
         """The same, to be awaited: until there is room for more."""
         self.write(data)
-        return self._connection.flow.room()
+        return self.drain()
 
     def drain(self) -> Awaitable[None]:
         """Until there is room for more."""
+        self._connection.flush()
         return self._connection.flow.room()
 
     def bind(self, source: Pausable | None) -> None:

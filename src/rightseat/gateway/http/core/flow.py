@@ -48,6 +48,11 @@ class WriteFlow:
         if self._source is not None:
             self._source.resume()
 
+    def end(self) -> None:
+        """Nothing is written any more, and nobody waits."""
+        self._source = None
+        self.go_on()
+
     def bind(self, source: Pausable | None) -> None:
         """Who pushes from now on; None: nobody."""
         self._source = source

@@ -11,26 +11,26 @@ still sends can read why it is not listened to. SHUT is the end. This module ref
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import IntEnum
 
 
-class ReadState(Enum):
+class ReadState(IntEnum):
     """What comes next from the client."""
 
-    HEAD = "head"
-    BODY = "body"
-    DONE = "done"
-    DRAIN = "drain"
-    SHUT = "shut"
+    HEAD = 0
+    BODY = 1
+    DONE = 2
+    DRAIN = 3
+    SHUT = 4
 
 
-class WriteState(Enum):
+class WriteState(IntEnum):
     """What has gone to the client."""
 
-    NONE = "none"
-    OPEN = "open"
-    DONE = "done"
-    SHUT = "shut"
+    NONE = 0
+    OPEN = 1
+    DONE = 2
+    SHUT = 3
 
 
 READING: Mapping[ReadState, frozenset[ReadState]] = {
