@@ -164,6 +164,10 @@ async def test_what_the_environment_gives_twice_counts_once_and_other_keys_are_n
     ]
     assert "COPILOT_API_KEY is not used as an account: this is a Rightseat gateway key" in caplog.text
     assert "secret" not in caplog.text
+    assert "COPILOT_GITHUB_TOKEN is not used: it holds the same token as COPILOT_API_KEY" in caplog.text
+    tokens = {"COPILOT_API_KEY": "tid=1;exp=4000000000:mac", "COPILOT_GITHUB_TOKEN": "tid=2;exp=4000000000:mac"}
+    both = await open_accounts(tmp_path, "github.com", tokens).list()
+    assert [account.access_token for account in both if account.access_token] == list(tokens.values())
     (copilot, _) = await open_accounts(tmp_path, "github.com", {"COPILOT_API_KEY": "tid=1;exp=4000000000:mac"}).list()
     assert (copilot.name, copilot.access_token, copilot.expires_at) == (
         "COPILOT_API_KEY",

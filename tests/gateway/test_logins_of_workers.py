@@ -14,7 +14,9 @@ from rightseat.gateway.http.memory_exchange import MemoryExchange
 from rightseat.gateway.observe.request_log import RequestRecord
 from rightseat.gateway.request import Request
 from rightseat.gateway.routes import find
+from rightseat.state.key_record import Key
 from rightseat.state.memory import MemoryDatabase, MemoryState
+from rightseat.state.opening import open_state
 from rightseat.testing.clock import LoopClock, run_virtual
 
 
@@ -59,3 +61,13 @@ def test_every_worker_knows_every_login(end):
         await two.close()
 
     run_virtual(main)
+
+
+async def test_a_login_from_before_the_first_key_is_known_to_all_once_there_is_a_database(tmp_path):
+    async with open_state(tmp_path / "keys.sqlite") as one, open_state(tmp_path / "keys.sqlite") as two:
+        await one.logins.put("begun", b"pending")
+        await two.keys.create(Key(id="ann", name="ann", digest="0" * 64, created_at=1.0))  # another process makes it
+        assert await one.logins.get("begun") == b"pending"
+        assert await two.logins.get("begun") == b"pending"
+        await two.logins.remove("begun")
+        assert await one.logins.get("begun") is None

@@ -81,7 +81,10 @@ class Attacked:
         grown = memory(self.pid, "VmHWM") - self.rest
         assert grown < 256, f"{grown:.0f} MiB over rest"
         median = statistics.median(self.waits)
-        assert median < 0.05 + 4 * self.calm, f"another key waits {median * 1000:.0f} ms, {self.calm * 1000:.0f} before"
+        most = (
+            0.05 if FULL else 0.05 + 4 * self.calm
+        )  # the full numbers are taken on a quiet machine, the others on a busy one
+        assert median < most, f"another key waits {median * 1000:.0f} ms, {self.calm * 1000:.0f} before"
         return f"{grown:.0f} MiB over rest, another key waits {median * 1000:.1f} ms in the median of {len(self.waits)}"
 
 
