@@ -294,7 +294,7 @@ def test_the_key_comes_from_the_environment_and_its_absence_is_explained(monkeyp
         assert place in str(e.value)
     for wrong in ("has blanks in it", "line\nbreak", "$%^&!"):
         monkeypatch.setenv("COPILOT_API_KEY", wrong)
-        with pytest.raises(ValueError, match="invalid API key format") as e:
+        with pytest.raises(ValueError, match="Invalid API key format") as e:
             SecureConfig.get_api_key()
         assert wrong not in str(e.value)
     for right in (KEY, "tid=1a2b;exp=1800000000;sku=x:mac/+="):

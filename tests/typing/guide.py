@@ -25,8 +25,17 @@ from github_copilot_sdk import (
     copilot_session,
     measure_time,
     retry_with_backoff,
+    search_codebase,
     stream_with_backpressure,
 )
+from github_copilot_sdk import batch_process as at_once
+from github_copilot_sdk import breaker as shared
+from github_copilot_sdk import limiter as limits
+from github_copilot_sdk import process_batch as batched
+from github_copilot_sdk import process_request as process_it
+from github_copilot_sdk import queue as calls
+from github_copilot_sdk import resilient_chat as chat_resiliently
+from github_copilot_sdk import secure_chat_handler as handled
 
 API_KEY = os.environ["COPILOT_API_KEY"]
 
@@ -142,3 +151,24 @@ async def main(session: CopilotSession) -> None:
 @measure_time
 async def chat(prompt: str) -> str:
     return prompt
+
+
+async def examples(session: CopilotSession) -> None:
+    text: str = await process_it("x")
+    answer: ChatResponse = await chat_resiliently(session, "x")
+    answers: list[ChatResponse | BaseException] = await batched(["x"], session)
+    alone: list[ChatResponse | BaseException] = await batched(["x"])
+    texts: list[str] = [a.text for a in await at_once(["x"])] + [a.text for a in await at_once(["x"], session)]
+    found = search_codebase("x", file_pattern="**/*.py", max_results=5)
+    print(
+        text,
+        answer.text,
+        answers,
+        alone,
+        texts,
+        found["count"],
+        handled("x").upper(),
+        shared.state,
+        limits,
+        calls.metrics,
+    )

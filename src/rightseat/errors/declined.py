@@ -16,14 +16,18 @@ class DeclinedError(RightseatError):
 class CircuitOpenError(DeclinedError):
     """Too many calls failed lately; asking now would make it worse.
 
-    Attributes:
+    Args:
         key: what fails: a model, or an account and a model.
+        retry_after: seconds until a call may try.
+        message: None: one with the key and the seconds.
+
+    Attributes:
+        key: see above.
     """
 
-    def __init__(self, key: str, retry_after: float, **told: Unpack[Told]) -> None:
-        super().__init__(
-            f"{key}: too many calls failed recently; next attempt in {retry_after:.1f} s (circuit open)", **told
-        )
+    def __init__(self, key: str, retry_after: float, message: str | None = None, **told: Unpack[Told]) -> None:
+        usual = f"{key}: too many calls failed recently; next attempt in {retry_after:.1f} s (circuit open)"
+        super().__init__(usual if message is None else message, **told)
         self.key = key
         self.retry_after = retry_after
 

@@ -51,6 +51,7 @@ class Limits:
         self._max_wait = max_wait
         self._clock = clock
         self._line = asyncio.Lock()  # fair: first come, first served
+        self._loop: asyncio.AbstractEventLoop | None = None  # whose lock it is
         self.waiting = 0
         self.waited = 0
         self.declined = 0
@@ -72,7 +73,7 @@ class Limits:
         self.waiting += 1
         self.waited += 1
         try:
-            async with self._line:
+            async with self._line_here():
                 while wait := self._take(tokens):
                     await self._clock.sleep(wait)
         finally:
@@ -86,6 +87,13 @@ class Limits:
         estimated = min(estimated, self._tokens.size)
         level = min(self._tokens.size, bucket.level + estimated - used)
         self._buckets[-1] = Bucket(level, bucket.at)
+
+    def _line_here(self) -> asyncio.Lock:
+        """The line of this event loop: a program may run one after another with the same limits."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._line, self._loop = asyncio.Lock(), loop
+        return self._line
 
     def _take(self, tokens: float) -> float:
         """Take from all buckets, or from none: the seconds to wait."""

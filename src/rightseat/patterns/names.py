@@ -12,6 +12,17 @@ from rightseat.facade.sdk import CopilotSDK
 from rightseat.facade.session import ChatSession, ChatStream
 from rightseat.facade.session import ChatSession as CopilotSession
 from rightseat.layers.window import ContextWindow, MessagePriority, PrioritizedMessage
+from rightseat.patterns.examples import (
+    batch_process,
+    breaker,
+    limiter,
+    process_batch,
+    process_request,
+    queue,
+    resilient_chat,
+    search_codebase,
+    secure_chat_handler,
+)
 from rightseat.patterns.limits import MinuteLimiter as RateLimiter
 from rightseat.patterns.limits import RequestCache, RequestQueue
 from rightseat.patterns.recovery import CircuitBreaker, measure_time, retry_with_backoff
@@ -37,7 +48,8 @@ __all__ = [
     "PrioritizedMessage", "RateLimiter", "Record", "RequestCache", "RequestQueue", "RuntimeConnection",
     "SecureConfig", "SecureLogger", "SensitiveDataFilter", "SessionEvent", "SessionEventType", "SessionOptions",
     "SessionPool", "StreamingUI", "TextStream", "Tool", "ToolBinaryResult", "ToolFailure", "ToolInvocation",
-    "ToolResult", "copilot_session", "define_tool", "find_cli", "measure_time", "retry_with_backoff",
-    "stream_with_backpressure",
+    "ToolResult", "batch_process", "breaker", "copilot_session", "define_tool", "find_cli", "limiter", "measure_time",
+    "process_batch", "process_request", "queue", "resilient_chat", "retry_with_backoff", "search_codebase",
+    "secure_chat_handler", "stream_with_backpressure",
 ]  # fmt: skip
 __all__ += errors.__all__

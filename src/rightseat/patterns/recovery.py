@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
+from rightseat.errors import CircuitOpenError
 from rightseat.ids import SYSTEM_IDS
 from rightseat.layers import Backoff, Breaker, BreakerPolicy, Budget, Retry
-from rightseat.layers.functions import ANY, On
+from rightseat.layers.functions import ANY, On, counting
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,6 +32,10 @@ class CircuitBreaker:
         recovery_timeout: seconds until one call may try.
         expected_exception: which errors are failures: a type, several, or a function. What a layer has declined is none.
         clock: time.
+
+    Attributes:
+        failure_count: failures in a row, so far.
+        last_failure_time: of the last one, on the clock; None: none yet.
     """
 
     def __init__(
@@ -53,7 +58,11 @@ class CircuitBreaker:
             open_seconds=recovery_timeout,
             probes=1,
         )
-        self._breaker = Breaker(policy=policy, on=expected_exception, clock=clock)
+        self.failure_count = 0
+        self.last_failure_time: float | None = None
+        self._clock = clock
+        self._counts = counting(expected_exception)
+        self._breaker = Breaker(policy=policy, on=self._failed, clock=clock)
 
     @property
     def state(self) -> State:
@@ -64,9 +73,30 @@ class CircuitBreaker:
         """Call the function.
 
         Raises:
-            CircuitOpenError: it is open; the function was not called.
+            CircuitOpenError: "Circuit breaker is OPEN": the function was not called. `retry_after` has the seconds until a call may try.
         """
-        return await self._breaker.call(func, *args, **kwargs)
+        called = False
+
+        async def observed(*args: P.args, **kwargs: P.kwargs) -> R:
+            nonlocal called
+            called = True
+            return await func(*args, **kwargs)
+
+        try:
+            result = await self._breaker.call(observed, *args, **kwargs)
+        except CircuitOpenError as e:
+            if called:  # a breaker within the function
+                raise
+            raise CircuitOpenError(e.key, e.retry_after or 0.0, "Circuit breaker is OPEN") from None
+        self.failure_count = 0
+        return result
+
+    def _failed(self, error: BaseException) -> bool:
+        if not self._counts(error):
+            return False
+        self.failure_count += 1
+        self.last_failure_time = self._clock.now()
+        return True
 
 
 async def retry_with_backoff(

@@ -33,7 +33,7 @@ class SecureConfig:
         """
         key = require_secret(KEY).reveal()
         if not _KEY_FORM.fullmatch(key):
-            raise ConfigError(f"{KEY}: invalid API key format: a key has letters, digits and signs, and no blanks")
+            raise ConfigError(f"Invalid API key format: {KEY}: a key has letters, digits and signs, and no blanks")
         return key
 
     @staticmethod
@@ -47,11 +47,15 @@ class InputValidator:
 
     Attributes:
         MAX_PROMPT_LENGTH: characters.
-        FORBIDDEN_PATTERNS: more that is forbidden, as regular expressions. Injections and scripts are without these.
+        FORBIDDEN_PATTERNS: what is forbidden, as regular expressions. Injections and scripts are found without these, too.
     """
 
     MAX_PROMPT_LENGTH: ClassVar[int] = 10_000
-    FORBIDDEN_PATTERNS: ClassVar[Sequence[str]] = ()
+    FORBIDDEN_PATTERNS: ClassVar[Sequence[str]] = (
+        r"(?i)ignore\s+previous\s+instructions",
+        r"(?i)system\s*:\s*new\s+role",
+        r"(?i)<script\b",
+    )
 
     @classmethod
     def validate_prompt(cls, prompt: str) -> str:
@@ -60,10 +64,14 @@ class InputValidator:
         Raises:
             PromptError: (ValueError) it is empty, too long, looks like an injection, holds a script or what is forbidden.
         """
-        check_prompt(prompt, max_chars=cls.MAX_PROMPT_LENGTH, injection="block", scripts="block")
-        for pattern in cls.FORBIDDEN_PATTERNS:
+        if prompt is None or (isinstance(prompt, str) and not prompt.strip()):
+            raise PromptError("Prompt cannot be empty")
+        if isinstance(prompt, str) and len(prompt) > cls.MAX_PROMPT_LENGTH:
+            raise PromptError(f"Prompt exceeds maximum length of {cls.MAX_PROMPT_LENGTH}")
+        for pattern in cls.FORBIDDEN_PATTERNS if isinstance(prompt, str) else ():
             if re.search(pattern, prompt):
-                raise PromptError(f"the prompt contains a forbidden pattern: {pattern}")
+                raise PromptError(f"Prompt contains forbidden pattern: {pattern}")
+        check_prompt(prompt, max_chars=cls.MAX_PROMPT_LENGTH, injection="block", scripts="block")
         return prompt.strip()
 
 
@@ -74,7 +82,13 @@ _NAMED = re.compile(r"(?i)(?:api[_-]?key|token)\s*[=:]\s*['\"]?([A-Za-z0-9_-]{20
 
 
 class SensitiveDataFilter:
-    """Keys and personal data in text."""
+    """Keys and personal data in text. A subclass may add patterns.
+
+    Attributes:
+        PATTERNS: more that is sensitive: a name, as in `[REDACTED_NAME]` -> a regular expression.
+    """
+
+    PATTERNS: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def redact(cls, text: str) -> str:
@@ -86,11 +100,12 @@ class SensitiveDataFilter:
         """Whether there is any."""
         return bool(cls._find(text))
 
-    @staticmethod
-    def _find(text: str) -> list[Found]:
+    @classmethod
+    def _find(cls, text: str) -> list[Found]:
+        more = [Found(*match.span(), name) for name, p in cls.PATTERNS.items() for match in re.finditer(p, text)]
         named = [Found(*match.span(1), "api_key") for match in _NAMED.finditer(text)]
         found = [Found(one.start, one.end, _NAMES.get(one.kind, one.kind)) for one in find_sensitive(text)]
-        return merged([*named, *found])
+        return merged([*named, *found, *more])
 
 
 class SecureLogger:
