@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 export PYTHONDONTWRITEBYTECODE :=  # what is compiled once is kept: tests start hundreds of programs
 
-.PHONY: demo demo-cli test test-long coverage check fix docs bench bench-gateway bench-layers bench-peers sim lock setup setup-dev clean
+.PHONY: demo demo-cli test test-long check fix docs bench bench-gateway bench-layers bench-peers sim lock setup setup-dev clean
 
 demo: setup               ## the gateway on a simulated cloud, waiting for your clients: no account, no network
 	@$(BIN)/rightseat demo
@@ -12,17 +12,12 @@ demo-cli: setup           ## the real Copilot CLI, a simulated cloud, a streamed
 	@$(BIN)/rightseat demo-cli
 
 JOBS ?= 3
-test: setup-dev           ## all tests, with the real CLI; JOBS=1 runs them one after another
-	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist worksteal)
+COVERAGE ?= 0
+test: setup-dev           ## all tests, with the real CLI, their coverage measured; JOBS=1: one after another; COVERAGE=85 fails below, COVERAGE= measures nothing
+	$(if $(COVERAGE),RIGHTSEAT_COVERAGE=$(COVERAGE)) $(BIN)/python -m pytest $(if $(COVERAGE),-p tests.measure_coverage) $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist worksteal)
 
 test-long: setup-dev      ## all tests, those of numbers with millions of steps and full floods: some ten minutes more
 	RIGHTSEAT_LONG_TESTS=1 $(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist worksteal)
-
-coverage: setup-dev       ## all tests, measured line by line, their subprocesses too; fails below 85 %
-	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist worksteal)
-	$(BIN)/python -m coverage combine --quiet
-	$(BIN)/python -m coverage report
 
 check: setup-dev          ## format, lint, types, generated files
 	$(BIN)/ruff format --check .

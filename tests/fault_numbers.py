@@ -170,7 +170,11 @@ NUMBERS = {
         "layers/test_functions.py::test_on_says_for_which_errors",
         "layers/test_functions.py::test_the_sdk_shows_totals_errors_and_what_was_rate_limited",
     ],
-    "C3": ["patterns/test_guide.py::test_it_has_all_public_names_and_those_of_the_guide"],
+    "C3": [
+        "patterns/test_guide.py::test_it_has_all_public_names_and_those_of_the_guide",
+        "patterns/test_guide_examples.py::test_a_chat_recovers_behind_the_shared_breaker",
+        "patterns/test_guide_examples.py::test_a_batch_keeps_errors_in_their_places_and_counts_them",
+    ],
     "C4": [
         "sdk/test_tool_rules.py::test_raw_schemas_have_the_same_rules",
         "sdk/test_tool_rules.py::test_keywords_of_json_schema_are_no_parameters",

@@ -7,12 +7,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, overload
+from typing import Protocol, TypeVar, overload
 
 from rightseat.facade.response import ChatResponse
 from rightseat.facade.sdk import CopilotSDK
+from rightseat.json_types import JsonObject
 from rightseat.patterns import search_program
 from rightseat.patterns.limits import MinuteLimiter, RequestQueue
 from rightseat.patterns.recovery import CircuitBreaker, retry_with_backoff
@@ -59,10 +60,10 @@ async def resilient_chat(session: Chatting[R], prompt: str) -> R:
 
 
 @overload
-async def process_batch(prompts: Iterable[str], session: None = None) -> list[ChatResponse[Any] | BaseException]: ...
+async def process_batch(prompts: Iterable[str], session: None = None) -> list[ChatResponse | BaseException]: ...
 @overload
 async def process_batch(prompts: Iterable[str], session: Chatting[R]) -> list[R | BaseException]: ...
-async def process_batch(prompts: Iterable[str], session: Chatting[Any] | None = None) -> list[Any]:
+async def process_batch(prompts: Iterable[str], session: Chatting[object] | None = None) -> Sequence[object]:
     """The answers in the order of the prompts, errors in their places: five at once through `queue`, 60 a minute, which all batches share.
 
     Args:
@@ -77,10 +78,10 @@ async def process_batch(prompts: Iterable[str], session: Chatting[Any] | None = 
 
 
 @overload
-async def batch_process(prompts: Iterable[str], session: None = None) -> list[ChatResponse[Any]]: ...
+async def batch_process(prompts: Iterable[str], session: None = None) -> list[ChatResponse]: ...
 @overload
 async def batch_process(prompts: Iterable[str], session: Chatting[R]) -> list[R]: ...
-async def batch_process(prompts: Iterable[str], session: Chatting[Any] | None = None) -> list[Any]:
+async def batch_process(prompts: Iterable[str], session: Chatting[object] | None = None) -> Sequence[object]:
     """The answers in the order of the prompts, asked all at once. The first error is raised. Arguments as of `process_batch`."""
     if session is None:
         async with CopilotSDK() as sdk:
@@ -110,7 +111,7 @@ def secure_chat_handler(prompt: str) -> str:
     return "Success"
 
 
-def search_codebase(pattern: str, file_pattern: str = "**/*", max_results: int = 50) -> dict[str, Any]:
+def search_codebase(pattern: str, file_pattern: str = "**/*", max_results: int = 50) -> JsonObject:
     """Search for code patterns in the files below the working directory. Returns matching lines with their files and line numbers.
 
     Hidden, binary and large files (1 MiB) are passed over, and what is outside of the directory. Blocks for at most 10 s.
@@ -145,5 +146,5 @@ def search_codebase(pattern: str, file_pattern: str = "**/*", max_results: int =
         return search_program.failure("search_error", f"Search failed: it took longer than {SEARCH_SECONDS:g} s")
     except (OSError, subprocess.CalledProcessError) as e:
         return search_program.failure("search_error", f"Search failed: {type(e).__name__}")
-    result: dict[str, Any] = json.loads(done.stdout)
+    result: JsonObject = json.loads(done.stdout)
     return result

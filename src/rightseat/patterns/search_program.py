@@ -11,14 +11,13 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 MAX_FILE_BYTES = 1 << 20  # larger files are passed over, as binary ones are
 MAX_LINE = 500  # characters of a line that are looked at and shown
 _HEAD = 1024  # bytes in which a binary file has a zero
 
 
-def search(root: str, pattern: str, file_pattern: str, max_results: int) -> dict[str, Any]:
+def search(root: str, pattern: str, file_pattern: str, max_results: int) -> dict[str, object]:
     """What a program that searches says."""
     try:
         wanted = re.compile(pattern)
@@ -31,12 +30,12 @@ def search(root: str, pattern: str, file_pattern: str, max_results: int) -> dict
     return {"success": True, "results": found, "count": len(found)}
 
 
-def failure(kind: str, text: str) -> dict[str, Any]:
+def failure(kind: str, text: str) -> dict[str, object]:
     """An error, for programs and for people."""
     return {"success": False, "error": text, "error_type": kind}
 
 
-def matches(root: Path, wanted: re.Pattern[str], file_pattern: str) -> Iterator[dict[str, Any]]:
+def matches(root: Path, wanted: re.Pattern[str], file_pattern: str) -> Iterator[dict[str, object]]:
     """The lines that match, with their files and numbers."""
     for path in files(root, file_pattern):
         for number, line in enumerate(lines(path), 1):

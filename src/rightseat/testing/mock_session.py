@@ -24,7 +24,7 @@ class MockCopilotSession(ScriptedSession):
         call_history: (method, prompt, options) of each call.
     """
 
-    def __init__(self, canned_responses: Mapping[Any, Any] | None = None) -> None:
+    def __init__(self, canned_responses: Mapping[str, Any] | None = None) -> None:
         super().__init__(canned_responses)
 
     def _stream(self, prompt: str, options: Mapping[str, object]) -> ChatStream[Any]:
