@@ -150,7 +150,7 @@ class CopilotBackend:
             plain.request.model,
             vision=has_image(request),
             stream=streams,
-            intent=intent(request.tools, request.extra.get("thinking_budget")),
+            intent=intent(request.tools, request.extra.get("thinking_budget") or "x-interaction-type" in meta.headers),
             meta=meta,
         )
 

@@ -1,7 +1,7 @@
 """Which models there are: a seed list before anybody has logged in, an account's own list after.
 
-Names that clients use are mapped to the ids of the live list: exact ids first, then configured aliases, then Anthropic's dated
-names (`claude-sonnet-4-5-20250929` is `claude-sonnet-4.5`). Pure; fetching is for `copilot`.
+Names that clients use are mapped to the ids of the live list: exact ids first, then configured aliases, then names without the provider
+in front (`openai/gpt-5`) and without a date behind (`claude-sonnet-4-5-20250929` is `claude-sonnet-4.5`). Pure; fetching is for `copilot`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from rightseat.wire.abilities import Abilities, abilities_of
 PROVIDER = "copilot"  # of all models here
 SEED = ("gpt-5-mini", "gpt-5", "gpt-4.1", "gpt-4", "gpt-4o-mini", "gpt-3.5-turbo")
 
-_DATE = re.compile(r"-(?:\d{8}|latest)$")
+_DATE = re.compile(r"-(?:\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
+# What routers and clients write in front of a model's name.
+_PROVIDERS = frozenset({
+    "anthropic", "azure", "copilot", "gemini", "github", "github-copilot", "github_copilot", "google", "openai", "openrouter/anthropic",
+    "openrouter/google", "openrouter/openai", "rightseat", "xai", "x-ai",
+})  # fmt: skip
 _VERSION = re.compile(r"(\d)-(\d)(?=-|$)")
 _SUFFIX = re.compile(r"\[[^\[\]]{0,40}\]$")  # Claude Code writes a wish for a long context behind the name: [1m]
 
@@ -83,8 +88,9 @@ class Registry(Struct, frozen=True):
         if name in self.models and name == name.strip() and not name.endswith("]"):
             return self.models[name]
         plain = _SUFFIX.sub("", name.strip())
-        candidates = [plain, self.aliases.get(plain, ""), _undated(plain)]
-        candidates.append(self.aliases.get(candidates[-1], ""))
+        provider, _, bare = plain.rpartition("/")
+        names = [plain, bare] if provider in _PROVIDERS else [plain]
+        candidates = [c for one in (*names, *map(_undated, names)) for c in (one, self.aliases.get(one, ""))]
         return next((self.models[c] for c in candidates if c in self.models), None)
 
     def require(self, name: str) -> Model | None:
@@ -148,10 +154,9 @@ def models_of(entries: Iterable[object]) -> Iterable[Model]:
 
 
 def _undated(name: str) -> str:
-    """`claude-sonnet-4-5-20250929` -> `claude-sonnet-4.5`; other vendors' dates are part of the id and are kept."""
-    if not name.startswith("claude"):
-        return name
-    return _VERSION.sub(r"\1.\2", _DATE.sub("", name))
+    """`claude-sonnet-4-5-20250929` -> `claude-sonnet-4.5`, `gpt-5-2025-08-07` -> `gpt-5`."""
+    bare = _DATE.sub("", name)
+    return _VERSION.sub(r"\1.\2", bare) if bare.startswith("claude") else bare
 
 
 def _get(value: object, *path: str) -> Any:

@@ -30,19 +30,15 @@ from rightseat.gateway.access.caller import Caller
 from rightseat.gateway.access.origins import check_host, check_origin
 from rightseat.gateway.background import running
 from rightseat.gateway.config import Settings
-from rightseat.gateway.endpoints import probes, ui
-from rightseat.gateway.endpoints.conversation import ConversationEndpoint, Conversing
-from rightseat.gateway.endpoints.count_tokens import CountTokensEndpoint
-from rightseat.gateway.endpoints.embeddings import EmbeddingsEndpoint
 from rightseat.gateway.endpoints.management.access_keys import KeyOperations
 from rightseat.gateway.endpoints.management.accounts import AccountOperations
 from rightseat.gateway.endpoints.management.endpoint import ManagementEndpoint
 from rightseat.gateway.endpoints.management.logins import LoginOperations
 from rightseat.gateway.endpoints.management.overview import OverviewOperations, Sources
-from rightseat.gateway.endpoints.models import ModelsEndpoint
 from rightseat.gateway.endpoints.multiplex import Multiplex
 from rightseat.gateway.endpoints.responses_socket import ResponsesSocket
 from rightseat.gateway.endpoints.sockets import SocketLimits, Sockets
+from rightseat.gateway.endpoints_of import conversations, small_endpoints
 from rightseat.gateway.http.asgi import AsgiExchange, Receive, Scope, Send, head_of
 from rightseat.gateway.http.exchange import ClientGoneError, Exchange, Fields, Head
 from rightseat.gateway.http.held import BodyLimits
@@ -55,7 +51,6 @@ from rightseat.gateway.observe.request_log import RequestLog, RequestRecord
 from rightseat.gateway.observe.timeseries import TimeSeries
 from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.intake import Intake
-from rightseat.gateway.pipeline.plan import Options
 from rightseat.gateway.pipeline.upstream import Upstream
 from rightseat.gateway.request import Endpoint
 from rightseat.gateway.router import NoSuchEndpointError, Router
@@ -70,7 +65,6 @@ from rightseat.telemetry.metrics import is_shared
 from rightseat.telemetry.tracing import Tracing, is_wanted, provider_of_environment
 from rightseat.transport.http.base import HttpSender
 from rightseat.transport.http.choice import sender_of
-from rightseat.wire.dialects import ALL
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _DECODED_BYTES = 24 * 1024 * 1024  # of objects in one body, at most
@@ -287,7 +281,10 @@ class Gateway:
             settings.redact_requests, settings.redact_answers, settings.screen_requests, settings.sensitive
         )
         intake = Intake(upstream, content, parts.access, settings.max_messages, settings.max_tools)
-        endpoints = {**_small(parts, upstream, intake), **_conversations(settings, upstream, intake, content)}
+        endpoints = {
+            **small_endpoints(parts.access, parts.metrics, upstream, intake),
+            **conversations(settings, upstream, intake, content),
+        }
         endpoints["management"] = self._management
         return Router(settings, endpoints, parts.access, parts.log, parts.live)
 
@@ -364,32 +361,6 @@ def _resilience(settings: Settings, access: Access) -> Resilience:
         breaker=settings.breaker,
         window=None,
     )
-
-
-def _small(parts: Parts, upstream: Upstream, intake: Intake) -> dict[str, Endpoint]:
-    listing = ModelsEndpoint(upstream, parts.access.authorize)
-    page = parts.metrics.page if parts.metrics is not None else None
-    return {
-        "health": probes.health,
-        "ready": probes.ReadyEndpoint(upstream, parts.access.problems),
-        "openapi": probes.document,
-        "page": ui.page,
-        "models": listing.all,
-        "model": listing.one,
-        "count_tokens": CountTokensEndpoint(intake),
-        "embeddings": EmbeddingsEndpoint(upstream, intake),
-        "metrics": probes.MetricsEndpoint(page),
-    }
-
-
-def _conversations(settings: Settings, upstream: Upstream, intake: Intake, content: Content) -> dict[str, Endpoint]:
-    options = Options(
-        plain_tools=settings.custom_tools == "function",
-        drop_tools=settings.unsupported_tools == "drop",
-        read_answers=content.changes_answers,
-    )
-    shared = Conversing(upstream, intake, content, options, settings.ping_seconds, settings.log_content)
-    return {dialect.name: ConversationEndpoint(dialect, shared) for dialect in ALL}
 
 
 def _traces(stack: AsyncExitStack) -> list[ObserverOf[RequestRecord]]:

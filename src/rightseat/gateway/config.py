@@ -106,7 +106,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         queue_seconds: how long they may wait in the queue.
         http_client: what requests are sent to Copilot with: "aiohttp", or "direct", a client of our own that costs less.
         custom_tools: "pass" tools with free-text input unchanged, or make each a "function" with one text parameter.
-        unsupported_tools: "refuse" or "drop" tools that only OpenAI or Anthropic can run, where the model speaks another dialect.
+        unsupported_tools: "drop" tools that only OpenAI or Anthropic can run, where the model speaks another dialect, with a warning; or "refuse" the request.
+        search_model: the model that searches the web for clients that ask the gateway to, such as Codex: one that Copilot serves over /responses; "": no search.
         log: "console": a readable line per request; "json": the same as JSON; "off": warnings only.
         log_level: "debug", "info", "warning" or "error".
         aliases: model name -> model id.
@@ -153,7 +154,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     queue_seconds: float = 30.0
     http_client: HttpClient = "direct"
     custom_tools: Literal["pass", "function"] = "pass"
-    unsupported_tools: Literal["refuse", "drop"] = "refuse"
+    unsupported_tools: Literal["refuse", "drop"] = "drop"
+    search_model: str = ""
     log: Literal["off", "console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     aliases: dict[str, str] = field(default_factory=dict)

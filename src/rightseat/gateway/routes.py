@@ -7,7 +7,7 @@ from msgspec import Struct
 from rightseat import __version__
 from rightseat.json_types import JsonObject
 from rightseat.wire.dialect import Dialect
-from rightseat.wire.dialects import ALL
+from rightseat.wire.dialects import ALL, COMPLETIONS
 
 MANAGEMENT = "/v0/management"
 
@@ -63,7 +63,7 @@ def _page(path: str, name: str, summary: str, kind: str) -> Route:
 def _conversation(dialect: Dialect) -> Route:
     at = dialect.endpoint
     return Route(
-        "POST", at.path, dialect.name, at.summary, at.tag, dialect.name, "chat", dialect.name, "chat",
+        "POST", at.path, dialect.name, at.summary, at.tag, dialect.name, "chat", dialect.name if dialect in ALL else "chat", "chat",
         body=dict(at.fields), streams=True,
     )  # fmt: skip
 
@@ -88,7 +88,10 @@ ROUTES = (
     _page("/ui/style.css", "style.css", "The page's style sheet", "text/css"),
     Route("GET", "/metrics", "metrics", "Prometheus metrics; if keys are required, a key with the scope metrics or the management key", "metrics", "metrics", "metrics", quiet=True, kind="text/plain"),
     Route("GET", "/openapi.json", "openapi", "This document", "open", "openapi", quiet=True),
-    *(_conversation(dialect) for dialect in ALL),
+    *(_conversation(dialect) for dialect in (*ALL, COMPLETIONS)),
+    Route("POST", "/v1/responses/compact", "compact", "Compact a conversation: the items that take its place", "openai", "compact", "chat", "responses", "chat", body={"model": ("string", True), "input": ("", True)}),
+    Route("POST", "/v1/responses/input_tokens", "input_tokens", "Count the input tokens of a response, estimated on the high side", "openai", "input_tokens", "chat", "responses", body={"model": ("string", True), "input": ("", True)}),
+    Route("POST", "/v1/alpha/search", "search", "Search the web for Codex, with the model of the setting search_model", "openai", "search", "chat", "responses", "chat", body={"model": ("string", True), "commands": ("object", True)}),
     Route("POST", "/v1/embeddings", "embeddings", "OpenAI embeddings", "openai", "embeddings", "embeddings", "embeddings", "embeddings", body={"model": ("string", True), "input": ("", True)}),
     Route("GET", "/v1/models", "models", "The models; in Anthropic's form with the header anthropic-version", "openai", "models", "models"),
     Route("GET", "/v1/models/{model}", "model", "One model", "openai", "model", "models"),

@@ -40,6 +40,7 @@ from rightseat.simulator.faults import Fault, FaultyReply
 from rightseat.simulator.model import SimulatedError
 from rightseat.simulator.prose import count_tokens
 from rightseat.simulator.quirks import Quirks, QuirkyEncoder
+from rightseat.simulator.segments import compacted
 from rightseat.simulator.strict import Rejection, refusal
 from rightseat.simulator.websocket import Conversation
 from rightseat.wire.abilities import Abilities
@@ -235,6 +236,10 @@ class SimulatorApp:
             answering.result()
 
     async def _answered(self, body: bytes, send: Send, dialect: SimulatedApi) -> None:
+        if dialect is RESPONSES_API and (said := compacted(body)) is not None:
+            kind = b"text/event-stream" if said.stream else b"application/json"
+            await _answer(send, 200, said.body, self._quota_headers(), content_type=kind)
+            return
         try:
             request = dialect.decode(body)
             reply = await self._model(request)

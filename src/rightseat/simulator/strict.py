@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from rightseat.json_types import JsonObject
+from rightseat.simulator.segments import compaction_problems
 from rightseat.wire.abilities import Abilities, abilities_of
 
 _NAME = re.compile(r"^[a-zA-Z0-9_-]+$")
@@ -243,6 +244,8 @@ def _messages(value: JsonObject) -> Iterator[str]:
 def _responses(value: JsonObject) -> Iterator[str]:
     if value.get("previous_response_id"):
         yield "previous_response_not_found"
+    yield from _codex(value)
+    yield from compaction_problems(value)
     for item in _objects(value.get("input")):
         if str(item.get("encrypted_content")).startswith("rs1:"):
             yield "The encrypted content could not be verified"
@@ -256,6 +259,34 @@ def _responses(value: JsonObject) -> Iterator[str]:
     for item in _objects(value.get("input")):
         if str(item.get("type")).endswith("_call_output") and item.get("call_id") not in calls:
             yield f"No tool call found for call_id {item.get('call_id')}"
+
+
+def _codex(value: JsonObject) -> Iterator[str]:
+    """What Codex sends and Copilot refuses (caozhiyuan/copilot-api #220, #339, #356 and its responses utilities; C2#342)."""
+    for item in _objects(value.get("input")):
+        if item.get("type") in ("context_compaction", "configuration_update"):
+            yield f"Invalid value: '{item['type']}'. Supported values are: 'message', 'reasoning', 'function_call' and others."
+        if "internal_chat_message_metadata_passthrough" in item:
+            yield "Unknown parameter: 'internal_chat_message_metadata_passthrough'."
+        if item.get("type") == "image_generation_call":
+            yield f"Item with id '{item.get('id')}' not found."
+        if item.get("type") == "web_search_call" and (item.get("action") or {}).get("type") == "other":
+            yield "Invalid value: 'other'. Supported values are: 'search', 'open_page', 'find_in_page'."
+    brought = [tool for item in _objects(value.get("input")) for tool in item.get("tools") or ()]
+    for tool in _tools_in([*(value.get("tools") or ()), *brought]):
+        if tool.get("type") == "image_generation":
+            yield "The requested tool image_generation is not supported."
+        if tool.get("description") == "":
+            yield "Invalid 'tools[0].description': empty string. Expected a string with minimum length 1, but got an empty string instead."
+        if tool.get("type") == "namespace" and tool.get("name") == "collaboration":
+            yield "Function 'collaboration.spawn_agent' is reserved for use by this model and must match the configured schema"
+
+
+def _tools_in(tools: list[JsonObject]) -> Iterator[JsonObject]:
+    for tool in tools:
+        if isinstance(tool, dict):
+            yield tool
+            yield from _tools_in(tool.get("tools") or [])
 
 
 def _last(messages: list[JsonObject]) -> Iterator[str]:

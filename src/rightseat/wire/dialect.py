@@ -215,6 +215,7 @@ class Dialect(Struct, frozen=True):
         least_output: the smallest limit that the API takes; a smaller one is raised to it.
         default_output: the limit that is sent where none was given, in a dialect that demands one; 0: it does not.
         unsupported: fields that Copilot does not take.
+        restored: a whole body of upstream's -> the same with names as the client knows them.
         parameters: those of SIGNIFICANT that can be expressed, by neutral names.
         significant: fields of a body that change what is said, by neutral names.
         has_text_tools: it has tools that take text instead of JSON.
@@ -265,6 +266,7 @@ class Dialect(Struct, frozen=True):
     least_output: int = 0
     default_output: int = 0
     unsupported: frozenset[str] = frozenset()
+    restored: Callable[[bytes], bytes] = bytes
     significant: Mapping[str, str] = field(default_factory=lambda: SIGNIFICANT)
     has_text_tools: bool = False
     has_thinking_budget: Callable[[str], bool] = facts.is_claude
@@ -372,7 +374,7 @@ class Dialect(Struct, frozen=True):
         usage = self.check_whole(data)
         if self.is_foreign(data):
             data = self.encode_whole(fold(self._events(data)), envelope)
-        return data, usage
+        return self.restored(data), usage
 
     def framed(self, data: bytes, envelope: Envelope) -> tuple[bytes, Usage | None]:
         """A whole body that came where a stream was asked for, as the events of a stream. Raises as `whole` does."""

@@ -6,11 +6,13 @@ from collections.abc import Collection
 
 from rightseat.wire import anthropic, openai_chat, openai_responses
 from rightseat.wire.dialect import Dialect
+from rightseat.wire.openai_chat import legacy
 
 CHAT, RESPONSES, MESSAGES = openai_chat.DIALECT, openai_responses.DIALECT, anthropic.DIALECT
 
 # The richest first: a model that serves several is asked in the first of them, unless the client's own is among them.
 ALL: tuple[Dialect, ...] = (MESSAGES, RESPONSES, CHAT)
+COMPLETIONS = legacy.DIALECT  # a client's alone: no model is asked in it
 DEFAULT = CHAT  # while nothing is known of a model
 
 

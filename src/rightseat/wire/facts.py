@@ -85,21 +85,66 @@ def is_claude(model: str) -> bool:
 _EXPRESSIBLE = frozenset({"function", "custom", "namespace"})
 
 
-def expressible(body: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
+def expressible(body: JsonObject, *, alone: bool = False) -> tuple[JsonObject, tuple[str, ...]]:
     """A request without tools that only the provider of its dialect can run, and what was left out, such as "tool web_search".
+
+    Args:
+        body: the request.
+        alone: those tools are left out although there are no others: else such a request is left as it is.
 
     Raises:
         BadRequestError: the kind of a tool is no name.
     """
-    tools = body.get("tools")
-    if not isinstance(tools, list):
+    tools, lost = _expressible(body.get("tools"), "tools")
+    changes: JsonObject = {"tools": tools} if lost else {}
+    if isinstance(given := body.get("input"), list):
+        items = [_with_expressible(item, f"input[{i}].tools", lost) for i, item in enumerate(given)]
+        if lost:
+            changes["input"] = items
+    if not lost:
         return body, ()
-    kinds = [_tool_kind(tool, i) for i, tool in enumerate(tools)]
-    kept = [tool for tool, kind in zip(tools, kinds, strict=True) if kind in _EXPRESSIBLE]
-    return {**body, "tools": kept}, tuple(f"tool {kind}" for kind in kinds if kind not in _EXPRESSIBLE)
+    left = [
+        *listed(tools),
+        *(
+            tool
+            for item in listed(changes.get("input") or body.get("input"))
+            if isinstance(item, dict)
+            for tool in listed(item.get("tools"))
+        ),
+    ]
+    if not left and not alone:  # it asks for nothing else, so it is not for us to leave out
+        return body, ()
+    if not left:  # none can be demanded
+        body = {name: value for name, value in body.items() if name != "tool_choice"}
+    elif _is_lost(body.get("tool_choice"), lost):
+        changes["tool_choice"] = "auto"
+    return {**body, **changes}, tuple(f"tool {kind}" for kind in lost)
 
 
-def _tool_kind(tool: object, place: int) -> str:
+def _expressible(tools: Json, where: str) -> tuple[Json, list[str]]:
+    """A list of tools without those that cannot be expressed, and the kinds of those."""
+    if not isinstance(tools, list):
+        return tools, []
+    kinds = [_tool_kind(tool, where, i) for i, tool in enumerate(tools)]
+    lost = [kind for kind in kinds if kind not in _EXPRESSIBLE]
+    return [tool for tool, kind in zip(tools, kinds, strict=True) if kind in _EXPRESSIBLE], lost
+
+
+def _with_expressible(item: Json, where: str, lost: list[str]) -> Json:
+    """An item that brings tools of its own, without those that cannot be expressed; their kinds are added to `lost`."""
+    if not isinstance(item, dict) or not isinstance(item.get("tools"), list):
+        return item
+    tools, more = _expressible(item["tools"], where)
+    lost += more
+    return {**item, "tools": tools} if more else item
+
+
+def _is_lost(choice: Json, lost: list[str]) -> bool:
+    """Whether a tool that must be used was left out."""
+    return isinstance(choice, dict) and choice.get("type") in lost
+
+
+def _tool_kind(tool: object, where: str, place: int) -> str:
     if not isinstance(tool, dict) or "input_schema" in tool:
         return "function"
     kind = tool.get("type") or "function"
@@ -109,5 +154,5 @@ def _tool_kind(tool: object, place: int) -> str:
         or not kind.replace("_", "").replace("-", "").replace(".", "").isalnum()
         or not kind.isascii()
     ):
-        raise BadRequestError.at(f"tools[{place}].type", "must be the name of a kind of tools")
+        raise BadRequestError.at(f"{where}[{place}].type", "must be the name of a kind of tools")
     return kind

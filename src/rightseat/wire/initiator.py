@@ -21,6 +21,7 @@ _SUBAGENT_HEADERS = (
 _REMINDERS = ("<system-reminder>", "<task-notification>")
 _SUMMARY = ("text only", "detailed summary of the conversation")  # both, of a long order: Claude Code's compaction
 _ORDER_CHARS = 1000
+SAID = "said by the client"  # which is believed before all rules
 
 
 class Began(Struct, frozen=True):
@@ -44,7 +45,7 @@ def began(turns: Sequence[object], body: JsonObject, headers: Mapping[str, str])
         headers: by lower-case name.
     """
     if (explicit := headers.get("x-initiator", "").lower()) in ("user", "agent"):
-        return Began(explicit, "said by the client")
+        return Began(explicit, SAID)
     if (
         any(headers.get(name) for name in _SUBAGENT_HEADERS)
         or "subagent_kind" in headers.get("x-codex-turn-metadata", "")[:4096]

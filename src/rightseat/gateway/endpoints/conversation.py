@@ -88,7 +88,9 @@ class ConversationEndpoint:
 
     async def __call__(self, request: Request) -> None:
         """Answer a request. What is wrong is raised."""
-        taken = await self._shared.intake.take(request)
+        await self._answer(await self._shared.intake.take(request), request)
+
+    async def _answer(self, taken: Taken, request: Request) -> None:
         workers, owner = self._shared.intake.workers, request.exchange.owner
         made, meta = await workers.run(owner, len(taken.raw), partial(self._planned, taken, request))
         self._note(made, request)

@@ -3,7 +3,8 @@
 A client sends `response.create` frames and gets each event of the answer as a frame. The connection remembers its last answer, so that
 `previous_response_id` and the new items are enough for the next request; upstream gets the whole conversation each time and keeps nothing.
 A frame with `generate: false` only prepares: it is answered at once and remembered. One request is under way at a time; each is a request like
-any other, which is counted, checked and logged. What is remembered is bounded, and forgotten when it grows beyond that.
+any other, which is counted, checked and logged. What is remembered is bounded, and forgotten when it grows beyond that, or when a request that
+goes on from it fails: then it is not known any more what the client holds for said (Open Responses, WebSocket transport).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from msgspec import Raw, Struct
 
 from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import CallerError, DeclinedError, RightseatError, UpstreamError
+from rightseat.gateway.endpoints.create_frames import Given, check_calls, given_in, is_compacted, items_of, members_of
 from rightseat.gateway.endpoints.sockets import Sockets, small
 from rightseat.gateway.http.exchange import ClientGoneError, Fields, Head
 from rightseat.gateway.http.headers import header_value
@@ -42,7 +44,6 @@ _REMEMBERED = 16 * 1024 * 1024  # bytes of a conversation
 _FLUSH_SECONDS = 0.5  # for a client to take an error before its socket is closed
 _NOT_OF_A_RESPONSE = ("type", "stream", "background", "previous_response_id", "initiator", "input")
 _SECRET = ("authorization", "x-api-key", "cookie")
-_MEMBERS_BYTES = 256 * 1024  # of a frame beside its large members
 
 
 class TooMuchError(CallerError):
@@ -211,6 +212,8 @@ class _Conversation:
     async def _answer(self, frame: bytes) -> bool:
         """Answer one. False: what would follow could be taken for the rest of that answer."""
         turn = _Turn(self._memory, frame)
+        if turn.is_notice:
+            return True
         exchange = FrameExchange(
             self._socket,
             Head("POST", "/v1/responses", self._headers(turn), "", self._socket.head.address),
@@ -233,6 +236,7 @@ class _Conversation:
         finally:
             self._exchange = None
             exchange.close()
+            turn.close()
         return exchange.complete
 
     def _headers(self, turn: _Turn) -> dict[str, str]:
@@ -276,28 +280,6 @@ class _Memory:
         self.last_id, self.items = "", b""
 
 
-_NONE = Raw(b"null")
-
-
-class _Given(Struct):
-    """What is looked at of a frame, and what may be large in it."""
-
-    type: Raw = _NONE
-    generate: Raw = _NONE
-    previous_response_id: Raw = _NONE
-    initiator: Raw = _NONE
-    input: Raw = _NONE
-    tools: Raw = _NONE
-    instructions: Raw = _NONE
-    text: Raw = _NONE
-    prompt: Raw = _NONE
-
-    @property
-    def large(self) -> int:
-        """Bytes of what may be large."""
-        return sum(len(memoryview(raw)) for raw in (self.input, self.tools, self.instructions, self.text, self.prompt))
-
-
 class _Response(Struct):
     id: str = ""
     output: list[Raw] | None = None
@@ -322,28 +304,39 @@ class _Turn:
         self._memory = memory
         self._frame = frame
         self._items = b""
+        self._goes_on = self._kept = False
         self._error: RightseatError | None = None
-        self._given = _Given()
+        self._given = Given()
         try:
-            self._given = _decoded(frame)
+            self._given = given_in(frame)
             if isinstance(said := small(self._given.initiator, 4096), str):
                 self.initiator = header_value(said, "initiator")
         except BadRequestError as e:
             self._error = e
+
+    @property
+    def is_notice(self) -> bool:
+        """Codex tells that it has taken an answer: nothing is asked (openai/codex, responses_websocket.rs)."""
+        return bool(small(self._given.type) == "response.processed")
+
+    def close(self) -> None:
+        """It was answered, or not: what could not be gone on from is forgotten."""
+        if self._goes_on and not self._kept:
+            self._memory.forget()
 
     def body(self) -> bytes:
         """The request with everything that was said before. Raises BadRequestError, UpstreamError, TooMuchError."""
         if self._error is not None:
             raise self._error
         given, frame = self._given, self._frame
-        self._frame, self._given = b"", _Given()
+        self._frame, self._given = b"", Given()
         if small(given.type) != "response.create":
             raise BadRequestError.at("type", "must be response.create")
         prepares = small(given.generate) is False
-        self._items = self._all_items(given.previous_response_id, _items(given.input))
+        self._items = self._all_items(given.previous_response_id, items_of(given.input))
         if prepares and len(self._items) > _REMEMBERED:
             raise TooMuchError(f"a connection remembers {_REMEMBERED} bytes at most", field="input")
-        rest = {name: value for name, value in _members(frame, given).items() if name not in _NOT_OF_A_RESPONSE}
+        rest = {name: value for name, value in members_of(frame, given).items() if name not in _NOT_OF_A_RESPONSE}
         if not prepares:
             rest.pop("generate", None)
         return msgspec.json.encode({**rest, "input": Raw(b"[" + self._items + b"]"), "stream": True})
@@ -356,45 +349,20 @@ class _Turn:
             ending = msgspec.json.decode(event, type=_Ending)
             if ending.response is not None and ending.type in ("response.completed", "response.incomplete"):
                 said = [bytes(item) for item in ending.response.output or ()]
-                self._memory.keep(ending.response.id, b",".join([self._items, *said] if self._items else said))
+                before = [] if not self._items or is_compacted(self._items) else [self._items]
+                self._kept = True
+                self._memory.keep(ending.response.id, b",".join([*before, *said]))
 
     def _all_items(self, previous: Raw, new: bytes) -> bytes:
         before = small(previous) if len(memoryview(previous)) < 256 else bytes(previous)[:100]
         if not before:
             return new
+        self._goes_on = True
         if before != self._memory.last_id:
             raise UpstreamError(
                 400,
                 f"previous_response_id: {str(before)[:100]!r} is not the last answer on this connection",
                 code="previous_response_not_found",
             )
+        check_calls(self._memory.items, new)
         return b",".join(part for part in (self._memory.items, new) if part)
-
-
-def _decoded(frame: bytes) -> _Given:
-    try:
-        return msgspec.json.decode(frame, type=_Given)
-    except msgspec.ValidationError as e:
-        raise BadRequestError("a frame must be a JSON object") from e
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise BadRequestError(f"the frame is not JSON: {e}") from e
-
-
-def _members(frame: bytes, given: _Given) -> dict[str, Raw]:
-    if len(frame) - given.large > _MEMBERS_BYTES:
-        raise BadRequestError(
-            f"a frame must not hold more than {_MEMBERS_BYTES} bytes beside its input, tools and texts"
-        )
-    return msgspec.json.decode(frame, type=dict[str, Raw])
-
-
-def _items(given: Raw) -> bytes:
-    """The items of an input, separated by commas."""
-    data = bytes(given).strip()
-    if data[:1] == b'"':
-        return b'{"type":"message","role":"user","content":%b}' % data
-    if data == b"null":
-        return b""
-    if data[:1] != b"[":
-        raise BadRequestError.at("input", "must be a string or a list of items")
-    return data[1:-1].strip()

@@ -369,5 +369,7 @@ def error_frame(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:
     try:
         error = msgspec.json.decode(body)["error"]
     except (msgspec.DecodeError, KeyError, TypeError):
-        error = {"message": body[:2048].decode("utf-8", "replace")}
+        error = {"message": body[:2048].decode("utf-8", "replace"), "type": "api_error"}
+    if isinstance(error, dict) and error.get("code") is None:  # the published schema of frames demands a text
+        error["code"] = error.get("type")
     return msgspec.json.encode({**error, "type": "error", "status": status, "error": error, "headers": headers})

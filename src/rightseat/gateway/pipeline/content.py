@@ -352,7 +352,7 @@ def _with_places(value: object, place: _Place | None = None) -> Iterator[tuple[_
 
 def _news(body: JsonObject) -> Iterator[tuple[_Place, str]]:
     """The texts that came since the model last spoke: what was before has been looked at. The owner's system prompt is trusted."""
-    name = "messages" if "messages" in body else "input"
+    name = next((one for one in ("messages", "prompt") if one in body), "input")
     said, root = body.get(name), _Place(name)
     if isinstance(said, str):
         yield root, said

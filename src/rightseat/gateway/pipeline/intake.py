@@ -89,11 +89,18 @@ class Intake:
         raw, inspection = await self.workers.run(owner, len(raw), partial(self._inspected, raw, body, exact=exact))
         body = inspection.body
         record.found, record.suspect = inspection.found, inspection.suspect
+        return Taken(raw, body, await self.model(name, request), inspection)
+
+    async def model(self, name: str, request: Request) -> Model | None:
+        """The model that answers a request, which is noted; None: unknown, because not logged in yet.
+
+        Raises:
+            UpstreamError: there is no such model. ScopeError: the key may not use it.
+        """
         model = await self._upstream.model(name)
-        taken = Taken(raw, body, model, inspection)
-        record.model = record.asked_for if model is None else taken.name
-        self._access.authorize.check_model(request.caller, taken.name)
-        return taken
+        request.record.model = request.record.asked_for if model is None else model.id
+        self._access.authorize.check_model(request.caller, name if model is None else model.id)
+        return model
 
     async def decoded(self, request: Request) -> tuple[int, Body]:
         """The size and the body of a request that names a model and goes nowhere. Raises BadRequestError."""

@@ -84,6 +84,7 @@ class Plan(Struct, frozen=True):
         dropped: names of parameters and tools that were left out.
         changed: what was changed so that the model takes it, in words.
         output_limit: tokens of the answer at most, where that is known.
+        is_agents: it is an agent's own, whatever is in it, such as a compaction.
     """
 
     how: How
@@ -98,6 +99,7 @@ class Plan(Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     output_limit: int | None = None
+    is_agents: bool = False
 
     @property
     def name(self) -> str:
@@ -112,7 +114,8 @@ class Plan(Struct, frozen=True):
     @property
     def intent(self) -> str:
         """What the request is for; see `fitting.intent`."""
-        return intent(self.body.get("tools"), self.body.get("thinking") or self.body.get("thinking_budget"))
+        thinking = self.body.get("thinking") or self.body.get("thinking_budget")
+        return intent(self.body.get("tools"), self.is_agents or thinking)
 
 
 def plan(client: Dialect, taken: Taken, options: Options, headers: Mapping[str, str] = _NONE) -> Plan:

@@ -51,7 +51,7 @@ class ChunkEncoder:
             case Finish():
                 return self._chunk({"choices": [{"index": 0, "delta": {}, **_NOTHING, "finish_reason": event.reason}]})
             case Usage():
-                return self._chunk({"choices": [], "usage": _usage(event)})
+                return self._chunk({"choices": [], "usage": written_usage(event)})
         return b""
 
     def end(self) -> bytes:
@@ -88,10 +88,11 @@ def encode_whole(done: Completion, envelope: Envelope) -> bytes:
         message["tool_calls"] = [written_call(call) for call in done.tool_calls]
     choice = {"index": 0, "message": message, **_NOTHING, "finish_reason": done.finish_reason}
     body = {**_head(envelope), "choices": [choice]}
-    return _encode(body if done.usage is None else {**body, "usage": _usage(done.usage)})
+    return _encode(body if done.usage is None else {**body, "usage": written_usage(done.usage)})
 
 
-def _usage(usage: Usage) -> JsonObject:
+def written_usage(usage: Usage) -> JsonObject:
+    """Usage as the dialect tells it."""
     details = (
         {"completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens}} if usage.reasoning_tokens else {}
     )

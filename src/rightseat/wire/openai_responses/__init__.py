@@ -5,7 +5,7 @@ from __future__ import annotations
 from rightseat.wire.dialect import Dialect, Endpoint
 from rightseat.wire.errors import error_headers
 from rightseat.wire.facts import listed
-from rightseat.wire.openai_responses import encode, errors, fit, read, relay, request, sanitize
+from rightseat.wire.openai_responses import collaboration, encode, errors, fit, read, relay, request, sanitize
 
 DIALECT = Dialect(
     name="responses",
@@ -18,6 +18,7 @@ DIALECT = Dialect(
     ),
     has_text_tools=True,
     unsupported=frozenset({"top_logprobs", "service_tier"}),
+    restored=collaboration.restored,
     check=request.check,
     sanitize=sanitize.sanitize,
     fit=fit.fit,

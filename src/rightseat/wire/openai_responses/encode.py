@@ -12,6 +12,7 @@ from rightseat.ids import Ids
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire.dialect import Envelope
 from rightseat.wire.opaque import RESPONSES, own, shown
+from rightseat.wire.openai_responses import collaboration
 from rightseat.wire.openai_responses.request import written_call
 from rightseat.wire.reading import MAX_FOLD_BYTES, Text
 from rightseat.wire.sse import encode_sse
@@ -128,15 +129,24 @@ class ResponseEncoder:
         self.response |= {"output": self._output, **ending}
         return closed + self._event(f"response.{self.response['status']}", {"response": self.response})
 
+    def item(self, item: JsonObject) -> bytes:
+        """The bytes of an item of any kind that is there as a whole."""
+        closed = self._close()
+        self._count(len(_encode(item)))
+        return closed + self._added(item) + self._done(item)
+
     def prepare(self) -> bytes:
         """The whole answer to a request that only prepares (`generate: false`): nothing is said in it."""
         return self._event("response.created", {"response": self.response}) + self.end()
 
     def _hold(self, text: str) -> None:
-        self._size += len(text)
+        self._count(len(text))
+        self._pieces.add(text)
+
+    def _count(self, size: int) -> None:
+        self._size += size
         if self._size > MAX_FOLD_BYTES:
             raise AnswerTooLongError(MAX_FOLD_BYTES)
-        self._pieces.add(text)
 
     def _opaque(self, data: str) -> bytes:
         if self._item is None or self._item["type"] != "reasoning":
@@ -237,7 +247,7 @@ def _ending(finish: str, usage: Usage | None, clock: Clock) -> JsonObject:
     """What the end of an answer adds to it."""
     status = _status(finish)
     completed = {"completed_at": int(clock.wall())} if status["status"] == "completed" else {}
-    return {**completed, **status, "usage": _usage(usage)}
+    return {**completed, **status, "usage": None if usage is None else written_usage(usage)}
 
 
 def _item(block: Block, status: str, ids: Ids) -> JsonObject:
@@ -249,7 +259,7 @@ def _item(block: Block, status: str, ids: Ids) -> JsonObject:
         item = {"type": "reasoning", "id": f"rs_{ids.hex()}", "summary": summary}
         return {**item, "encrypted_content": _encrypted(block.opaque)} if block.opaque else item
     call = {"id": f"{'ctc' if block.kind == 'custom' else 'fc'}_{ids.hex()}", **written_call(block), "status": status}
-    return {"type": call.pop("type"), **call}
+    return collaboration.marked({"type": call.pop("type"), **call})
 
 
 def _encrypted(opaque: str) -> str:
@@ -273,9 +283,8 @@ def _status(finish: str) -> JsonObject:
     return {"status": "incomplete", "incomplete_details": {"reason": reason}}
 
 
-def _usage(usage: Usage | None) -> JsonObject | None:
-    if usage is None:
-        return None
+def written_usage(usage: Usage) -> JsonObject:
+    """Usage as the dialect tells it."""
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens},

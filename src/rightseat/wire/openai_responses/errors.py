@@ -47,4 +47,4 @@ def _too_long(error: ErrorInfo) -> tuple[str, str]:
 def _event(error: ErrorInfo) -> JsonObject:
     """In the flat form and the nested one: clients look for either."""
     fields = openai_object(error, _too_long)
-    return {**fields, "type": "error", "status": error.status, "error": fields}
+    return {**fields, "type": "error", "sequence_number": 0, "status": error.status, "error": fields}

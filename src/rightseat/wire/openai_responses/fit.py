@@ -5,14 +5,16 @@ from __future__ import annotations
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire.abilities import Abilities, FittedBody
 from rightseat.wire.body import differs
+from rightseat.wire.openai_responses.sanitize import accepted
 
 _PASSED = "internal_chat_message_metadata_passthrough"  # of Codex
 _BOUND = ("reasoning", "compaction")  # whose encrypted content belongs to their id
 
 
 def fit(body: JsonObject, raw: bytes, abilities: Abilities) -> FittedBody:
-    """The body as the model takes it: an effort that it has, items without ids, which hold on one connection of upstream's only."""
-    dropped: list[str] = []
+    """The body as the model takes it: tools and an effort that it has, items without ids, which hold on one connection of upstream's only."""
+    body, tools = accepted(body)
+    dropped = list(tools)
     changed: list[str] = []
     given = body.get("input")
     if isinstance(given, list) and (b'"id"' in raw or _PASSED.encode() in raw):

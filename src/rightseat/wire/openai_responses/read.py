@@ -11,6 +11,7 @@ from rightseat.errors import UpstreamError
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import dig, list_of
 from rightseat.wire.opaque import MARK, RESPONSES, seal
+from rightseat.wire.openai_responses import collaboration
 from rightseat.wire.reading import MAX_FOLD_BYTES, ChunkError, StreamReader, checked, decoded, error_in
 from rightseat.wire.sse import MAX_EVENT_BYTES
 from rightseat.wire.usage import usage_of, with_cost
@@ -124,7 +125,7 @@ class ResponseFold(StreamReader):
         self._reckon(data)
         if not is_ending(data):
             return  # the last event says it all
-        value = decoded(data)
+        value = decoded(collaboration.restored(data))
         kind, response = dig(value, "type"), dig(value, "response")
         if kind == "error":
             raise error_in(value)

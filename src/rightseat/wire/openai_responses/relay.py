@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from rightseat.json_types import Json
 from rightseat.wire.body import dig
+from rightseat.wire.openai_responses import collaboration
 from rightseat.wire.openai_responses.read import ENDINGS, usage_of_response
 from rightseat.wire.relay import Ending, EventRelay, split_events
 from rightseat.wire.sse import MAX_EVENT_BYTES
@@ -77,6 +78,9 @@ class ResponseRelay(EventRelay):
         if at < 0:
             return event
         data = event[at + 5 :]
+        if collaboration.may_hold(data) and (plain := collaboration.restored(data)) is not data:
+            self._changed = True
+            event, data = b"%bdata: %b" % (event[:at], plain), plain
         try:
             head = _head(data)
             if head.type in ENDINGS:

@@ -11,6 +11,7 @@ from rightseat.chat.repair import repaired
 from rightseat.json_types import Json, JsonObject
 from rightseat.wire.body import BadRequestError, items, mapping
 from rightseat.wire.opaque import MARK, RESPONSES, own, seal, taken
+from rightseat.wire.openai_responses import items as items_of_others
 
 _SAME = ("temperature", "top_p", "parallel_tool_calls", "prompt_cache_key", "user")
 LEAST_OUTPUT = 16  # the API's own lower bound
@@ -45,7 +46,7 @@ def decode_request(body: JsonObject) -> ChatRequest:
     tools = list(_tools(items(body.get("tools"), "tools"), "tools"))
     for i, item in enumerate(given):
         where = f"input[{i}]"
-        if item.get("type") == "additional_tools":
+        if item.get("type") in ("additional_tools", "tool_search_output"):
             tools += _tools(items(item.get("tools"), f"{where}.tools"), f"{where}.tools")
         else:
             history.take(item, where)
@@ -77,21 +78,25 @@ class _History:
 
     def take(self, item: JsonObject, where: str) -> None:
         """The next item. Raises BadRequestError."""
-        match item.get("type", "message"):
+        match item.get("type") or "message":
             case "message":
                 self._message(item, where)
             case "reasoning":
                 self.add(_reasoning(item, where))
-            case "function_call" | "custom_tool_call":
+            case "function_call" | "custom_tool_call" | "local_shell_call":
                 call = _call(item, where)
                 if not self._done or self._done[-1].role != "assistant":
                     self.add(Message("assistant"))
                 self._calls.append(call)
-            case "function_call_output" | "custom_tool_call_output":
+            case "function_call_output" | "custom_tool_call_output" | "local_shell_call_output":
                 text, parts = _content(item.get("output"), f"{where}.output")
-                self.add(Message("tool", text or "(empty)", tool_call_id=str(item.get("call_id")), parts=parts))
+                call_id = item.get("call_id") or item.get("id")
+                self.add(Message("tool", text or "(empty)", tool_call_id=str(call_id), parts=parts))
             case kind:
-                raise BadRequestError.at(where, f"an item of kind {kind!r} cannot be sent to this model")
+                if told := items_of_others.told(item):
+                    self.take(told, where)
+                elif not isinstance(kind, str) or kind not in items_of_others.SILENT:
+                    raise BadRequestError.at(where, f"an item of kind {str(kind)[:64]!r} cannot be sent to this model")
 
     def _message(self, item: JsonObject, where: str) -> None:
         role = {"developer": "system"}.get(str(item.get("role")), item.get("role"))
@@ -123,8 +128,10 @@ def _reasoning(item: JsonObject, where: str) -> Message:
 
 def _call(item: JsonObject, where: str) -> ToolCall:
     custom = item["type"] == "custom_tool_call"
-    text = str(item.get("input" if custom else "arguments") or ("" if custom else "{}"))
     call_id, name = item.get("call_id") or item.get("id"), item.get("name")
+    if item["type"] == "local_shell_call":
+        item, name = {"arguments": _encode(item.get("action") or {}).decode()}, "local_shell"
+    text = str(item.get("input" if custom else "arguments") or ("" if custom else "{}"))
     if not isinstance(call_id, str) or not isinstance(name, str):
         raise BadRequestError.at(where, "a call must have a call_id and a name")
     return ToolCall(call_id, name, text, "custom" if custom else "function", str(item.get("namespace") or ""))
@@ -144,6 +151,8 @@ def _content(value: object, where: str) -> tuple[str, tuple[Json, ...]]:
             parts.append(str(part.get("text") or part.get("refusal") or ""))
         elif kind == "input_image" and isinstance(part.get("image_url"), str):
             parts.append(Image(part["image_url"]))
+        elif kind == "encrypted_content":
+            parts.append("[encrypted for another model]")
         else:
             raise BadRequestError.at(f"{where}[{i}]", f"a part of kind {kind!r} cannot be sent to this model")
     texts = [part for part in parts if isinstance(part, str)]
@@ -199,7 +208,7 @@ def _tool_choice(body: JsonObject) -> JsonObject:
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") in ("function", "custom"):
         return {"tool_choice": {"type": choice["type"], choice["type"]: {"name": choice.get("name")}}}
-    return {"tool_choice": choice} if isinstance(choice, str) and body.get("tools") else {}
+    return {"tool_choice": choice} if isinstance(choice, str) and (body.get("tools") or choice == "none") else {}
 
 
 def encode_request(request: ChatRequest) -> bytes:
@@ -254,7 +263,9 @@ def written_call(call: ToolCall) -> JsonObject:
 def _sent_tools(tools: Iterable[ToolSpec]) -> Iterable[JsonObject]:
     groups: dict[str, list[JsonObject]] = {}
     for tool in tools:
-        sent: JsonObject = {"type": tool.kind, "name": tool.name, "description": tool.description}
+        # An empty description is refused (caozhiyuan/copilot-api #356).
+        described = {"description": tool.description} if tool.description else {}
+        sent: JsonObject = {"type": tool.kind, "name": tool.name, **described}
         if tool.kind == "custom":
             sent |= {"format": tool.format} if tool.format else {}
         else:
