@@ -177,3 +177,23 @@ def test_each_stream_ends_once_and_nothing_is_left(start):
 if __name__ == "__main__":
     for number in map(int, sys.argv[1:]):
         run_virtual(lambda number=number: world(number), within=100_000)
+
+
+@pytest.mark.parametrize("path", ["/v1/ws", "/v1/responses"])
+def test_a_loop_that_stands_still_takes_no_time_from_a_client_that_is_to_be_told_why_it_is_cut(path):
+    async def play():
+        edge = Edge(echo)
+        socket = MemorySocket(Head("GET", path, {"x-api-key": "key-a"}, address="1.2.3.4"))
+        serving = asyncio.ensure_future(edge.converse(socket))
+        asked = {"body": {"events": 99, "pause": 1}, "events": 99, "pause": 1, "id": "a", "key": "key-a"}
+        for kind in ("hello", "request") if path == "/v1/ws" else ("response.create",):
+            socket.say(json.dumps({"type": kind, **asked}).encode())
+        await asyncio.sleep(2.5)
+        told = len(socket.sent)
+        edge.live.cut_all(ShuttingDownError())
+        asyncio.get_running_loop().stand_still(3)
+        await serving
+        assert "shutting down" in str(list(socket.sent)[told:]), list(socket.sent)[told:]
+        await edge.multiplex.close()
+
+    run_virtual(play)

@@ -273,6 +273,8 @@ class TestA8AnEndedSecretEndsEverywhere:
             await busy.send_json({"type": "response.create", "model": "gpt-5", "input": slow["messages"]})
             await stream.content.readany()
             await busy.receive()
+            while json.loads((await ws.receive()).data)["type"] != "event":
+                pass
             begun = asyncio.get_running_loop().time()
             method, path = how.split()
             assert (await admin(method, path.format(key["id"]), {} if method == "POST" else None))[0] == 200

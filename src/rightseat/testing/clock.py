@@ -125,6 +125,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Virtual seconds."""
         return self._virtual_now
 
+    def stand_still(self, seconds: float) -> None:
+        """Time passes in which nothing runs, as under a callback that takes so long."""
+        self._jump(seconds)
+
     def _jump(self, seconds: float) -> None:
         self._virtual_now += seconds
         if self._virtual_now > self._virtual_end:

@@ -37,6 +37,7 @@ from rightseat.errors import RightseatError
 from rightseat.gateway.endpoints.frames import ID_BYTES, Frame, asked_in, head_in, id_in, read_frame, seq_in
 from rightseat.gateway.endpoints.sockets import Sockets, TooManySocketsError, small
 from rightseat.gateway.http.channels import WINDOW, Channel, Session
+from rightseat.gateway.http.client_time import ClientTime
 from rightseat.gateway.http.exchange import ClientGoneError, Head
 from rightseat.gateway.http.live import ShuttingDownError
 from rightseat.gateway.http.websocket import (
@@ -249,7 +250,7 @@ class _Link:
         self._code = 0  # to close with, as soon as there is nothing to say any more
         self._reason = ""
         self._is_replaced = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: ClientTime | None = None
         self._writing: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
@@ -296,14 +297,14 @@ class _Link:
         """Close when everything is said, and at once after so many seconds."""
         self._code, self._reason = code, reason
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._end_now)
+            self._timer = ClientTime(seconds, self._end_now)
         self._client.session.wake()
 
     def _end_now(self) -> None:
         if self._writing is not None:
             self._writing.cancel()
         closing = asyncio.ensure_future(self._close())
-        self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._abort, closing)
+        self._timer = ClientTime(FLUSH_SECONDS, partial(self._abort, closing))
 
     def _abort(self, closing: asyncio.Future[None]) -> None:
         """The client takes nothing, not even that."""

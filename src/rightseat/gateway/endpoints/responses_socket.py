@@ -22,18 +22,12 @@ from rightseat.clock import SYSTEM_CLOCK, Clock
 from rightseat.errors import CallerError, DeclinedError, RightseatError, UpstreamError
 from rightseat.gateway.endpoints.create_frames import Given, check_calls, given_in, is_compacted, items_of, members_of
 from rightseat.gateway.endpoints.sockets import Sockets, small
+from rightseat.gateway.http.client_time import ClientTime
 from rightseat.gateway.http.exchange import ClientGoneError, Fields, Head
 from rightseat.gateway.http.headers import header_value
 from rightseat.gateway.http.held import NoMemoryError
 from rightseat.gateway.http.live import ShuttingDownError
-from rightseat.gateway.http.websocket import (
-    BROKEN,
-    GOING_AWAY,
-    POLICY,
-    FrameExchange,
-    Socket,
-    error_frame,
-)
+from rightseat.gateway.http.websocket import BROKEN, GOING_AWAY, POLICY, FrameExchange, Socket, error_frame
 from rightseat.ids import SYSTEM_IDS, Ids
 from rightseat.log import logger
 from rightseat.wire.body import BadRequestError
@@ -112,7 +106,7 @@ class _Conversation:
         self._code, self._reason = 0, ""  # to close with, after the answer under way,
         self._why: RightseatError | None = None  # and what requests are told that come, or have waited, until then
         self._has_left = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: ClientTime | None = None
 
     async def serve(self) -> None:
         """Until the client leaves."""
@@ -147,7 +141,7 @@ class _Conversation:
             self._exchange.cut(error)
         self._close_with(GOING_AWAY if isinstance(error, ShuttingDownError) else POLICY, str(error)[:100])
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(2 * _FLUSH_SECONDS, self._socket.abort)
+            self._timer = ClientTime(2 * _FLUSH_SECONDS, self._socket.abort)
 
     def _close_with(self, code: int, reason: str) -> None:
         self._code, self._reason = code, reason
