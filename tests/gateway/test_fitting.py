@@ -154,6 +154,14 @@ class TestRow8:
         assert [item.get("id") for item in sent["input"]] == [None, None, None, "rs_1"]
         assert "internal_chat_message_metadata_passthrough" not in json.dumps(sent)
 
+    async def test_a_401_about_an_item_renews_no_token(self, gateway):
+        message = "input item ID does not belong to this connection"
+        served = await gateway(script=Script([Rule(times=1, error=ScriptedError(401, message))]))
+        answer, _, _ = await asking(served)("/v1/responses", {"model": "gpt-5", "input": "hi"}, status=400)
+        assert message in answer["error"]["message"]
+        assert sum(seen.path.endswith("/v2/token") for seen in served.app.seen) == 1
+        await asking(served)("/v1/responses", {"model": "gpt-5", "input": "hi"})
+
 
 class TestF2:
     async def test_marks_of_parts_become_marks_of_messages(self, ask):

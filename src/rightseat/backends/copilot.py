@@ -24,6 +24,7 @@ from rightseat.backends.catalogue import Catalogue
 from rightseat.backends.fitting import dialect_for, fitted, has_image, initiator, intent, warnings_of, without
 from rightseat.backends.readiness import WITHIN, Contact, CopilotReadiness, SharedReadiness
 from rightseat.backends.reading import reply_of
+from rightseat.backends.refusals import refused_item
 from rightseat.backends.registry import Model, Registry, registry_of
 from rightseat.chat import ChatRequest, Reply
 from rightseat.chat.plain import PlainTools
@@ -240,7 +241,8 @@ class CopilotBackend:
         try:
             stream = await self._sender.open(build(account))
             if stream.status == 401:
-                await stream.aclose()
+                if (refused := refused_item(await _text_of(stream))) is not None:
+                    raise refused
                 stream = await self._sender.open(build(await self._tokens.renew(account)))
         except TransportError:
             self._contact.failed()
@@ -292,3 +294,11 @@ class CopilotBackend:
                 return await stream.read()
             finally:
                 await stream.aclose()
+
+
+async def _text_of(stream: HttpStream) -> bytes:
+    """The body of an answer that is an error, which is closed."""
+    try:
+        return await stream.read()
+    finally:
+        await stream.aclose()

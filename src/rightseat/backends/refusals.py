@@ -51,6 +51,16 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, now: float) -
     return error
 
 
+def refused_item(body: bytes) -> UpstreamError | None:
+    """The error of a 401 that is no matter of the token: an item's id holds on another connection. None: it is one."""
+    text = mask(body[:4000].decode("utf-8", "replace"))
+    if "does not belong to this connection" not in text:
+        return None
+    error = UpstreamError(400, text[:MOST_CHARS], code="item_of_another_connection")
+    error.reached = True
+    return error
+
+
 def too_long(status: int, code: str | None, text: str) -> UpstreamError | None:
     """The error of a prompt that is too long for its model, or None: it says something else."""
     if status not in (400, 413):

@@ -1,6 +1,6 @@
 """Closing what others use at the moment: an answer that another task reads, a session whose backend hangs.
 
-It refuses to know what is read and where it comes from.
+It does not know what is read and where it comes from.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Images for a question: paths, bytes and addresses as what a model can be shown.
 
-The kind of an image is found from its first bytes, not from its name. Refuses to know who looks at it.
+The kind of an image is found from its first bytes, not from its name. Does not know who looks at it.
 """
 
 from __future__ import annotations

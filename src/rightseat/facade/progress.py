@@ -1,4 +1,4 @@
-"""What one question has come to: what was said for it, what it used, and whether its answer fits. Refuses to know how is asked."""
+"""What one question has come to: what was said for it, what it used, and whether its answer fits. Does not know how is asked."""
 
 from __future__ import annotations
 

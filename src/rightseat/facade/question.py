@@ -1,4 +1,4 @@
-"""One question with its options, checked. Refuses to know who answers."""
+"""One question with its options, checked. Does not know who answers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A type of the caller's as the format of an answer: its JSON Schema to be sent, and the answer as a value of it.
 
 Pydantic's models say both themselves; dataclasses, TypedDicts, `msgspec.Struct`s and what is built of them are read by msgspec. Pydantic is
-not imported here unless the type is one of its own. Refuses to know who answers.
+not imported here unless the type is one of its own. Does not know who answers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One call that is under way, and all who want its answer: each gets all of it, from the first piece on. Refuses to know what is kept."""
+"""One call that is under way, and all who want its answer: each gets all of it, from the first piece on. Does not know what is kept."""
 
 from __future__ import annotations
 

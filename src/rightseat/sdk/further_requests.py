@@ -1,4 +1,4 @@
-"""Handlers for methods that the CLI calls beyond what sessions and the client answer. Refuses to know any method."""
+"""Handlers for methods that the CLI calls beyond what sessions and the client answer. Does not know any method."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One event loop in a thread of its own, and calls into it from any other thread.
 
-It refuses to know what is called.
+It does not know what is called.
 """
 
 from __future__ import annotations

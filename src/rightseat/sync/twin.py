@@ -1,6 +1,6 @@
 """What every synchronous twin does: call the asynchronous object on its loop, and give back twins of what that gives.
 
-It refuses to know which objects there are.
+It does not know which objects there are.
 """
 
 from __future__ import annotations

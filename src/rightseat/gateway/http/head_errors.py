@@ -1,4 +1,4 @@
-"""What can be wrong with a head before anybody knows what it asks for, and the opening handshake of WebSockets. Refuses to know who answers it."""
+"""What can be wrong with a head before anybody knows what it asks for, and the opening handshake of WebSockets. Does not know who answers it."""
 
 from __future__ import annotations
 

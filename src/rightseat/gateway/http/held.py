@@ -1,6 +1,6 @@
 """Bodies of requests as they are held: within limits of size, counted for whoever sent them, expanded where they came compressed.
 
-Shared by the servers. It refuses to know how bodies come.
+Shared by the servers. It does not know how bodies come.
 """
 
 from __future__ import annotations

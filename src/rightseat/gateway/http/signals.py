@@ -1,4 +1,4 @@
-"""Signals of a process that serves: SIGINT and SIGTERM stop it, SIGHUP makes it read settings and keys again. Refuses to know how it serves."""
+"""Signals of a process that serves: SIGINT and SIGTERM stop it, SIGHUP makes it read settings and keys again. Does not know how it serves."""
 
 from __future__ import annotations
 

@@ -69,6 +69,7 @@ class SecondTry:
     ) -> Callable[[], Q] | None:
         """What could help against an error; None: nothing."""
         if _about_reasoning(error):
+            note("encrypted reasoning")
             return partial(without_reasoning, request, dialect)
         field = refused_field(error)
         if field is None or _without_fields(request, (field,), lambda _: None) is request:

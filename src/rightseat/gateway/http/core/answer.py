@@ -1,4 +1,4 @@
-"""Heads of answers: the only place that writes them, and it writes none that a client could read as two. Refuses to know what is said."""
+"""Heads of answers: the only place that writes them, and it writes none that a client could read as two. Does not know what is said."""
 
 from __future__ import annotations
 

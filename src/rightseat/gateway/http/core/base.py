@@ -1,4 +1,4 @@
-"""What connections of the server share, and what they ask of the application. Refuses to know how bytes become requests."""
+"""What connections of the server share, and what they ask of the application. Does not know how bytes become requests."""
 
 from __future__ import annotations
 

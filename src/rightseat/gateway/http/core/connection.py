@@ -32,7 +32,7 @@ from rightseat.gateway.http.core.states import READING, WRITING, ReadState, Writ
 from rightseat.log import logger
 
 KEEP_ALIVE_SECONDS = 75.0  # nginx: the same; longer than the 60 s of most balancers
-_LINGER_SECONDS = 2.0  # for a client that still sends, to read why it is not listened to
+_LINGER_SECONDS = 2.0  # for a client that still sends, to read why its request was refused
 _CLOSE_SECONDS = 10.0  # for a client to take some of what was written before
 _STALL_SECONDS = 120.0  # the same, while more is to come; nginx: 60
 _KEPT, _JOINED = 16 * 1024, 64 * 1024  # bytes that may wait behind a request, and that are written together

@@ -1,4 +1,4 @@
-"""The one deadline of a connection: moved as often as need be, with a timer that is not. Refuses to know what it is for."""
+"""The one deadline of a connection: moved as often as need be, with a timer that is not. Does not know what it is for."""
 
 from __future__ import annotations
 

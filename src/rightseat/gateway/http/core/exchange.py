@@ -2,7 +2,7 @@
 
     body: waits (uncounted, little) --body()--> wanted (counted, within limits) --> there | too large | no room | broken
 
-This module refuses to know sockets and states: the connection has them.
+This module does not know sockets and states: the connection has them.
 """
 
 from __future__ import annotations

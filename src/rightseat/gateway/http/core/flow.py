@@ -1,4 +1,4 @@
-"""WriteFlow control of what is written: who pushes is told to wait, who pulls waits. Refuses to know what flows."""
+"""WriteFlow control of what is written: who pushes is told to wait, who pulls waits. Does not know what flows."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 llhttp has read the bytes before (strictly: CRLF alone ends a line, no folds, no blanks before a colon, no control characters), so that they
 can be cut at line ends here. It has no opinion on Host, targets, versions, sizes and coding of bodies: that is here. Whatever two servers in a
-row could read differently is refused (RFC 9112, sections 6 and 11.2). Pure; it refuses to know sockets, and what is asked.
+row could read differently is refused (RFC 9112, sections 6 and 11.2). Pure; it does not know sockets, and what is asked.
 """
 
 from __future__ import annotations

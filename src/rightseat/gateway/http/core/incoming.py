@@ -1,4 +1,4 @@
-"""A request as its bytes come: llhttp fed one message at a time. Refuses to know what is asked, and writes nothing.
+"""A request as its bytes come: llhttp fed one message at a time. Does not know what is asked, and writes nothing.
 
 What is fed ends where a message may end: behind the blank line of a head, behind the bytes of a counted body, behind the trailers of chunks,
 which are walked along their sizes: what they hold is not looked at. Llhttp judges them all the same, and has to agree about their end. So the

@@ -2,7 +2,7 @@
 
     stop   take no new connections, let what is under way finish for some time, cut the rest with an error, close what is idle, end
 
-This module refuses to know what is served.
+This module does not know what is served.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """WebSockets of our own server: frames by `websockets`' sans-I/O protocol, taken one message at a time within bounds.
 
 A client that has not said who it is may send little, every byte that is held counts in a budget, and nothing is compressed, since a small
-message could hold a huge one. This module refuses to know what the messages mean.
+message could hold a huge one. This module does not know what the messages mean.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ r"""The states of a connection, one table a half: what is not in it does not hap
                +--------------+--------------------+--> DRAIN --> SHUT                 +------+-----------+--------------> SHUT
 
 Reuse is the one transition that needs both halves: `reading` DONE and `writing` DONE. DRAIN reads and throws away, so that a client that
-still sends can read why it is not listened to. SHUT is the end. This module refuses to know bytes.
+still sends can read why its request was refused. SHUT is the end. This module does not know bytes.
 """
 
 from __future__ import annotations
