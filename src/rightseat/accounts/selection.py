@@ -9,7 +9,7 @@ caller alone, and only as a preference for other accounts. This module does not 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -210,7 +210,15 @@ def conversation_of(headers: Mapping[str, str], body: Mapping[str, object]) -> s
     )
     if first is None:
         return ""
-    return _digest(repr(first.get("content")))
+    content = first.get("content")
+    return _digest(*_strings(content if isinstance(content, list) else [content]))
+
+
+def _strings(parts: Sequence[object]) -> Iterator[str]:
+    """What a message says. Texts are taken as they are: writing out megabytes of line ends would hold everybody up."""
+    for part in parts:
+        for value in part.values() if isinstance(part, Mapping) else (part,):
+            yield value if isinstance(value, str) else repr(value)
 
 
 def _as_header(name: str) -> str:
@@ -218,5 +226,9 @@ def _as_header(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME and name.isascii() and name.isprintable() else _digest(name)
 
 
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
+def _digest(*texts: str) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        digest.update(text.encode("utf-8", "replace"))
+        digest.update(b"\n")
+    return digest.hexdigest()
