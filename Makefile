@@ -12,9 +12,9 @@ demo-cli: setup           ## the real Copilot CLI, a simulated cloud, a streamed
 	@$(BIN)/rightseat demo-cli
 
 JOBS ?= 3
-COVERAGE ?= 0
-test: setup-dev           ## all tests, with the real CLI, their coverage measured; JOBS=1: one after another; COVERAGE=85 fails below, COVERAGE= measures nothing
-	$(if $(COVERAGE),RIGHTSEAT_COVERAGE=$(COVERAGE)) $(BIN)/python -m pytest $(if $(COVERAGE),-p tests.measure_coverage) $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist worksteal)
+COVERAGE ?= 85
+test: setup-dev           ## all tests, with the real CLI, their coverage measured: below COVERAGE=85 they fail, COVERAGE= measures nothing; JOBS=1: one after another
+	$(if $(COVERAGE),LEAST_COVERAGE=$(COVERAGE)) $(BIN)/python -m pytest $(if $(COVERAGE),-p tests.measure_coverage) $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist worksteal)
 
 test-long: setup-dev      ## all tests, those of numbers with millions of steps and full floods: some ten minutes more
 	RIGHTSEAT_LONG_TESTS=1 $(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist worksteal)

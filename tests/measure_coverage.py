@@ -1,6 +1,6 @@
 """A plugin of pytest that measures which lines of src/rightseat the tests run: `python -m pytest -p tests.measure_coverage`.
 
-Fails below RIGHTSEAT_COVERAGE percent (0: never). What is counted is what runs in the processes of pytest, those of xdist included. The programs
+Fails below LEAST_COVERAGE percent (0: never). What is counted is what runs in the processes of pytest, those of xdist included. The programs
 that tests start count for nothing, and a module that no test imports counts as missed. Slipcover takes its probes out of the code
 once they have been hit, so that the tests take hardly longer.
 """
@@ -17,7 +17,7 @@ from slipcover import Slipcover, merge_coverage
 from slipcover.importer import SlipcoverLoader
 
 SOURCE = Path(__file__).parent.parent / "src" / "rightseat"
-LEAST = float(os.environ.get("RIGHTSEAT_COVERAGE", "0"))
+LEAST = float(os.environ.get("LEAST_COVERAGE", "0"))
 WORST = 10  # modules that are named in the report
 
 
