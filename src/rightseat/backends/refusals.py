@@ -39,13 +39,18 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, now: float) -
         code = str(inner["code"])[:200] if inner.get("code") else None
         field = inner["param"][:200] if isinstance(inner.get("param"), str) else None
         text = mask(str(inner.get("message") or inner.get("error") or text)[: 2 * MOST_CHARS])
+    public = None
+    if text.lstrip()[:1] == "<":  # a page of something between, which tells of what is there
+        public = f"upstream answered with HTTP {status}"
     request_id = headers.get("x-github-request-id") or headers.get("x-request-id")
     error = too_long(status, code, text[:MOST_CHARS])
     if error is None:
         wait = retry_after(headers.get("retry-after"), now)
         if wait is None and status == 429 and (said := _RETRY_AFTER.search(text)) is not None:
             wait = float(said[1])
-        error = UpstreamError(status, text[:MOST_CHARS] or f"HTTP {status}", code=code, retry_after=wait, field=field)
+        error = UpstreamError(
+            status, text[:MOST_CHARS] or f"HTTP {status}", code=code, retry_after=wait, field=field, public=public
+        )
     error.request_id = request_id
     error.reached = True
     return error

@@ -255,7 +255,7 @@ class CopilotSDK:
         except ModuleNotFoundError as e:
             raise ConfigError(f"asking over HTTP needs the package {e.name}: pip install rightseat") from e
         key = self._api_key
-        if key is None and not self._where["base_url"]:
+        if key is None and not self._where["base_url"] and self._where.get("account") is None:
             found = await asyncio.to_thread(find_secret, "COPILOT_API_KEY", folder=self._where["home"])
             key = found.reveal() if found is not None else None
         return await backend_for(self._stack, api_key=key, **self._where)

@@ -7,6 +7,7 @@ not imported here unless the type is one of its own. Does not know who answers.
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -98,7 +99,13 @@ def format_of(kind: type[T]) -> Format[T]:
 
 
 def _read(kind: Any) -> tuple[JsonObject, Callable[[bytes], Any]]:
-    if not isinstance(kind, type) and not hasattr(kind, "__origin__") and not hasattr(kind, "__value__"):
+    is_union = isinstance(kind, types.UnionType)
+    if (
+        not isinstance(kind, type)
+        and not is_union
+        and not hasattr(kind, "__origin__")
+        and not hasattr(kind, "__value__")
+    ):
         problem = f"must be a type or a dict, not {type(kind).__name__}"
         raise InvalidOptionError(f"response_format: {problem}")
     if hasattr(kind, "model_json_schema") and hasattr(kind, "model_validate_json"):

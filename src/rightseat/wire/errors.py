@@ -122,7 +122,7 @@ def openai_object(error: ErrorInfo, too_long: Callable[[ErrorInfo], tuple[str, s
         error: what went wrong.
         too_long: the words for a prompt that is too long, which differ from one API to the other, and the field that holds it.
     """
-    kind = _OPENAI_TYPES.get(error.status, "api_error")
+    kind = _OPENAI_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
     message, param = (error.message, error.param) if error.too_long is None else too_long(error)
     return {"message": message, "type": kind, "param": param, "code": error.code}
 

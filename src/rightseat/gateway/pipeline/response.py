@@ -14,14 +14,16 @@ import msgspec
 from rightseat.backends import reading
 from rightseat.backends.base import RelayAnswer
 from rightseat.chat import Finish, ModelEvent, Reply, fold
-from rightseat.errors import ProtocolError, TransportError, UpstreamError
+from rightseat.errors import AnswerTooLongError, ProtocolError, TransportError, UpstreamError
 from rightseat.gateway.observe.request_log import RequestRecord
 from rightseat.gateway.pipeline.content import Content
 from rightseat.gateway.pipeline.plan import Converse, Plan
 from rightseat.wire.dialect import Envelope, Fold
 from rightseat.wire.errors import cut
-from rightseat.wire.reading import ChunkError
+from rightseat.wire.reading import MAX_FOLD_BYTES, ChunkError
 
+_MOST_TOKENS = MAX_FOLD_BYTES // 4  # of an answer that is held whole
+_MOST_EVENTS = 400_000
 _SLACK = 1024  # tokens: what frames a short answer is reckoned, too
 
 
@@ -177,7 +179,11 @@ async def conversed(
 
 async def conversed_whole(plan: Plan, how: Converse, reply: Reply, content: Content, record: RequestRecord) -> bytes:
     """All events of an answer as one body in the client's dialect. Raises what breaks it."""
-    events = [event async for event in _events(how, reply, content, record)]
+    events: list[ModelEvent] = []
+    async for event in _events(how, reply, content, record):
+        events.append(event)
+        if reply.received > _MOST_TOKENS or len(events) > _MOST_EVENTS:
+            raise AnswerTooLongError(MAX_FOLD_BYTES)
     return plan.client.encode_whole(fold(events), envelope_of(plan, how))
 
 

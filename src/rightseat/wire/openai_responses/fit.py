@@ -21,6 +21,9 @@ def fit(body: JsonObject, raw: bytes, abilities: Abilities) -> FittedBody:
         kept = [_item(item) for item in given]
         if differs(kept, given):
             body = {**body, "input": kept}
+    if body.get("store"):
+        body = {**body, "store": False}
+        changed.append("store: nothing is kept")
     if body.get("tools") == []:
         body = {name: value for name, value in body.items() if name not in ("tools", "tool_choice")}
     reasoning = body.get("reasoning")

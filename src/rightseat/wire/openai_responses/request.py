@@ -15,6 +15,8 @@ from rightseat.wire.openai_responses import items as items_of_others
 
 _SAME = ("temperature", "top_p", "parallel_tool_calls", "prompt_cache_key", "user")
 LEAST_OUTPUT = 16  # the API's own lower bound
+# What would have Copilot go on from what it keeps of others: it is one account's, and a gateway's keys share that.
+_KEPT_ELSEWHERE = ("conversation", "prompt")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -23,6 +25,13 @@ def check(body: JsonObject) -> None:
     given = body.get("input")
     if not given or not isinstance(given, (str, list)):
         raise BadRequestError.at("input", "must be a string or a list with at least one item")
+    for name in _KEPT_ELSEWHERE:
+        if body.get(name):
+            raise BadRequestError.at(
+                name, "nothing is kept between requests, so there is nothing to go on from; send the whole input"
+            )
+    if body.get("background"):
+        raise BadRequestError.at("background", "answers are not kept, so they cannot be fetched later")
     for i, item in enumerate(given if isinstance(given, list) else ()):
         if not isinstance(item, dict):
             raise BadRequestError.at(f"input[{i}]", "must be an object")
@@ -36,8 +45,6 @@ def decode_request(body: JsonObject) -> ChatRequest:
     """
     if body.get("previous_response_id"):
         raise BadRequestError.at("previous_response_id", "answers are kept on a WebSocket only; send the whole input")
-    if body.get("background"):
-        raise BadRequestError.at("background", "answers are not kept, so they cannot be fetched later")
     check(body)
     given = body["input"] if isinstance(body["input"], list) else [{"role": "user", "content": body["input"]}]
     history = _History()
