@@ -222,7 +222,7 @@ SEARCH = {"id": "s", "model": CLAUDE, "commands": {"search_query": [{"q": "rust"
 async def test_a_search_is_refused_clearly_where_no_model_can_do_it(gateway, model):
     served = await gateway(settings={"search_model": model})
     status, head, data = await post(served, "/v1/alpha/search", SEARCH)
-    assert (status, head["x-should-retry"]) == (400, "false")
+    assert (status, head["x-should-retry"]) == (403, "false")
     assert "search_model" in json.loads(data)["error"]["message"]
 
 

@@ -136,6 +136,6 @@ async def test_the_socket_forgets_what_it_could_not_go_on_from(gateway):
 
 async def test_answers_of_wrong_requests_are_in_the_dialect_of_the_endpoint(gateway):
     served = await gateway()
-    for path in ("/v1/completions", "/v1/responses/compact", "/v1/responses/input_tokens", "/v1/alpha/search"):
+    for path in ("/v1/completions", "/v1/responses/compact", "/v1/responses/input_tokens"):
         status, _, data = await post(served, path, {"model": ""})
         assert (status, json.loads(data)["error"]["type"]) == (400, "invalid_request_error"), path

@@ -118,7 +118,9 @@ class Router:
         dialect, record = dialect_of(exchange, route), self._log.begin(exchange, route)
         record.fail(error, status_of(error))
         self._log.end(record, exchange)
-        fields = [(b"x-request-id", request_id.encode()), *dialect.error_headers(error, request_id)]
+        fields = dialect.error_headers(error, request_id)
+        if status_of(error) == 405:
+            fields.append(_allow(others(head.path)))
         return dialect.error_body(error, request_id), fields
 
     async def _let_in(
@@ -142,8 +144,7 @@ class Router:
         head = exchange.head
         asked = f"{head.method[:20]} {head.path[:200]}"
         if served := others(head.path):
-            allowed = ["HEAD", *served] if "GET" in served else [*served]
-            exchange.fields.append((b"allow", ", ".join(allowed).encode()))
+            exchange.fields.append(_allow(served))
             return WrongMethodError(f"no such endpoint: {asked}; the path takes {', '.join(served)}")
         return NoSuchEndpointError(f"no such endpoint: {asked}")
 
@@ -171,7 +172,7 @@ class Router:
                 raise ManagementOffError("management is switched off; set management_key to use it")
             authenticator.check_management(head.headers, head.address)
             return Caller(MANAGEMENT_ID, MANAGEMENT_ID, address=head.address)
-        elif not scope and (route is not UNKNOWN or head.path.startswith(MANAGEMENT)):
+        elif not scope and (route is not UNKNOWN or head.path.startswith(MANAGEMENT) or _is_open(head.path)):
             return ANONYMOUS
         else:
             scope = scope or "models"
@@ -195,6 +196,16 @@ class Router:
                 exchange.abort()
         except OSError:
             exchange.abort()  # it went in this moment
+
+
+def _is_open(path: str) -> bool:
+    """Whether something is served at a path without a key, by another method."""
+    return any(not route.scope for route in others(path).values())
+
+
+def _allow(served: Mapping[str, Route]) -> tuple[bytes, bytes]:
+    """The field that says which methods a path takes (RFC 9110, section 10.2.1)."""
+    return b"allow", ", ".join(["HEAD", *served] if "GET" in served else [*served]).encode()
 
 
 def _told(error: RightseatError | RecursionError) -> RightseatError:

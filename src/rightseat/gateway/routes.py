@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from rightseat import __version__
+from rightseat.gateway.schemas import body_schema
 from rightseat.json_types import JsonObject
 from rightseat.wire.dialect import Dialect
 from rightseat.wire.dialects import ALL, COMPLETIONS
@@ -209,7 +210,9 @@ def _operation(route: Route) -> JsonObject:
         },
     }
     if route.scope:
-        operation["security"] = [{"bearer": []}, {"key": []}]
+        # A gateway without keys lets everybody in, but for management.
+        free: list[JsonObject] = [] if route.scope == "management" else [{}]
+        operation["security"] = [{"bearer": []}, {"key": []}, *free]
     names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
     parameters: list[JsonObject] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
@@ -220,11 +223,7 @@ def _operation(route: Route) -> JsonObject:
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
-        schema = {
-            "type": "object",
-            "properties": {name: {"type": kind} if kind else {} for name, (kind, _) in route.body.items()},
-            "required": [name for name, (_, must) in route.body.items() if must],
-        }
+        schema = body_schema(route.name, route.body)
         needed = bool(schema["required"])
         operation["requestBody"] = {"required": needed, "content": {"application/json": {"schema": schema}}}
     return operation

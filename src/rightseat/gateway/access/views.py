@@ -87,6 +87,8 @@ def _number(body: JsonObject, name: str, *, whole: bool, least: float | None = N
     value = body.get(name)
     if value is None:
         return None
+    if whole and isinstance(value, float) and value.is_integer():
+        value = int(value)  # 5.0 is a whole number in JSON
     fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     if not fits or not (value > 0 if least is None else value >= least) or value > 1e12:
         bound = "more than 0" if least is None else f"of at least {least:g}"

@@ -26,7 +26,7 @@ _MOST_TOKENS = 8000
 class SearchOffError(CallerError):
     """A search was asked for, and no model is set to do it."""
 
-    status_hint = 400
+    status_hint = 403
 
 
 class SearchEndpoint(ConversationEndpoint):
@@ -41,16 +41,12 @@ class SearchEndpoint(ConversationEndpoint):
         super().__init__(RESPONSES, shared)
         self._model = model
 
-    async def __call__(self, request: Request) -> None:
-        """Answer a request. What is wrong is raised."""
+    async def _answer(self, taken: Taken, request: Request) -> None:
         if not self._model:
             raise SearchOffError(
                 "no model is set to search the web: set search_model to a model that Copilot serves over /responses",
                 code="search_off",
             )
-        await super().__call__(request)
-
-    async def _answer(self, taken: Taken, request: Request) -> None:
         model = await self._shared.intake.model(self._model, request)
         if model is not None and RESPONSES.path not in model.endpoints:
             raise SearchOffError(f"search_model: {model.id} is not served over /responses", code="search_off")

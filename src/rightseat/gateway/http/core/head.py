@@ -21,7 +21,7 @@ MAX_TARGET_BYTES = 8190  # nginx, Apache and aiohttp: about the same
 SOCKET_FIELDS, SOCKET_FIELD_BYTES = 128, 8192  # of a handshake, as `websockets` has them
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-_NEVER = frozenset(("CONNECT", "TRACE"))
+_NEVER = frozenset(("CONNECT", "QUERY", "TRACE"))  # known, and served nowhere
 _SINGLE = frozenset(("host", "transfer-encoding", "content-length"))
 _ALIKE = ("content_length", "transfer_encoding")
 _VERSIONS = ("HTTP/1.1", "HTTP/1.0")
