@@ -7,6 +7,7 @@ too, so that nothing that was asked for is dropped. Does not know how an option 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from rightseat.errors import InvalidOptionError, UnknownOptionError
@@ -200,6 +201,37 @@ def cli_options(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+_KINDS_OF_OWN: dict[str, tuple[type, ...]] = {
+    "base_url": (str,), "host": (str,), "account": (str,), "home": (str, Path), "system": (str,), "model": (str,),
+}  # fmt: skip
+_WORDS = {
+    "reasoning_effort": ("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+    "verbosity": ("low", "medium", "high"),
+}
+
+
+def check_own(given: Mapping[str, Any]) -> None:
+    """Check the kinds of arguments that are options of no request. Those that are None were not given.
+
+    Raises:
+        InvalidOptionError: naming the option.
+    """
+    for name, value in given.items():
+        kinds = _KINDS_OF_OWN.get(name)
+        if value is None or kinds is None:
+            continue
+        if not isinstance(value, kinds):
+            raise InvalidOptionError(f"{name}: must be a string, not {type(value).__name__}")
+        if value == "" and name != "system":
+            raise InvalidOptionError(f"{name}: is empty")
+
+
+def check_several(name: str, value: object) -> None:
+    """Check that an argument is a list or a tuple. Raises InvalidOptionError: naming the option."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise InvalidOptionError(f"{name}: must be a list, not {type(value).__name__}")
+
+
 def check_value(name: str, value: Any) -> None:
     """Check the kind of a value. Raises InvalidOptionError: naming the option."""
     if name in _NUMBERS:
@@ -211,6 +243,8 @@ def check_value(name: str, value: Any) -> None:
         raise InvalidOptionError(
             "response_format: a type is given with each question: session.chat(..., response_format=City)"
         )
+    elif name in _WORDS and value not in _WORDS[name]:
+        raise InvalidOptionError(f"{name}: must be one of {', '.join(_WORDS[name])}, not {value!r}")
     elif name in _KINDS and not isinstance(value, _KINDS[name]):
         kinds = " or ".join(
             {"str": "a string", "Mapping": "dict"}.get(kind.__name__, kind.__name__) for kind in _KINDS[name]

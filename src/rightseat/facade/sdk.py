@@ -22,6 +22,8 @@ from rightseat.facade.options import (
     OneShotOptions,
     ResilienceOptions,
     SessionKeywords,
+    check_own,
+    check_several,
     cli_options,
     refuse_unknown,
     resilience_options,
@@ -118,6 +120,12 @@ class CopilotSDK:
         )
         if not isinstance(model, str) or not model:
             raise InvalidOptionError(f"model: must be a name, not {model!r}")
+        check_own({"base_url": base_url, "account": account, "host": host, "home": home})
+        check_several("observers", observers)
+        if api_key is not None and not isinstance(api_key, (str, Secret)):
+            raise InvalidOptionError(f"api_key: must be a string or a Secret, not {type(api_key).__name__}")
+        if client is not None and not callable(getattr(client, "create_session", None)):
+            raise InvalidOptionError(f"client: must be a CopilotClient, not {type(client).__name__}")
         self.model = model
         given = resilience_options(resilience, cli=client is not None, known=_OWN)
         self.state = Layers(Resilience(**given))
@@ -180,6 +188,8 @@ class CopilotSDK:
             ConfigError, NotLoggedInError: the key is of no use; see `CopilotSDK`.
             InvalidToolError: a tool that cannot be offered to a model.
         """
+        check_own({"model": model, "system": system})
+        check_several("tools", tools)
         name = model or self.model
         if self._client is not None:
             handler, close = await self._cli_session(name, system, tools, {"max_steps": max_steps, **options})
