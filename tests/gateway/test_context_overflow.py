@@ -5,7 +5,6 @@ import json
 import anthropic
 import openai
 import pytest
-from tests.gateway.test_known_bugs import claude  # noqa: F401 - a fixture
 
 from rightseat.backends.refusals import error_of
 from rightseat.errors import PromptTooLongError
@@ -22,7 +21,7 @@ SMALL = tuple(
 
 class TestRow2:
     @pytest.mark.parametrize("upstream", PATHS)
-    async def test_anthropic_clients_are_told_that_the_prompt_is_too_long(self, gateway, claude, upstream):  # noqa: F811
+    async def test_anthropic_clients_are_told_that_the_prompt_is_too_long(self, gateway, claude, upstream):
         served = await gateway(extra_models=SMALL)
         asked = {"model": f"small-{upstream}", "max_tokens": 9, "messages": [{"role": "user", "content": LONG}]}
         for stream in (False, True):

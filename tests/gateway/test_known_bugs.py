@@ -7,7 +7,6 @@ import asyncio
 import json
 
 import aiohttp
-import anthropic
 import openai
 import pytest
 
@@ -25,19 +24,6 @@ SUM = [{"role": "user", "content": "What is 25 * 4 + 10? Use the calculate tool.
 SCHEMA = {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]}
 CHAT_TOOL = {"type": "function", "function": {"name": "calculate", "parameters": SCHEMA}}
 CLAUDE_TOOL = {"name": "calculate", "input_schema": SCHEMA}
-
-
-@pytest.fixture
-async def claude():
-    made = []
-
-    def make(served, **options) -> anthropic.AsyncAnthropic:
-        made.append(anthropic.AsyncAnthropic(**{"base_url": served.url, "api_key": "any", "max_retries": 0, **options}))
-        return made[-1]
-
-    yield make
-    for one in made:
-        await one.close()
 
 
 def says(*events):

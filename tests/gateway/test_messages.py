@@ -18,19 +18,6 @@ TOOL = {
 }
 
 
-@pytest.fixture
-async def claude():
-    made = []
-
-    def make(served, **options) -> anthropic.AsyncAnthropic:
-        made.append(anthropic.AsyncAnthropic(**{"base_url": served.url, "api_key": "any", "max_retries": 0, **options}))
-        return made[-1]
-
-    yield make
-    for client in made:
-        await client.close()
-
-
 async def test_whole_and_streamed_answers(gateway, claude):
     ai = claude(await gateway())
     whole = await ai.messages.create(model="gpt-5", max_tokens=100, messages=HELLO)
